@@ -1,0 +1,12 @@
+//! The pure heart of the server: no I/O, no clock, no threads, no randomness.
+//!
+//! Two pure things, composed by the member's shell and, identically, by a simulator:
+//! [`node`] is consensus (`Node::step(Input, &mut Effects)`), [`store`] is the state machine
+//! (`Store::apply(Entry) -> Applied`). [`watch`] decides who is owed which event.
+//!
+//! What goes in is data, what comes out is data; the shell performs it in order.
+
+pub mod error;
+pub mod node;
+pub mod store;
+pub mod watch;

@@ -1,0 +1,63 @@
+//! Everything a node asks of its shell, as data, in the order it must be done.
+
+use raft_proto::eraftpb::{Entry, HardState, Message};
+
+use super::Proposal;
+
+/// One unit of the write-ahead log, made durable as a whole: first the entries, then the hard
+/// state. Entries whose index is at or below an earlier one replace the log from there on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Group {
+    /// Counts up by one from 1 over the node's life; comes back as `Input::Persisted`.
+    pub number: u64,
+    pub entries: Vec<Entry>,
+    pub hard_state: Option<HardState>,
+}
+
+/// The part this member plays now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Follower,
+    Candidate,
+    Leader,
+}
+
+/// Why a request was given up. Each says whether the write may still happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No leader was found in time; the write was never proposed.
+    NoLeader,
+    /// Too much is under way; the write was never proposed.
+    TooManyRequests,
+    /// Leadership changed while the write was under way: it may or may not happen.
+    LeaderChanged,
+    /// The answer did not come in time: the write may or may not happen.
+    Timeout,
+}
+
+/// What the shell must do, in order. Closed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send to `message.to`; may be lost.
+    Send(Message),
+    /// Append to the log and make durable, then answer `Input::Persisted`.
+    Append(Group),
+    /// Apply these committed entries, in order; they are durable on a quorum.
+    Commit(Vec<Entry>),
+    /// These reads may be served once `index` has been applied here.
+    ReadReady { ids: Vec<u64>, index: u64 },
+    /// Send a client's write to the leader.
+    Forward { to: u64, proposal: Proposal },
+    /// Answer a follower's forwarded write.
+    ForwardResult { to: u64, id: u64, appended: Option<(u64, u64)> },
+    /// A read or write of this member's clients is given up.
+    Refused { id: u64, refusal: Refusal },
+    /// The role, term or leader changed; `leader` is 0 when there is none.
+    Role { role: Role, term: u64, leader: u64 },
+    /// Read entries `low..high` back from the log, at most `max_bytes` but at least one, and
+    /// answer `Input::Fetched`.
+    Fetch { low: u64, high: u64, max_bytes: u64 },
+}
+
+/// The effects of one or more steps, in order.
+pub type Effects = Vec<Effect>;

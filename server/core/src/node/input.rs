@@ -1,0 +1,41 @@
+//! Everything that can happen to a node.
+
+use bytes::Bytes;
+use raft_proto::eraftpb::{Entry, Message};
+
+/// A write on its way to the log: an encoded `InternalRaftRequest` and the id its answer is
+/// matched by. Ids are unique over members and restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    pub id: u64,
+    pub entry: Bytes,
+}
+
+/// What the shell tells the node. Closed: whoever adds a cause adds it here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// One heartbeat interval has passed.
+    Tick,
+    /// A client's write at this member.
+    Propose(Proposal),
+    /// A write that the follower `from` forwarded to us, believing that we lead.
+    Forwarded { from: u64, proposal: Proposal },
+    /// The leader's answer to a proposal we forwarded: where it was appended, or `None` if it
+    /// was refused and so never proposed.
+    ForwardResult { from: u64, id: u64, appended: Option<(u64, u64)> },
+    /// A linearizable read wants to know from which applied index on it may be served.
+    Read { id: u64 },
+    /// A peer's raft message, decoded but not yet checked.
+    Raft(Message),
+    /// The stream to `peer` broke, or its queue was full and messages were dropped.
+    Unreachable { peer: u64 },
+    /// The log made group `number`, and so every group before it, durable.
+    Persisted { number: u64 },
+    /// The apply thread has applied up to `index`.
+    Applied { index: u64 },
+    /// Older entries that an [`Effect::Fetch`](super::Effect::Fetch) asked for; fewer than asked
+    /// if they were too many.
+    Fetched { low: u64, entries: Vec<Entry> },
+    /// Hand leadership to `to`.
+    TransferLeader { to: u64 },
+}

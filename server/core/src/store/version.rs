@@ -1,0 +1,52 @@
+//! A key at one revision.
+
+use bytes::Bytes;
+
+/// A point in the store's history: `main` counts writing requests, `sub` the changes within one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision {
+    pub main: i64,
+    pub sub: i64,
+}
+
+/// A value, or the knowledge that it can be read back from the backend by its revision.
+///
+/// The newest value of a key is always resident; a superseded one is given up once it is durable
+/// in the backend, so that history costs no memory but its index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Resident(Bytes),
+    Stored,
+}
+
+/// A key at one revision; a deletion is a version too, with `version` 0 and no value.
+///
+/// Versions never change. Those of one key form a chain from the newest back: `prev` names the
+/// one before, `jump` a more distant one, so that the version valid at an old revision is found
+/// in O(log n) steps (Myers, "An applicative random-access stack", 1983). Compaction removes
+/// only versions older than any that can still be asked for, and the search never follows a
+/// reference to or past the revision it wants, so a reference to a removed version is harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub key: Bytes,
+    pub value: Value,
+    pub at: Revision,
+    /// `main` of the revision that created the key; 0 for a deletion.
+    pub create_revision: i64,
+    /// Writes since the creation, that one included; 0 for a deletion.
+    pub version: i64,
+    /// The lease it is attached to, or 0.
+    pub lease: i64,
+    /// The version of the same key before this one; `None` at the end of the chain.
+    pub prev: Option<Revision>,
+    /// A version further back, for the search.
+    pub jump: Option<Revision>,
+    /// Length of the chain behind this one.
+    pub depth: u32,
+}
+
+impl Version {
+    pub fn is_deletion(&self) -> bool {
+        self.version == 0
+    }
+}
