@@ -1,3 +1,5 @@
+//! `kvorum`, `etcd`, `etcdctl`: one binary.
+
 fn main() -> std::process::ExitCode {
     kvorum::run()
 }

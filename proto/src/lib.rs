@@ -5,6 +5,8 @@
 //! network, the log or the store is never copied on its way out. The feature `grpc` adds client
 //! and server stubs; the pure crates do without it.
 
+pub mod key_range;
+
 /// Defines a module per protobuf package, from what the build script generated.
 macro_rules! packages {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(

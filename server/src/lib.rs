@@ -1,1 +1,27 @@
-//! stub
+//! The member around the heart: gRPC, disk, peers and threads.
+//!
+//! A library: [`Member::start`] runs a member in this process, for a playground, tests and whoever
+//! embeds one; [`server_main`] is the process around it. The heart itself, `kvorum-core`, is pure:
+//! what it decides is data, and this crate performs it.
+//!
+//! - [`config`]: the command line and the environment, as etcd has them.
+//! - [`runtime`]: the threads, and what they share.
+//! - `edge`: what clients see. `peer`: what other members see.
+//! - [`storage`]: every byte on disk.
+//! - [`limits`]: every bound, with its reason.
+
+pub mod config;
+mod edge;
+pub mod identity;
+pub mod limits;
+pub mod logging;
+mod peer;
+mod process;
+pub mod runtime;
+pub mod storage;
+pub mod version;
+
+pub use process::server_main;
+pub use runtime::{
+    Listeners, LocalMember, Member, Reason, StartError, Stopper, local_cluster,
+};

@@ -1,1 +1,16 @@
-//! stub
+//! The proof of Kvorum: what the tests in this crate share.
+//!
+//! Whatever a test starts, it ends; whatever it writes, it writes into a temporary folder.
+
+pub mod cluster;
+pub mod contents;
+pub mod etcdctl;
+pub mod ledger;
+pub mod load;
+pub mod model;
+pub mod ports;
+pub mod process;
+pub mod program;
+pub mod skip;
+pub mod wait;
+pub mod workspace;

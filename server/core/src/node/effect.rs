@@ -1,6 +1,6 @@
 //! Everything a node asks of its shell, as data, in the order it must be done.
 
-use raft_proto::eraftpb::{Entry, HardState, Message};
+use raft_proto::eraftpb::{ConfState, Entry, HardState, Message};
 
 use super::Proposal;
 
@@ -42,6 +42,10 @@ pub enum Effect {
     Send(Message),
     /// Append to the log and make durable, then answer `Input::Persisted`.
     Append(Group),
+    /// The entry at `index`, in the next [`Commit`](Effect::Commit), changes the quorum to this;
+    /// stored together with the entry's effects. A change of the quorum without this effect
+    /// before it was refused and changes nothing.
+    ConfChanged { index: u64, conf_state: ConfState },
     /// Apply these committed entries, in order; they are durable on a quorum.
     Commit(Vec<Entry>),
     /// These reads may be served once `index` has been applied here.
@@ -54,8 +58,8 @@ pub enum Effect {
     Refused { id: u64, refusal: Refusal },
     /// The role, term or leader changed; `leader` is 0 when there is none.
     Role { role: Role, term: u64, leader: u64 },
-    /// Read entries `low..high` back from the log, at most `max_bytes` but at least one, and
-    /// answer `Input::Fetched`.
+    /// Read entries `low..high`, which are durable, back from the log, at most `max_bytes` but at
+    /// least one, and answer `Input::Fetched`.
     Fetch { low: u64, high: u64, max_bytes: u64 },
 }
 

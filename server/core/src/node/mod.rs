@@ -1,7 +1,181 @@
 //! Consensus: one member's raft, driven by inputs, answering with ordered effects.
+//!
+//! [`Node`] knows no clock, disk or network. Time is [`Input::Tick`], chance is
+//! [`Config::seed`], and what must be done is a list of [`Effect`]s; so the same inputs give the
+//! same effects, and a simulator can run a cluster of nodes as the real shell does.
+//!
+//! What the shell owes a node:
+//! - effects are performed in order; a message may be lost, but no forwarded write and no answer
+//!   to one may arrive twice;
+//! - [`Effect::Append`] is answered by [`Input::Persisted`] after the group is durable, and never
+//!   if that is not certain;
+//! - [`Effect::Commit`] is followed by [`Input::Applied`];
+//! - every [`Effect::Fetch`] is answered.
+//!
+//! What a node owes the shell: a write that was proposed is never proposed again; an entry is
+//! committed only when it is durable here and on a quorum; every request comes to an end, by its
+//! entry in [`Effect::Commit`], [`Effect::ReadReady`] or [`Effect::Refused`]. A refusal of an id
+//! that the shell has answered in the meantime is to be ignored.
 
+mod boot;
+mod config;
 mod effect;
+mod election;
+mod fetch;
 mod input;
+mod log;
+mod logger;
+mod membership;
+mod pending;
+mod propose;
+mod read_index;
+mod ready;
+mod status;
+mod validate;
 
+use raft::RawNode;
+use raft_proto::eraftpb::Message;
+
+pub use boot::{Boot, BootError, TermRun};
+pub use config::{Config, Limits};
 pub use effect::{Effect, Effects, Group, Refusal, Role};
 pub use input::{Input, Proposal};
+pub use status::{PeerStatus, Status};
+pub use validate::Rejection;
+
+use election::{Chance, Election};
+use fetch::Fetches;
+use log::Log;
+use logger::Complaints;
+use pending::Pending;
+use read_index::Reads;
+use ready::Progress;
+
+/// One member's part in the consensus.
+pub struct Node {
+    config: Config,
+    raw: RawNode<Log>,
+    /// Ticks since the start.
+    now: u64,
+    election: Election,
+    ready: Progress,
+    fetches: Fetches,
+    pending: Pending,
+    /// Writes of peers, to be proposed in this step.
+    forwarded: Vec<(u64, Proposal)>,
+    reads: Reads,
+    rejected: u64,
+    last_rejection: Option<(u64, Rejection)>,
+    complaints: Complaints,
+}
+
+impl Node {
+    /// Goes on from what was found on disk. Nothing happens before the first input; the shell
+    /// gives it a [`Input::Tick`] at once, so that a lone member leads without delay.
+    pub fn new(config: Config, boot: Boot) -> Result<Node, BootError> {
+        boot.check(config.id)?;
+        let (written, applied) = (boot.hard_state.clone(), boot.applied.0);
+        let log = Log::new(boot, config.limits.resident_bytes);
+        let raw = RawNode::new(&config.for_raft(applied), log, &config.logger)?;
+        let mut chance = Chance::new(config.seed);
+        let nonce = chance.draw();
+        Ok(Node {
+            raw,
+            now: 0,
+            election: Election::new(chance),
+            ready: Progress::new(written, applied),
+            fetches: Fetches::default(),
+            pending: Pending::default(),
+            forwarded: Vec::new(),
+            reads: Reads::new(nonce),
+            rejected: 0,
+            last_rejection: None,
+            complaints: Complaints::new(config.logger.clone()),
+            config,
+        })
+    }
+
+    /// Takes one input and adds what is to be done to `out`.
+    pub fn step(&mut self, input: Input, out: &mut Effects) {
+        self.accept(input, out);
+        self.settle(out);
+    }
+
+    /// Takes several inputs at once: their writes share one group of the log and one message to
+    /// each peer, their reads one question to the quorum.
+    pub fn step_all(&mut self, inputs: impl IntoIterator<Item = Input>, out: &mut Effects) {
+        for input in inputs {
+            self.accept(input, out);
+        }
+        self.settle(out);
+    }
+
+    fn accept(&mut self, input: Input, out: &mut Effects) {
+        match input {
+            Input::Tick => self.tick(out),
+            Input::Propose(proposal) => self.admit_write(proposal, out),
+            Input::Forwarded { from, proposal } => self.admit_forwarded(from, proposal, out),
+            Input::ForwardResult { from, id, appended } => {
+                self.forward_answered(from, id, appended, out);
+            }
+            Input::Read { id } => self.admit_read(id, out),
+            Input::Raft(message) => self.receive(message),
+            Input::Unreachable { peer } => self.raw.report_unreachable(peer),
+            Input::Persisted { number } => self.persisted(number, out),
+            Input::Applied { index } => self.applied(index),
+            Input::Fetched { low, entries } => self.fetched(low, entries),
+            Input::TransferLeader { to } => self.transfer_leader(to),
+        }
+    }
+
+    /// Goes on until nothing more follows from what happened.
+    fn settle(&mut self, out: &mut Effects) {
+        loop {
+            self.propose(out);
+            self.ask();
+            if !self.raw.has_ready() {
+                self.drain(out);
+                return;
+            }
+            // What is drained may bring a leader that requests wait for.
+            self.drain(out);
+        }
+    }
+
+    fn tick(&mut self, out: &mut Effects) {
+        self.now += 1;
+        self.complaints.tick();
+        self.step_down_if_stalled();
+        self.election.tick(&mut self.raw);
+        self.forget_fetches();
+        self.expire_writes(out);
+        self.expire_reads(out);
+    }
+
+    fn receive(&mut self, message: Message) {
+        if let Err(why) = self.check(&message) {
+            self.rejected += 1;
+            self.last_rejection = Some((message.from, why));
+            self.complaints.rejected(&message, why);
+            return;
+        }
+        if let [question] = &*message.entries
+            && message.get_msg_type() == raft_proto::eraftpb::MessageType::MsgReadIndex
+        {
+            self.reads.note(message.from, &question.data);
+        }
+        // What raft refuses here it refuses without consequence.
+        let _ = self.raw.step(message);
+    }
+
+    /// Only a voter that answers can take over; whether it did shows in [`Effect::Role`].
+    fn transfer_leader(&mut self, to: u64) {
+        let raft = &self.raw.raft;
+        let votes = raft.prs().conf().to_conf_state().voters.contains(&to);
+        let leads = raft.leader_id == raft.id;
+        let active = raft.prs().get(to).is_some_and(|progress| progress.recent_active);
+        if leads && votes && active && to != raft.id {
+            self.raw.transfer_leader(to);
+        }
+    }
+}

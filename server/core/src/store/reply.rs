@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use kvorum_proto::etcdserverpb::AlarmMember;
 
-use super::{Change, Version};
+use super::{Change, Pin, Revision, Value, Version};
 use crate::error::StoreError;
 
 /// What became of one log entry.
@@ -33,6 +34,8 @@ pub enum Reply {
     Alarms(Vec<AlarmMember>),
 }
 
+/// Versions that have no resident value are [resolved](Self::resolve) by the shell, which can
+/// read them back from the backend, before the answer is encoded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RangeReply {
     pub versions: Vec<Arc<Version>>,
@@ -40,8 +43,21 @@ pub struct RangeReply {
     pub keys_only: bool,
     pub more: bool,
     pub count: i64,
+    /// What is left to do once all values are at hand.
+    pub by_value: Option<ByValue>,
+    /// Keeps the values readable that are not resident.
+    pub pin: Option<Pin>,
 }
 
+/// An order by value, still to be made because not all values were resident: `versions` are all
+/// that were found, in key order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByValue {
+    pub descending: bool,
+    pub limit: Option<usize>,
+}
+
+/// The previous values in this and the other replies of writes are always resident.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PutReply {
     /// Only if asked for.
@@ -61,11 +77,64 @@ pub struct TxnReply {
     pub ops: Vec<OpReply>,
 }
 
-/// The answer of one operation in a transaction, with the revision its header carries.
+/// The answer of one operation in a transaction, with the revision its header carries; that of a
+/// nested transaction carries none, which is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OpReply {
     Range(RangeReply, i64),
     Put(PutReply, i64),
     Delete(DeleteReply, i64),
     Txn(TxnReply, i64),
+}
+
+impl RangeReply {
+    /// Reads back what is not resident, by its revision, and finishes the order that had to wait
+    /// for it. Afterwards every version has its value, unless only keys are wanted.
+    pub fn resolve<E>(
+        &mut self,
+        mut read: impl FnMut(Revision) -> Result<Bytes, E>,
+    ) -> Result<(), E> {
+        if self.keys_only && self.by_value.is_none() {
+            return Ok(());
+        }
+        for version in &mut self.versions {
+            if version.value == Value::Stored {
+                let value = Value::Resident(read(version.at)?);
+                *version = Arc::new(Version { value, ..Version::clone(version) });
+            }
+        }
+        if let Some(ByValue { descending, limit }) = self.by_value.take() {
+            self.versions.sort_by(|a, b| {
+                let ascending = a.value.resident().cmp(&b.value.resident());
+                if descending { ascending.reverse() } else { ascending }
+            });
+            self.truncate(limit);
+        }
+        self.pin = None;
+        Ok(())
+    }
+
+    pub(super) fn truncate(&mut self, limit: Option<usize>) {
+        if let Some(limit) = limit.filter(|limit| self.versions.len() > *limit) {
+            self.versions.truncate(limit);
+            self.more = true;
+        }
+    }
+}
+
+impl TxnReply {
+    /// Resolves every range in it, nested ones included.
+    pub fn resolve<E>(
+        &mut self,
+        read: &mut impl FnMut(Revision) -> Result<Bytes, E>,
+    ) -> Result<(), E> {
+        for op in &mut self.ops {
+            match op {
+                OpReply::Range(range, _) => range.resolve(&mut *read)?,
+                OpReply::Txn(txn, _) => txn.resolve(read)?,
+                OpReply::Put(..) | OpReply::Delete(..) => {}
+            }
+        }
+        Ok(())
+    }
 }

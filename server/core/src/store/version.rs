@@ -9,6 +9,26 @@ pub struct Revision {
     pub sub: i64,
 }
 
+impl Revision {
+    /// The first point of `main`.
+    pub const fn first_of(main: i64) -> Self {
+        Revision { main, sub: 0 }
+    }
+
+    /// Big-endian, so that bytes sort as revisions do; revisions are never negative.
+    pub fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.main.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.sub.to_be_bytes());
+        bytes
+    }
+
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let bits = u128::from_be_bytes(bytes);
+        Revision { main: (bits >> 64) as i64, sub: bits as i64 }
+    }
+}
+
 /// A value, or the knowledge that it can be read back from the backend by its revision.
 ///
 /// The newest value of a key is always resident; a superseded one is given up once it is durable
@@ -17,6 +37,15 @@ pub struct Revision {
 pub enum Value {
     Resident(Bytes),
     Stored,
+}
+
+impl Value {
+    pub fn resident(&self) -> Option<&Bytes> {
+        match self {
+            Value::Resident(value) => Some(value),
+            Value::Stored => None,
+        }
+    }
 }
 
 /// A key at one revision; a deletion is a version too, with `version` 0 and no value.
@@ -30,6 +59,8 @@ pub enum Value {
 pub struct Version {
     pub key: Bytes,
     pub value: Value,
+    /// How long the value is, known without reading it back.
+    pub value_len: u32,
     pub at: Revision,
     /// `main` of the revision that created the key; 0 for a deletion.
     pub create_revision: i64,

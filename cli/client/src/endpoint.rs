@@ -1,0 +1,158 @@
+//! One address of a member, as people write it: `host:port`, `http(s)://host:port`,
+//! `unix(s)://path`; several are separated by commas.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// How to speak to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// No scheme was written: TLS if the configuration has any TLS option, else plain.
+    Unspecified,
+    Http,
+    Https,
+    Unix,
+    Unixs,
+}
+
+/// One address of a member. Displays as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    text: String,
+    scheme: Scheme,
+    address: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "{text:?} is not an endpoint: {reason}; write host:port, http(s)://host:port or unix://path"
+)]
+pub struct BadEndpoint {
+    text: String,
+    reason: &'static str,
+}
+
+/// etcd's client port, used when an endpoint names none.
+const DEFAULT_PORT: u16 = 2379;
+
+impl Endpoint {
+    pub fn parse(text: &str) -> Result<Self, BadEndpoint> {
+        let bad = |reason| BadEndpoint { text: text.to_owned(), reason };
+        let trimmed = text.trim();
+        let (scheme, rest) = match trimmed.split_once("://") {
+            None => match trimmed.strip_prefix("unix:") {
+                Some(path) => (Scheme::Unix, path),
+                None => (Scheme::Unspecified, trimmed),
+            },
+            Some(("http", rest)) => (Scheme::Http, rest),
+            Some(("https", rest)) => (Scheme::Https, rest),
+            Some(("unix", rest)) => (Scheme::Unix, rest),
+            Some(("unixs", rest)) => (Scheme::Unixs, rest),
+            Some(_) => return Err(bad("the scheme is unknown")),
+        };
+        let address = match scheme {
+            Scheme::Unix | Scheme::Unixs => rest.to_owned(),
+            _ => rest.split('/').next().unwrap_or_default().to_owned(),
+        };
+        if address.is_empty() {
+            return Err(bad("the address is empty"));
+        }
+        let endpoint = Self { text: trimmed.to_owned(), scheme, address };
+        if !endpoint.is_unix() {
+            endpoint
+                .split_host_port()
+                .ok_or_else(|| bad("the port is not a number up to 65535"))?;
+        }
+        Ok(endpoint)
+    }
+
+    /// Parses a comma list, as `--endpoints` and `ETCDCTL_ENDPOINTS` hold one.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, BadEndpoint> {
+        text.split(',').map(Self::parse).collect()
+    }
+
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Host and port, or the path of a socket.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub fn is_unix(&self) -> bool {
+        matches!(self.scheme, Scheme::Unix | Scheme::Unixs)
+    }
+
+    /// The host (without the brackets of an IPv6 address) and the port.
+    pub fn host_port(&self) -> (String, u16) {
+        self.split_host_port().unwrap_or_else(|| (self.address.clone(), DEFAULT_PORT))
+    }
+
+    fn split_host_port(&self) -> Option<(String, u16)> {
+        let address = self.address.as_str();
+        let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
+            None => match address.rsplit_once(':') {
+                // A bare IPv6 address has more than one colon and no port.
+                Some((host, _)) if host.contains(':') => (address, None),
+                Some((host, port)) => (host, Some(port)),
+                None => (address, None),
+            },
+        };
+        // An address without a host means this machine, as it does to Go.
+        let host = if host.is_empty() { "localhost" } else { host };
+        let port = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok())?;
+        Some((host.to_owned(), port))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Endpoint, Scheme};
+
+    #[test]
+    fn every_way_to_write_an_endpoint_is_understood() {
+        for (text, scheme, host, port) in [
+            ("127.0.0.1:2379", Scheme::Unspecified, "127.0.0.1", 2379),
+            ("node-1", Scheme::Unspecified, "node-1", 2379),
+            (" http://node-1:80/ ", Scheme::Http, "node-1", 80),
+            ("https://[::1]:4001", Scheme::Https, "::1", 4001),
+            ("[fe80::1]", Scheme::Unspecified, "fe80::1", 2379),
+            ("::1", Scheme::Unspecified, "::1", 2379),
+            (":2379", Scheme::Unspecified, "localhost", 2379),
+        ] {
+            let endpoint = Endpoint::parse(text).unwrap();
+            assert_eq!(endpoint.scheme(), scheme, "{text}");
+            assert_eq!(endpoint.host_port(), (host.to_owned(), port), "{text}");
+        }
+        let socket = Endpoint::parse("unix:///run/etcd.sock").unwrap();
+        assert_eq!((socket.scheme(), socket.address()), (Scheme::Unix, "/run/etcd.sock"));
+    }
+
+    #[test]
+    fn an_impossible_endpoint_is_refused_with_what_to_write_instead() {
+        for text in ["", "http://", "ftp://a:1", "a:port", "a:70000"] {
+            let error = Endpoint::parse(text).unwrap_err().to_string();
+            assert!(error.contains("write host:port"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_separated_by_commas() {
+        let list = Endpoint::parse_list("a:1, https://b:2").unwrap();
+        assert_eq!(list.iter().map(Endpoint::as_str).collect::<Vec<_>>(), ["a:1", "https://b:2"]);
+    }
+}

@@ -1,0 +1,186 @@
+//! What can go wrong with an operation, said so that a person knows what to do.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use thiserror::Error;
+use tonic::Code;
+
+use crate::connect::{ConnectError, Phase};
+
+#[derive(Debug, Clone, Error)]
+pub enum Failure {
+    /// No endpoint could be reached; nothing was sent.
+    #[error("{}", unreachable(.0))]
+    Unreachable(Vec<ConnectError>),
+    /// The connection stands, but the answer did not come in time.
+    #[error("{endpoint} did not answer within {after:?}{}", unknown_outcome(*write))]
+    NoAnswer { endpoint: String, after: Duration, write: bool },
+    /// The connection broke after the request may have been sent.
+    #[error("the connection to {endpoint} broke: {cause}{}", unknown_outcome(*write))]
+    Broken { endpoint: String, cause: String, write: bool },
+    /// The cluster answered, and the answer is no.
+    #[error("{message}")]
+    Refused { code: Code, message: String },
+    /// The configuration cannot be used; nothing was tried.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// What etcd answers when there is no leader to ask.
+const NO_LEADER: [&str; 4] = [
+    "etcdserver: no leader",
+    "etcdserver: request timed out",
+    "etcdserver: leader changed",
+    "etcdserver: request timed out, possibly due to previous leader failure",
+];
+
+const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
+
+impl Failure {
+    /// Whether a write may or may not have happened.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::NoAnswer { write, .. } | Self::Broken { write, .. } => *write,
+            Self::Refused { message, .. } => message.starts_with("etcdserver: request timed out"),
+            Self::Unreachable(_) | Self::Config(_) => false,
+        }
+    }
+
+    /// Whether nobody could be reached, or the connection was lost: worth connecting again.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::NoAnswer { .. } | Self::Broken { .. })
+    }
+
+    /// Whether the member answers but has no leader to work with.
+    pub fn is_no_leader(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if NO_LEADER.contains(&message.as_str()))
+    }
+
+    /// Whether what was named is not there: a lease, a member, a role.
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(Code::NotFound)
+    }
+
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether every endpoint refused the connection: most likely no server runs there.
+    pub fn nothing_listens(&self) -> bool {
+        matches!(self, Self::Unreachable(errors) if errors.iter().all(|error| error.refused))
+    }
+
+    /// What to do about it, if something can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable(errors) => errors.iter().find_map(ConnectError::hint),
+            Self::NoAnswer { .. } => Some("try a longer --command-timeout".to_owned()),
+            Self::Refused { .. } if self.is_no_leader() => Some(
+                "the cluster has no quorum at the moment: endpoint status --cluster shows who \
+                 answers, get --consistency=s still reads"
+                    .to_owned(),
+            ),
+            Self::Refused { code: Code::Unauthenticated, .. } => {
+                Some("check --user and --password".to_owned())
+            }
+            Self::Refused { message, .. } => match message.as_str() {
+                "etcdserver: user name is empty" => {
+                    Some("this cluster wants a user: --user name:password".to_owned())
+                }
+                "etcdserver: authentication failed, invalid user ID or password" => {
+                    Some("check --user and --password".to_owned())
+                }
+                "etcdserver: mvcc: database space exceeded" => {
+                    Some("compact, defragment, then disarm the alarm".to_owned())
+                }
+                _ => None,
+            },
+            Self::Broken { .. } | Self::Config(_) => None,
+        }
+    }
+
+    /// The words etcdctl has for it.
+    pub fn etcdctl_text(&self) -> String {
+        match self {
+            Self::Unreachable(_) | Self::NoAnswer { .. } => "context deadline exceeded".to_owned(),
+            Self::Refused { message, .. } if is_known_text(message) => message.clone(),
+            Self::Refused { code, message } => {
+                let name = match code {
+                    Code::Cancelled => "Canceled".to_owned(),
+                    other => format!("{other:?}"),
+                };
+                format!("rpc error: code = {name} desc = {message}")
+            }
+            Self::Broken { cause, .. } => format!("rpc error: code = Unavailable desc = {cause}"),
+            Self::Config(message) => message.clone(),
+        }
+    }
+
+    pub(crate) fn lease_not_found() -> Self {
+        Self::Refused { code: Code::NotFound, message: LEASE_NOT_FOUND.to_owned() }
+    }
+
+    /// Reads an error of etcd-client. `heard` says whether the endpoint ever answered anything on
+    /// this link: a transport error before the first answer is a phase of connecting.
+    pub(crate) fn read(
+        error: etcd_client::Error,
+        endpoint: &str,
+        write: bool,
+        heard: bool,
+    ) -> Self {
+        let status = match error {
+            etcd_client::Error::GRpcStatus(status) => status,
+            etcd_client::Error::LeaseKeepAliveError(_) => return Self::lease_not_found(),
+            etcd_client::Error::TransportError(error) => tonic::Status::from_error(error.into()),
+            other => return Self::Config(other.to_string()),
+        };
+        let mut source = status.source();
+        let mut cause = None;
+        while let Some(inner) = source {
+            if let Some(connect) = inner.downcast_ref::<ConnectError>() {
+                return Self::Unreachable(vec![connect.clone()]);
+            }
+            cause = Some(inner.to_string());
+            source = inner.source();
+        }
+        match cause {
+            // A status without a source came over the wire.
+            None => Self::Refused { code: status.code(), message: status.message().to_owned() },
+            Some(cause) if !heard && (!write || never_understood(&cause)) => Self::Unreachable(vec![ConnectError {
+                endpoint: endpoint.to_owned(),
+                phase: Phase::Http2,
+                cause,
+                refused: false,
+            }]),
+            Some(cause) => Self::Broken { endpoint: endpoint.to_owned(), cause, write },
+        }
+    }
+}
+
+/// Texts that etcd's own client recognises and shows bare.
+fn is_known_text(message: &str) -> bool {
+    message.starts_with("etcdserver: ") || message.starts_with("auth: ")
+}
+
+/// Whether the other side answered with something that is no HTTP/2 at all, so that it cannot have
+/// read a request.
+fn never_understood(cause: &str) -> bool {
+    cause.contains("frame with invalid size")
+}
+
+fn unreachable(errors: &[ConnectError]) -> String {
+    if !errors.is_empty() && errors.iter().all(|error| error.refused) {
+        let endpoints: Vec<_> = errors.iter().map(|error| error.endpoint.as_str()).collect();
+        return format!("nothing answers at {}", endpoints.join(", "));
+    }
+    let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    sentences.join("; ")
+}
+
+fn unknown_outcome(write: bool) -> &'static str {
+    if write { "; whether the write happened is unknown" } else { "" }
+}

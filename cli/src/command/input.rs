@@ -1,0 +1,55 @@
+//! Where a command reads from: standard input, or what a shell gives it.
+
+use std::io;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin, stdin};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
+
+pub enum Input {
+    Standard(Option<BufReader<Stdin>>),
+    /// Somebody who is asked for each line; one without an answer is the end of input.
+    Asked(Sender<oneshot::Sender<Vec<u8>>>),
+    Nothing,
+}
+
+impl Input {
+    /// Standard input, not touched before it is read.
+    pub fn standard() -> Self {
+        Self::Standard(None)
+    }
+
+    /// The next line without its end; `None` at the end of input. A last line that was not ended
+    /// does not count, as in etcdctl.
+    ///
+    /// Dropping the future may lose part of a line of standard input.
+    pub async fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Standard(reader) => {
+                let reader = reader.get_or_insert_with(|| BufReader::new(stdin()));
+                let mut line = Vec::new();
+                reader.read_until(b'\n', &mut line).await?;
+                Ok((line.pop() == Some(b'\n')).then_some(line))
+            }
+            Self::Asked(asked) => {
+                let (answer, line) = oneshot::channel();
+                let asking = asked.send(answer).await;
+                Ok(if asking.is_ok() { line.await.ok() } else { None })
+            }
+            Self::Nothing => Ok(None),
+        }
+    }
+
+    /// Everything up to the end of input.
+    pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Standard(reader) => {
+                let reader = reader.get_or_insert_with(|| BufReader::new(stdin()));
+                let mut rest = Vec::new();
+                reader.read_to_end(&mut rest).await?;
+                Ok(rest)
+            }
+            Self::Asked(_) | Self::Nothing => Ok(Vec::new()),
+        }
+    }
+}

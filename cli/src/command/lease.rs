@@ -1,0 +1,64 @@
+//! `lease grant|revoke|timetolive|list|keep-alive`
+
+use kvorum_client::Failure;
+
+use super::{CommandError, Session};
+use crate::args::{LeaseArgs, LeaseCommand, LeaseKeepAliveArgs};
+use crate::exit;
+use crate::output::{Answer, Format};
+
+pub(super) async fn execute(args: &LeaseArgs, session: &mut Session) -> Result<(), CommandError> {
+    match &args.command {
+        LeaseCommand::Grant(grant) => {
+            let answer = session.connection.lease_grant(grant.ttl_s()?).await;
+            let answer = answer.map_err(|failure| failed(failure, "failed to grant lease"))?;
+            session.print(Answer::Grant(&answer))
+        }
+        LeaseCommand::Revoke(revoke) => {
+            let id = revoke.id()?;
+            let answer = session.connection.lease_revoke(id).await;
+            let answer = answer.map_err(|failure| failed(failure, "failed to revoke lease"))?;
+            session.print(Answer::Revoke(id, &answer))
+        }
+        LeaseCommand::Timetolive(ttl) => {
+            let answer = session.connection.lease_time_to_live(ttl.id()?, ttl.keys).await;
+            session.print(Answer::TimeToLive(&answer.map_err(connection)?, ttl.keys))
+        }
+        LeaseCommand::List => {
+            let answer = session.connection.leases().await.map_err(connection)?;
+            session.print(Answer::Leases(&answer))
+        }
+        LeaseCommand::KeepAlive(args) => keep_alive(args, session).await,
+    }
+}
+
+async fn keep_alive(args: &LeaseKeepAliveArgs, session: &mut Session) -> Result<(), CommandError> {
+    let id = args.id()?;
+    if args.once {
+        let beat = session.connection.lease_keep_alive_once(id).await.map_err(connection)?;
+        return session.print(Answer::KeepAlive(&beat));
+    }
+    match session.connection.lease_keep_alive(id).await {
+        Ok(mut beats) => {
+            while let Some(beat) = beats.next().await.map_err(connection)? {
+                session.print(Answer::KeepAlive(&beat))?;
+            }
+        }
+        // A lease that is gone before the first beat ends like one that went away later.
+        Err(failure) if failure.is_not_found() => {}
+        Err(failure) => return Err(connection(failure)),
+    }
+    if session.style.format == Format::Simple {
+        session.say(&format!("lease {id:016x} expired or revoked."))?;
+    }
+    Ok(())
+}
+
+fn failed(failure: Failure, context: &'static str) -> CommandError {
+    CommandError::Failure { failure, code: exit::ERROR, context: Some(context) }
+}
+
+/// etcdctl exits as for a bad connection whatever these commands fail of.
+fn connection(failure: Failure) -> CommandError {
+    CommandError::Failure { failure, code: exit::BAD_CONNECTION, context: None }
+}

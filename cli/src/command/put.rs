@@ -1,0 +1,20 @@
+//! `put`
+
+use super::{CommandError, Session};
+use crate::args::{PutArgs, PutRequest, UsageError};
+use crate::output::Answer;
+
+pub(super) async fn execute(args: &PutArgs, session: &mut Session) -> Result<(), CommandError> {
+    let put = match args.request()? {
+        PutRequest::Ready(put) => put,
+        PutRequest::NeedsValue(mut put) => {
+            put.value = session.input.rest().await?;
+            if put.value.is_empty() {
+                return Err(UsageError::arguments(PutArgs::NEEDS).into());
+            }
+            put
+        }
+    };
+    let answer = session.connection.put(put).await?;
+    session.print(Answer::Put(&answer))
+}

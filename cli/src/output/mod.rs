@@ -1,0 +1,203 @@
+//! Printing answers, in etcdctl's formats.
+//!
+//! [`Answer`] is everything that can be printed, [`Printer`] a way to print it. Nothing here knows
+//! where the bytes go.
+
+mod escape;
+mod fields;
+pub mod go;
+mod json;
+mod simple;
+mod table;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use kvorum_client::pb;
+use thiserror::Error;
+
+pub use escape::escape_control;
+pub use fields::Fields;
+pub use json::Json;
+pub use simple::Simple;
+pub use table::Table;
+
+use crate::args::UsageError;
+
+/// Something to print.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer<'a> {
+    Put(&'a pb::PutResponse),
+    Get(&'a pb::RangeResponse),
+    Delete(&'a pb::DeleteRangeResponse),
+    Txn(&'a pb::TxnResponse),
+    Watch(&'a pb::WatchResponse),
+    Grant(&'a pb::LeaseGrantResponse),
+    Revoke(i64, &'a pb::LeaseRevokeResponse),
+    KeepAlive(&'a pb::LeaseKeepAliveResponse),
+    /// With `true`, attached keys were asked for.
+    TimeToLive(&'a pb::LeaseTimeToLiveResponse, bool),
+    Leases(&'a pb::LeaseLeasesResponse),
+    Members(&'a pb::MemberListResponse),
+    Health(&'a [HealthRow]),
+    Status(&'a [StatusRow]),
+}
+
+/// The health of one endpoint, in etcdctl's words.
+#[derive(Debug, Clone)]
+pub struct HealthRow {
+    pub endpoint: String,
+    pub healthy: bool,
+    /// Unknown if the endpoint could not even be tried.
+    pub took: Option<Duration>,
+    pub error: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct StatusRow {
+    pub endpoint: String,
+    pub status: pb::StatusResponse,
+}
+
+#[derive(Debug, Error)]
+pub enum PrintError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0} not supported as output format")]
+    Unsupported(&'static str),
+}
+
+/// One output format.
+pub trait Printer {
+    fn print(&self, answer: Answer<'_>, out: &mut dyn Write) -> Result<(), PrintError>;
+}
+
+/// The formats of `-w`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Simple,
+    Json,
+    Fields,
+    Table,
+}
+
+impl Format {
+    pub fn parse(name: &str) -> Result<Self, UsageError> {
+        match name {
+            "simple" => Ok(Self::Simple),
+            "json" => Ok(Self::Json),
+            "fields" => Ok(Self::Fields),
+            "table" => Ok(Self::Table),
+            _ => Err(UsageError::feature("unsupported output format")),
+        }
+    }
+}
+
+/// How to print: the format and what bends it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    pub format: Format,
+    pub hex: bool,
+    /// Values without keys, in `simple`.
+    pub value_only: bool,
+    /// Control characters are shown, not sent: the reader is a terminal.
+    pub escaped: bool,
+}
+
+impl Style {
+    pub fn printer(self) -> Box<dyn Printer> {
+        match self.format {
+            Format::Simple => Box::new(Simple {
+                hex: self.hex,
+                value_only: self.value_only,
+                escaped: self.escaped,
+            }),
+            Format::Json => Box::new(Json { hex: self.hex }),
+            Format::Fields => Box::new(Fields { hex: self.hex }),
+            Format::Table => Box::new(Table),
+        }
+    }
+}
+
+/// The columns of `member list`.
+fn member_columns(members: &pb::MemberListResponse) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let header = vec!["ID", "Status", "Name", "Peer Addrs", "Client Addrs", "Is Learner"];
+    let rows = members.members.iter().map(|member| {
+        vec![
+            format!("{:x}", member.id),
+            if member.name.is_empty() { "unstarted" } else { "started" }.to_owned(),
+            member.name.clone(),
+            member.peer_ur_ls.join(","),
+            member.client_ur_ls.join(","),
+            member.is_learner.to_string(),
+        ]
+    });
+    (header, rows.collect())
+}
+
+/// The columns of `endpoint status`.
+fn status_columns(rows: &[StatusRow]) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let header = vec![
+        "endpoint",
+        "ID",
+        "version",
+        "storage version",
+        "db size",
+        "in use",
+        "percentage not in use",
+        "quota",
+        "is leader",
+        "is learner",
+        "raft term",
+        "raft index",
+        "raft applied index",
+        "errors",
+        "downgrade target version",
+        "downgrade enabled",
+    ];
+    let rows = rows.iter().map(|StatusRow { endpoint, status }| {
+        let member = status.header.as_ref().map_or(0, |header| header.member_id);
+        let downgrade = status.downgrade_info.as_ref();
+        let used_percent = (status.db_size_in_use * 100).checked_div(status.db_size).unwrap_or(100);
+        vec![
+            endpoint.clone(),
+            format!("{member:x}"),
+            status.version.clone(),
+            status.storage_version.clone(),
+            go::size(status.db_size.unsigned_abs()),
+            go::size(status.db_size_in_use.unsigned_abs()),
+            format!("{}%", 100 - used_percent),
+            go::size(status.db_size_quota.unsigned_abs()),
+            (status.leader == member).to_string(),
+            status.is_learner.to_string(),
+            status.raft_term.to_string(),
+            status.raft_index.to_string(),
+            status.raft_applied_index.to_string(),
+            status.errors.join(", "),
+            downgrade.map_or_else(String::new, |info| info.target_version.clone()),
+            downgrade.is_some_and(|info| info.enabled).to_string(),
+        ]
+    });
+    (header, rows.collect())
+}
+
+/// The columns of `endpoint health`.
+fn health_columns(rows: &[HealthRow]) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let header = vec!["endpoint", "health", "took", "error"];
+    let rows = rows.iter().map(|row| {
+        vec![row.endpoint.clone(), row.healthy.to_string(), row.took_text(), row.error.clone()]
+    });
+    (header, rows.collect())
+}
+
+impl HealthRow {
+    fn took_text(&self) -> String {
+        self.took.map(go::duration).unwrap_or_default()
+    }
+}
+
+/// `PUT` or `DELETE`.
+fn event_type(event: &pb::Event) -> &'static str {
+    if event.r#type == pb::EVENT_DELETE { "DELETE" } else { "PUT" }
+}

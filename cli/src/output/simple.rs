@@ -1,0 +1,150 @@
+//! `-w simple`: for people and for simple scripts; the one format etcd promises not to change.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use kvorum_client::pb;
+
+use super::{
+    Answer, PrintError, Printer, escape_control, event_type, member_columns, status_columns,
+};
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Simple {
+    pub hex: bool,
+    pub value_only: bool,
+    pub escaped: bool,
+}
+
+impl Printer for Simple {
+    fn print(&self, answer: Answer<'_>, out: &mut dyn Write) -> Result<(), PrintError> {
+        match answer {
+            Answer::Put(put) => self.put(put, out)?,
+            Answer::Get(get) => self.kvs(&get.kvs, out)?,
+            Answer::Delete(delete) => self.delete(delete, out)?,
+            Answer::Txn(txn) => self.txn(txn, out)?,
+            Answer::Watch(watch) => self.watch(watch, out)?,
+            Answer::Grant(grant) => {
+                writeln!(out, "lease {:016x} granted with TTL({}s)", grant.id, grant.ttl)?;
+            }
+            Answer::Revoke(id, _) => writeln!(out, "lease {id:016x} revoked")?,
+            Answer::KeepAlive(beat) => {
+                writeln!(out, "lease {:016x} keepalived with TTL({})", beat.id, beat.ttl)?;
+            }
+            Answer::TimeToLive(lease, keys) => self.time_to_live(lease, keys, out)?,
+            Answer::Leases(leases) => {
+                writeln!(out, "found {} leases", leases.leases.len())?;
+                for lease in &leases.leases {
+                    writeln!(out, "{:016x}", lease.id)?;
+                }
+            }
+            Answer::Members(members) => self.rows(member_columns(members).1, out)?,
+            Answer::Status(rows) => self.rows(status_columns(rows).1, out)?,
+            Answer::Health(rows) => {
+                for row in rows.iter().filter(|row| row.error.is_empty()) {
+                    let (endpoint, took) = (&row.endpoint, row.took_text());
+                    writeln!(
+                        out,
+                        "{endpoint} is healthy: successfully committed proposal: took = {took}"
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Simple {
+    fn put(self, put: &pb::PutResponse, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "OK")?;
+        self.kvs(put.prev_kv.as_slice(), out)
+    }
+
+    fn delete(self, delete: &pb::DeleteRangeResponse, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", delete.deleted)?;
+        self.kvs(&delete.prev_kvs, out)
+    }
+
+    fn txn(self, txn: &pb::TxnResponse, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", if txn.succeeded { "SUCCESS" } else { "FAILURE" })?;
+        for response in &txn.responses {
+            writeln!(out)?;
+            match &response.response {
+                Some(pb::ResponseOpKind::ResponsePut(put)) => self.put(put, out)?,
+                Some(pb::ResponseOpKind::ResponseRange(get)) => self.kvs(&get.kvs, out)?,
+                Some(pb::ResponseOpKind::ResponseDeleteRange(delete)) => {
+                    self.delete(delete, out)?;
+                }
+                Some(pb::ResponseOpKind::ResponseTxn(txn)) => self.txn(txn, out)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn watch(self, watch: &pb::WatchResponse, out: &mut dyn Write) -> io::Result<()> {
+        for event in &watch.events {
+            writeln!(out, "{}", event_type(event))?;
+            self.kvs(event.prev_kv.as_slice(), out)?;
+            self.kvs(event.kv.as_slice(), out)?;
+        }
+        Ok(())
+    }
+
+    fn time_to_live(
+        self,
+        lease: &pb::LeaseTimeToLiveResponse,
+        keys: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let (id, granted, ttl) = (lease.id, lease.granted_ttl, lease.ttl);
+        if granted == 0 && ttl == -1 {
+            return writeln!(out, "lease {id:016x} already expired");
+        }
+        write!(out, "lease {id:016x} granted with TTL({granted}s), remaining({ttl}s)")?;
+        if keys {
+            let keys: Vec<_> = lease.keys.iter().map(|key| self.shown(key)).collect();
+            write!(out, ", attached keys([")?;
+            out.write_all(&keys.join(&b' '))?;
+            write!(out, "])")?;
+        }
+        writeln!(out)
+    }
+
+    fn kvs(self, kvs: &[pb::KeyValue], out: &mut dyn Write) -> io::Result<()> {
+        for kv in kvs {
+            if !self.value_only {
+                self.line(&kv.key, out)?;
+            }
+            self.line(&kv.value, out)?;
+        }
+        Ok(())
+    }
+
+    fn line(self, bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        if self.hex {
+            for byte in bytes {
+                write!(out, "\\x{byte:02x}")?;
+            }
+        } else {
+            out.write_all(&self.shown(bytes))?;
+        }
+        out.write_all(b"\n")
+    }
+
+    fn rows(self, rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {
+        for row in rows {
+            self.line_of_text(&row.join(", "), out)?;
+        }
+        Ok(())
+    }
+
+    fn line_of_text(self, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&self.shown(text.as_bytes()))?;
+        out.write_all(b"\n")
+    }
+
+    fn shown(self, bytes: &[u8]) -> Cow<'_, [u8]> {
+        if self.escaped { escape_control(bytes) } else { Cow::Borrowed(bytes) }
+    }
+}

@@ -1,0 +1,99 @@
+//! `kvorum playground`: three real members on this machine, with a small data set, to try things
+//! on.
+
+mod cluster;
+mod demo;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use kvorum_client::{Config, Connection, Endpoint, Patience};
+
+use crate::output::{Format, Style};
+use crate::run::Streams;
+use crate::settings::Settings;
+use crate::{dashboard, exit, repl, terminal};
+use cluster::Playground;
+use demo::Demo;
+
+#[derive(Debug, Clone, Args)]
+pub struct PlaygroundArgs {
+    /// Open the shell in place of the dashboard
+    #[arg(long)]
+    pub repl: bool,
+
+    /// Keep the data in this folder
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Time for three members to elect a leader and take the data set.
+const FILL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs the playground until the dashboard or the shell is left, or it is interrupted.
+pub fn main(args: &PlaygroundArgs) -> ExitCode {
+    match play(args) {
+        Ok(code) => code,
+        Err(error) => Streams::standard().exit("", &format!("error: {error:#}\n"), exit::ERROR),
+    }
+}
+
+fn play(args: &PlaygroundArgs) -> anyhow::Result<ExitCode> {
+    // Removed with everything in it when the playground ends.
+    let temporary;
+    let dir = match &args.data_dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            dir.as_path()
+        }
+        None => {
+            temporary = tempfile::Builder::new().prefix("kvorum-playground-").tempdir()?;
+            temporary.path()
+        }
+    };
+    let playground = Playground::start(dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let code = runtime.block_on(visit(args, &playground));
+    // The line editor's thread may still wait for a key.
+    runtime.shutdown_background();
+    playground.stop();
+    code
+}
+
+async fn visit(args: &PlaygroundArgs, playground: &Playground) -> anyhow::Result<ExitCode> {
+    let endpoints = Endpoint::parse_list(&playground.endpoints().join(","))?;
+    let config = Config::new(endpoints);
+    let patient =
+        Config { patience: Patience::UntilTimeout, command_timeout: FILL_TIMEOUT, ..config.clone() };
+    let _demo = Demo::fill(&Connection::new(patient)?)
+        .await
+        .context("the members are up, but do not take the data set")?;
+    if !terminal::stdin_is_terminal() || !terminal::stdout_is_terminal() {
+        serve(playground).await?;
+    } else if args.repl {
+        let style = Style { format: Format::Simple, ..Style::default() };
+        let settings =
+            Settings { client: config, style, report: None, password_wanted_for: None };
+        return Ok(repl::run(settings).await);
+    } else {
+        dashboard::run(config).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says where the members are and serves until interrupted.
+async fn serve(playground: &Playground) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", playground.endpoints().join(","))?;
+    out.flush()?;
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What can be typed into the shell: every command of the command line, by the same types, and a
+//! few of the shell's own.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::args::{Command, Global};
+use crate::output::{Format, Style};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "",
+    no_binary_name = true,
+    args_override_self = true,
+    disable_version_flag = true,
+    arg_required_else_help = true,
+    help_template = "{subcommands}"
+)]
+pub(super) struct ShellLine {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    #[command(flatten)]
+    Cluster(Command),
+    /// Show the keys and branches right below a prefix
+    Ls {
+        /// What the keys begin with
+        #[arg(default_value = "")]
+        prefix: OsString,
+    },
+    /// Show which watches run in the background
+    Jobs,
+    /// End a watch that runs in the background
+    Kill {
+        /// Its number, as `jobs` shows it
+        number: usize,
+    },
+    /// Open the dashboard; q comes back
+    Ui,
+    /// Leave the shell; so does Ctrl-D
+    #[command(visible_alias = "quit")]
+    Exit,
+}
+
+/// The shell's own verbs that take no place among the commands of the command line.
+pub(super) const ALIASES: &[&str] = &["quit"];
+
+impl ShellLine {
+    pub(super) fn parse(words: Vec<OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(words)
+    }
+
+    /// What lines are parsed with, for completion.
+    pub(super) fn grammar() -> clap::Command {
+        let mut grammar = Self::command();
+        grammar.build();
+        grammar
+    }
+
+    /// How to print this line's answer. Only the printing can differ from line to line: the
+    /// connection is the shell's.
+    pub(super) fn style(&self, shell: Style) -> Result<Style, String> {
+        let rest = Global { write_out: None, hex: None, ..self.global.clone() };
+        if rest != Global::default() {
+            return Err("only --write-out and --hex can be given here: the connection is the \
+                        shell's, so leave it and start it with the other options"
+                .to_owned());
+        }
+        let mut style = shell;
+        if let Some(format) = &self.global.write_out {
+            style.format = Format::parse(format).map_err(|error| error.to_string())?;
+        }
+        style.hex = self.global.hex.unwrap_or(shell.hex);
+        Ok(style)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ShellLine, Verb};
+    use crate::args::Command;
+    use crate::output::{Format, Style};
+
+    fn parse(line: &str) -> ShellLine {
+        ShellLine::parse(line.split(' ').map(Into::into).collect()).unwrap()
+    }
+
+    #[test]
+    fn commands_are_those_of_the_command_line() {
+        assert!(matches!(parse("get --prefix /a").verb, Verb::Cluster(Command::Get(_))));
+        assert!(matches!(parse("kill 3").verb, Verb::Kill { number: 3 }));
+    }
+
+    #[test]
+    fn a_line_chooses_how_it_is_printed_and_nothing_else() {
+        let style = parse("get /a -w json").style(Style::default()).unwrap();
+        assert_eq!(style.format, Format::Json);
+        assert!(parse("get /a --endpoints b:1").style(Style::default()).is_err());
+    }
+}

@@ -1,0 +1,67 @@
+//! What stands between an entry and the state: the whole list of checks that are not an
+//! operation's own. They see the replicated state only, so every member decides alike.
+
+use kvorum_proto::etcdserverpb::request_op::Request;
+use kvorum_proto::etcdserverpb::{AlarmType, TxnRequest};
+
+use super::Operation;
+use crate::error::StoreError;
+use crate::store::Root;
+
+pub(super) fn admit(root: &Root, operation: &Operation) -> Result<(), StoreError> {
+    if raised(root, AlarmType::Corrupt) && touches_data(operation) {
+        return Err(StoreError::Corrupt);
+    }
+    if raised(root, AlarmType::Nospace) && takes_space(operation) {
+        return Err(StoreError::NoSpace);
+    }
+    Ok(())
+}
+
+fn raised(root: &Root, kind: AlarmType) -> bool {
+    root.alarms.iter().any(|alarm| alarm.alarm() == kind)
+}
+
+/// What a member must not do to data that may be damaged.
+fn touches_data(operation: &Operation) -> bool {
+    match operation {
+        Operation::Range
+        | Operation::Put(_)
+        | Operation::Delete(_)
+        | Operation::Txn(_)
+        | Operation::Compact(_)
+        | Operation::GrantLease(_)
+        | Operation::RevokeLease(_)
+        | Operation::ExpireLeases(_) => true,
+        Operation::CheckpointLeases(_)
+        | Operation::Alarm(_)
+        | Operation::SetMemberAttributes(_)
+        | Operation::SetClusterVersion(_) => false,
+    }
+}
+
+/// What needs space that only others can give back: deletions and compactions must get through.
+fn takes_space(operation: &Operation) -> bool {
+    match operation {
+        Operation::Put(_) | Operation::GrantLease(_) => true,
+        Operation::Txn(txn) => puts(txn),
+        Operation::Range
+        | Operation::Delete(_)
+        | Operation::Compact(_)
+        | Operation::RevokeLease(_)
+        | Operation::ExpireLeases(_)
+        | Operation::CheckpointLeases(_)
+        | Operation::Alarm(_)
+        | Operation::SetMemberAttributes(_)
+        | Operation::SetClusterVersion(_) => false,
+    }
+}
+
+/// Whether a put stands in either branch, nested ones included.
+fn puts(txn: &TxnRequest) -> bool {
+    txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
+        Some(Request::RequestPut(_)) => true,
+        Some(Request::RequestTxn(nested)) => puts(nested),
+        Some(Request::RequestRange(_) | Request::RequestDeleteRange(_)) | None => false,
+    })
+}

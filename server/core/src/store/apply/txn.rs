@@ -1,0 +1,46 @@
+//! Txn: the operations of one branch, all or none, at one revision.
+
+use kvorum_proto::etcdserverpb::TxnRequest;
+
+use super::write::Write;
+use crate::error::StoreError;
+use crate::store::txn::{Branch, Step};
+use crate::store::{Change, OpReply, Reply, Store, TxnReply};
+
+impl Store {
+    pub(super) fn txn(
+        &mut self,
+        request: &TxnRequest,
+        changes: &mut Vec<Change>,
+    ) -> Result<Reply, StoreError> {
+        let branch = Branch::choose(&self.root, request);
+        branch.check(&self.root)?;
+        Ok(Reply::Txn(Write::new(self, changes).branch(&branch)))
+    }
+}
+
+impl Write<'_> {
+    fn branch(&mut self, branch: &Branch) -> TxnReply {
+        let ops = branch.steps.iter().map(|step| self.step(step)).collect();
+        TxnReply { succeeded: branch.succeeded, ops }
+    }
+
+    fn step(&mut self, step: &Step) -> OpReply {
+        match step {
+            Step::Range(request) => {
+                let reply = self.store.root.range(request);
+                let reply = reply.expect("its revision was checked before the first change");
+                OpReply::Range(reply, self.store.root.revision)
+            }
+            Step::Put(request) => {
+                let reply = self.put_request(request);
+                OpReply::Put(reply, self.store.root.revision)
+            }
+            Step::Delete(request) => {
+                let reply = self.delete_request(request);
+                OpReply::Delete(reply, self.store.root.revision)
+            }
+            Step::Txn(nested) => OpReply::Txn(self.branch(nested), 0),
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The hub: what the shell calls, and the steps in which watches are served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
+
+use kvorum_proto::etcdserverpb::WatchCreateRequest;
+use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
+
+use super::chunk;
+use super::index::{Index, Member, Options};
+use super::keys::Keys;
+use super::limits::{
+    CHUNK_VERSIONS, RIDERS, RIDERS_PER_CREDIT, WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM,
+};
+use super::reply::{Body, Delivery, Refusal, StreamId, WatchId, WatchReply};
+use super::stream::{Batch, Stream, Watch};
+use crate::store::{Revision, Root};
+
+/// Stands for no watch, or for all of a stream.
+const NO_WATCH: WatchId = -1;
+
+/// Serves all watches of a member. Every call appends what is to be sent to `out`, in order.
+#[derive(Debug)]
+pub struct Hub {
+    /// What synced watches have got.
+    revision: i64,
+    /// The latest compaction that was looked at.
+    compacted: i64,
+    /// Where replies to watches that want fragments are cut.
+    response_bytes: usize,
+    streams: BTreeMap<StreamId, Stream>,
+    synced: Index,
+    /// Streams with credit and with watches that are behind.
+    ready: BTreeSet<StreamId>,
+    /// The stream whose watches caught up last; the next one's turn comes after it.
+    served: StreamId,
+    /// Streams that wait for an answer to a progress request.
+    asking: BTreeSet<StreamId>,
+}
+
+impl Hub {
+    /// A hub over a store at `revision`: only what comes later is news.
+    pub fn new(revision: i64, response_bytes: usize) -> Hub {
+        Hub {
+            revision,
+            compacted: 0,
+            response_bytes,
+            streams: BTreeMap::new(),
+            synced: Index::default(),
+            ready: BTreeSet::new(),
+            served: StreamId(0),
+            asking: BTreeSet::new(),
+        }
+    }
+
+    /// Every watch that is not behind has got all it is owed up to this revision.
+    pub fn revision(&self) -> i64 {
+        self.revision
+    }
+
+    /// Answers of the stream that wait for credit. At [`BACKLOG`](super::BACKLOG) the shell hands
+    /// in no further request of it.
+    pub fn backlog(&self, stream: StreamId) -> usize {
+        self.streams.get(&stream).map_or(0, |stream| stream.answers.len())
+    }
+
+    /// A client opened a stream that can take `credit` replies.
+    pub fn open(&mut self, stream: StreamId, credit: usize) {
+        self.streams.insert(stream, Stream::new(credit));
+    }
+
+    /// The stream is gone, and its watches with it.
+    pub fn close(&mut self, stream: StreamId) {
+        let Some(closed) = self.streams.remove(&stream) else { return };
+        for (id, watch) in closed.watches {
+            if !watch.behind {
+                self.synced.remove(&watch.keys, watch.options, (stream, id));
+            }
+        }
+        self.ready.remove(&stream);
+        self.asking.remove(&stream);
+    }
+
+    /// The stream can take `replies` more.
+    pub fn credit(&mut self, stream: StreamId, replies: usize, out: &mut Vec<Delivery>) {
+        if let Some(known) = self.streams.get_mut(&stream) {
+            known.credit = known.credit.saturating_add(replies);
+            self.pump(stream, out);
+        }
+    }
+
+    /// A client wants a watch. `root` is the newest one: a watch without a start revision begins
+    /// right after it.
+    pub fn create(
+        &mut self,
+        stream: StreamId,
+        request: &WatchCreateRequest,
+        root: &Root,
+        out: &mut Vec<Delivery>,
+    ) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let (watch_id, body) = match admit(known, request, root) {
+            Ok((id, watch)) => {
+                known.watches.insert(id, watch);
+                (id, Body::Created)
+            }
+            Err(refusal) => (NO_WATCH, Body::Refused(refusal)),
+        };
+        let created = body == Body::Created;
+        known.answers.push_back(WatchReply { revision: root.revision(), watch_id, body });
+        if created {
+            self.place(stream, watch_id, root);
+        }
+        self.pump(stream, out);
+    }
+
+    /// A client no longer wants a watch. An unknown id is ignored, as etcd does.
+    pub fn cancel(
+        &mut self,
+        stream: StreamId,
+        watch_id: WatchId,
+        root: &Root,
+        out: &mut Vec<Delivery>,
+    ) {
+        self.end(stream, watch_id, root.revision(), Body::Canceled);
+        self.pump(stream, out);
+    }
+
+    /// A client asks how far its watches have come. It is told as soon as all of them have got
+    /// everything up to `root`, the newest one; asking again before that changes nothing. As in
+    /// etcd there is no answer while the stream has no watch, or one that starts in the future.
+    pub fn progress_request(&mut self, stream: StreamId, root: &Root, out: &mut Vec<Delivery>) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let started = |watch: &Watch| watch.start <= root.revision();
+        if known.watches.is_empty() || !known.watches.values().all(started) {
+            return;
+        }
+        known.asked.get_or_insert(root.revision());
+        self.asking.insert(stream);
+        self.pump(stream, out);
+    }
+
+    /// A progress interval has passed: watches that asked to be notified, and heard nothing for
+    /// a whole interval, are told how far they are.
+    pub fn tick(&mut self, out: &mut Vec<Delivery>) {
+        let mut due = Vec::new();
+        for (id, stream) in &mut self.streams {
+            for (watch_id, watch) in &mut stream.watches {
+                if !watch.notify {
+                    continue;
+                }
+                if watch.quiet && !watch.behind && watch.has_begun(self.revision) {
+                    stream.due.insert(*watch_id);
+                }
+                watch.quiet = true;
+            }
+            if !stream.due.is_empty() {
+                due.push(*id);
+            }
+        }
+        for stream in due {
+            self.pump(stream, out);
+        }
+    }
+
+    /// The store moved on, or watches were created or got credit: does one step of what is due,
+    /// and says whether more is. The shell gives the last root before each compaction too, and
+    /// calls until nothing is due, so that synced watches are not overtaken. A root older than
+    /// one before has nothing to add.
+    pub fn advance(&mut self, root: &Root, out: &mut Vec<Delivery>) -> bool {
+        if root.revision() < self.revision {
+            return false;
+        }
+        self.note_compaction(root, out);
+        self.catch_up(root, out);
+        self.follow(root, out);
+        for stream in self.asking.clone() {
+            self.pump(stream, out);
+        }
+        !self.ready.is_empty() || self.revision < root.revision()
+    }
+
+    /// Puts a new watch among the synced, or those behind, or ends it if its start is gone.
+    fn place(&mut self, stream: StreamId, id: WatchId, root: &Root) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let watch = &known.watches[&id];
+        let cursor = watch.cursor;
+        if let Some(asked) = &mut known.asked {
+            *asked = root.revision().max(*asked);
+            known.asked.take_if(|_| watch.start > root.revision());
+        }
+        if cursor.main < root.compacted_revision() {
+            self.overtake(stream, id, root.compacted_revision());
+        } else if cursor.main > self.revision {
+            self.synced.add(&watch.keys, watch.options, (stream, id));
+        } else {
+            known.fall_behind(id, cursor);
+        }
+    }
+
+    /// Takes the watch away, with `body` as its last word.
+    fn end(&mut self, stream: StreamId, id: WatchId, revision: i64, body: Body) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        known.leave_behind(id);
+        known.due.remove(&id);
+        let Some(watch) = known.watches.remove(&id) else { return };
+        known.key_bytes -= watch.keys.len();
+        known.answers.push_back(WatchReply { revision, watch_id: id, body });
+        self.synced.remove(&watch.keys, watch.options, (stream, id));
+    }
+
+    /// The header of this one carries no revision in etcd.
+    fn overtake(&mut self, stream: StreamId, id: WatchId, compact_revision: i64) {
+        self.end(stream, id, 0, Body::Overtaken { compact_revision });
+    }
+
+    /// Sends what waits for nothing but credit: answers, then progress; and notes whether
+    /// watches of the stream can catch up.
+    fn pump(&mut self, id: StreamId, out: &mut Vec<Delivery>) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let mut send = |reply| out.push(Delivery { stream: id, reply });
+        while stream.credit > 0
+            && let Some(answer) = stream.answers.pop_front()
+        {
+            stream.credit -= 1;
+            send(answer);
+        }
+        let progress =
+            |watch_id| WatchReply { revision: self.revision, watch_id, body: Body::Progress };
+        while stream.credit > 0
+            && let Some(watch_id) = stream.due.pop_first()
+        {
+            stream.credit -= 1;
+            send(progress(watch_id));
+        }
+        if stream.watches.is_empty() {
+            stream.asked = None;
+        }
+        if stream.credit > 0
+            && stream.asked.is_some_and(|asked| asked <= self.revision)
+            && stream.behind.is_empty()
+        {
+            stream.credit -= 1;
+            stream.asked = None;
+            send(progress(NO_WATCH));
+        }
+        if stream.asked.is_none() {
+            self.asking.remove(&id);
+        }
+        if stream.is_ready() {
+            self.ready.insert(id);
+        } else {
+            self.ready.remove(&id);
+        }
+    }
+
+    /// Ends the watches whose next events a compaction may have taken.
+    fn note_compaction(&mut self, root: &Root, out: &mut Vec<Delivery>) {
+        let compacted = root.compacted_revision();
+        if compacted <= self.compacted {
+            return;
+        }
+        self.compacted = compacted;
+        let mut lost: Vec<Member> = Vec::new();
+        for (id, stream) in &self.streams {
+            let gone = stream.behind.iter().take_while(|(cursor, _)| cursor.main < compacted);
+            lost.extend(gone.map(|(_, watch)| (*id, *watch)));
+        }
+        if self.revision + 1 < compacted {
+            let synced = self.synced.groups().flat_map(|group| &group.members);
+            lost.extend(
+                synced.filter(|(stream, id)| {
+                    self.streams[stream].watches[id].cursor.main < compacted
+                }),
+            );
+            self.revision = compacted - 1;
+        }
+        for (stream, id) in &lost {
+            self.overtake(*stream, *id, compacted);
+        }
+        for (stream, _) in lost {
+            self.pump(stream, out);
+        }
+    }
+
+    /// Serves all synced watches one chunk of what is new.
+    fn follow(&mut self, root: &Root, out: &mut Vec<Delivery>) {
+        if self.revision >= root.revision() {
+            return;
+        }
+        if self.synced.groups().next().is_none() {
+            self.revision = root.revision();
+            return;
+        }
+        let chunk = chunk::read(root, &self.synced, self.revision + 1, root.revision());
+        self.revision = chunk.end;
+        let mut slow: Vec<(Member, Revision)> = Vec::new();
+        for (group, found) in &chunk.batches {
+            let batch =
+                Batch { found, revision: self.revision, response_bytes: self.response_bytes };
+            for &(id, watch_id) in &self.synced.group(*group).members {
+                let stream = self.streams.get_mut(&id).expect("an indexed watch has a stream");
+                let mut send = |reply| out.push(Delivery { stream: id, reply });
+                if let Err(cursor) = stream.deliver(watch_id, &batch, &mut send) {
+                    slow.push(((id, watch_id), cursor));
+                }
+            }
+        }
+        for ((stream, id), cursor) in slow {
+            self.file(stream, id, cursor);
+        }
+    }
+
+    /// Serves one chunk of history to watches of the next stream that is ready. By turns it
+    /// starts where its farthest watch is and where its closest is: the one must arrive, the
+    /// other must not wait for it. Others that are on the way come along.
+    fn catch_up(&mut self, root: &Root, out: &mut Vec<Delivery>) {
+        let after = self.ready.range((Excluded(self.served), Unbounded)).next();
+        let Some(id) = after.or_else(|| self.ready.first()).copied() else { return };
+        self.served = id;
+        let stream = self.streams.get_mut(&id).expect("a stream that is ready is open");
+        let first = if stream.closest_next { stream.behind.last() } else { stream.behind.first() };
+        stream.closest_next = !stream.closest_next;
+        let from = first.expect("a stream that is ready has a watch behind").0.main;
+
+        let farthest = from.saturating_add(CHUNK_VERSIONS as i64);
+        let limit = RIDERS.min(stream.credit.saturating_mul(RIDERS_PER_CREDIT));
+        let riders: Vec<(Revision, WatchId)> = stream
+            .behind
+            .range((Revision { main: from, sub: 0 }, WatchId::MIN)..)
+            .take_while(|(cursor, _)| cursor.main < farthest)
+            .take(limit)
+            .copied()
+            .collect();
+        let mut index = Index::default();
+        for (_, watch_id) in &riders {
+            let watch = &stream.watches[watch_id];
+            index.add(&watch.keys, watch.options, (id, *watch_id));
+        }
+
+        let chunk = chunk::read(root, &index, from, self.revision);
+        let (revision, response_bytes) = (self.revision, self.response_bytes);
+        let batch = |found| Batch { found, revision, response_bytes };
+        let mut stuck: BTreeMap<WatchId, Revision> = BTreeMap::new();
+        let mut send = |reply| out.push(Delivery { stream: id, reply });
+        for (group, found) in &chunk.batches {
+            for (_, watch_id) in &index.group(*group).members {
+                if let Err(cursor) = stream.deliver(*watch_id, &batch(found), &mut send) {
+                    stuck.insert(*watch_id, cursor);
+                }
+            }
+        }
+        let next = Revision { main: chunk.end + 1, sub: 0 };
+        for (cursor, watch_id) in riders {
+            let cursor = stuck.get(&watch_id).copied().unwrap_or(cursor.max(next));
+            self.file(id, watch_id, cursor);
+        }
+        self.pump(id, out);
+    }
+
+    /// Files a watch under its new cursor: behind, or synced if that is where it has come.
+    fn file(&mut self, stream: StreamId, id: WatchId, cursor: Revision) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let Some(watch) = known.watches.get(&id) else { return };
+        if cursor.main <= self.revision {
+            self.synced.remove(&watch.keys, watch.options, (stream, id));
+            known.fall_behind(id, cursor);
+            return;
+        }
+        self.synced.add(&watch.keys, watch.options, (stream, id));
+        known.leave_behind(id);
+        if let Some(watch) = known.watches.get_mut(&id) {
+            watch.cursor = cursor;
+        }
+    }
+}
+
+/// Checks a request as etcd does, in its order, and gives the watch its id.
+fn admit(
+    stream: &mut Stream,
+    request: &WatchCreateRequest,
+    root: &Root,
+) -> Result<(WatchId, Watch), Refusal> {
+    if request.start_revision < 0 {
+        return Err(Refusal::NegativeRevision);
+    }
+    let keys = Keys::parse(&request.key, &request.range_end).ok_or(Refusal::EmptyRange)?;
+    if stream.watches.contains_key(&request.watch_id) && request.watch_id != 0 {
+        return Err(Refusal::DuplicateId);
+    }
+    let key_bytes = stream.key_bytes + keys.len();
+    if stream.watches.len() >= WATCHES_PER_STREAM || key_bytes > WATCH_KEY_BYTES_PER_STREAM {
+        return Err(Refusal::TooMany);
+    }
+    stream.key_bytes = key_bytes;
+    let start = request.start_revision;
+    let main = if start == 0 { root.revision() + 1 } else { start };
+    let without = |filter: FilterType| request.filters.contains(&filter.into());
+    let watch = Watch {
+        keys,
+        options: Options {
+            no_put: without(FilterType::Noput),
+            no_delete: without(FilterType::Nodelete),
+            prev_kv: request.prev_kv,
+        },
+        fragment: request.fragment,
+        notify: request.progress_notify,
+        start,
+        cursor: Revision { main, sub: 0 },
+        behind: false,
+        quiet: true,
+    };
+    let id = if request.watch_id == 0 { stream.free_id() } else { request.watch_id };
+    Ok((id, watch))
+}

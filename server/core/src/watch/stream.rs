@@ -1,0 +1,142 @@
+//! One client's stream and its watches.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::index::Options;
+use super::keys::Keys;
+use super::reply::{Body, Event, Events, Found, WatchId, WatchReply};
+use crate::store::Revision;
+
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) keys: Keys,
+    pub(super) options: Options,
+    pub(super) fragment: bool,
+    pub(super) notify: bool,
+    /// What the client asked for, or 0: no progress is reported before it.
+    pub(super) start: i64,
+    /// Nothing before it is sent. Where a watch that is behind goes on; for a synced one it may
+    /// lie in the past or, if the watch starts there, in the future.
+    pub(super) cursor: Revision,
+    pub(super) behind: bool,
+    /// No events since the last tick, so that progress is worth a notice.
+    pub(super) quiet: bool,
+}
+
+impl Watch {
+    /// Whether its start, and what its creation was answered with, lie behind.
+    pub(super) fn has_begun(&self, revision: i64) -> bool {
+        self.start <= revision && self.cursor.main <= revision + 1
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stream {
+    /// Replies that can be sent now.
+    pub(super) credit: usize,
+    pub(super) watches: BTreeMap<WatchId, Watch>,
+    /// Answers to requests, and cancellations; they go before everything else.
+    pub(super) answers: VecDeque<WatchReply>,
+    /// The watches that are behind, by cursor.
+    pub(super) behind: BTreeSet<(Revision, WatchId)>,
+    /// Synced watches whose progress is to be sent.
+    pub(super) due: BTreeSet<WatchId>,
+    /// Progress was asked for when the store was at this revision.
+    pub(super) asked: Option<i64>,
+    /// Whether the watch closest to the present is next to catch up, or the farthest.
+    pub(super) closest_next: bool,
+    pub(super) key_bytes: usize,
+    next_id: WatchId,
+}
+
+/// What was found for a group of watches.
+pub(super) struct Batch<'a> {
+    pub(super) found: &'a Arc<Found>,
+    /// For the headers.
+    pub(super) revision: i64,
+    /// Where a reply is cut, for a watch that asked for fragments.
+    pub(super) response_bytes: usize,
+}
+
+impl Stream {
+    pub(super) fn new(credit: usize) -> Stream {
+        Stream { credit, ..Stream::default() }
+    }
+
+    /// The smallest id that was never given and is not taken.
+    pub(super) fn free_id(&mut self) -> WatchId {
+        while self.watches.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// There are watches that could be served from the history now.
+    pub(super) fn is_ready(&self) -> bool {
+        self.credit > 0 && !self.behind.is_empty()
+    }
+
+    /// Removes the watch from the list of those behind, if it is there.
+    pub(super) fn leave_behind(&mut self, id: WatchId) {
+        if let Some(watch) = self.watches.get_mut(&id)
+            && watch.behind
+        {
+            self.behind.remove(&(watch.cursor, id));
+            watch.behind = false;
+        }
+    }
+
+    pub(super) fn fall_behind(&mut self, id: WatchId, cursor: Revision) {
+        self.leave_behind(id);
+        if let Some(watch) = self.watches.get_mut(&id) {
+            watch.cursor = cursor;
+            watch.behind = true;
+            self.behind.insert((cursor, id));
+            self.due.remove(&id);
+        }
+    }
+
+    /// Sends what of the batch the watch has not got yet, as far as there is credit; else says
+    /// from where on it is owed.
+    pub(super) fn deliver(
+        &mut self,
+        watch_id: WatchId,
+        batch: &Batch,
+        send: &mut impl FnMut(WatchReply),
+    ) -> Result<(), Revision> {
+        let Some(watch) = self.watches.get_mut(&watch_id) else { return Ok(()) };
+        let events = &batch.found.events[..];
+        let mut from = events.partition_point(|event| event.version.at < watch.cursor);
+        while from < events.len() {
+            if self.credit == 0 {
+                return Err(events[from].version.at);
+            }
+            let to = if watch.fragment {
+                from + fragment_len(&events[from..], batch.response_bytes)
+            } else {
+                events.len()
+            };
+            let last = events[to - 1].version.at.main;
+            let fragment = events.get(to).is_some_and(|next| next.version.at.main == last);
+            let body = Body::Events { events: Events::new(batch.found, from..to), fragment };
+            send(WatchReply { revision: batch.revision, watch_id, body });
+            self.credit -= 1;
+            self.due.remove(&watch_id);
+            watch.quiet = false;
+            from = to;
+        }
+        Ok(())
+    }
+}
+
+/// How many events fit into a reply; at least one.
+fn fragment_len(events: &[Event], response_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let fit = events.iter().take_while(|event| {
+        bytes += event.encoded_len();
+        bytes < response_bytes
+    });
+    fit.count().max(1)
+}

@@ -1,0 +1,7 @@
+//! Consensus, proved on nodes without threads, clock or sockets.
+
+mod cluster;
+mod crash;
+mod fuzz;
+mod script;
+mod sim;

@@ -1,0 +1,196 @@
+//! What a member is told on its command line and by its environment.
+//!
+//! [`parse`] is pure: arguments and variables in, a [`Config`] or a refusal out. Flags, variables,
+//! defaults and texts are etcd's.
+
+mod go_flags;
+mod help;
+mod initial_cluster;
+mod parse;
+mod table;
+mod url;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use help::help;
+pub use initial_cluster::InitialCluster;
+pub use parse::parse;
+pub use url::{Scheme, Url};
+
+use crate::limits;
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Parsed {
+    Run(Box<Config>),
+    Version,
+    Help,
+}
+
+/// Everything a member needs to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub name: String,
+    pub data_dir: PathBuf,
+    pub listen_peer_urls: Vec<Url>,
+    pub listen_client_urls: Vec<Url>,
+    pub advertise_client_urls: Vec<Url>,
+    pub initial_advertise_peer_urls: Vec<Url>,
+    /// As given; read only when the member is born, because a restart ignores it. `None` means
+    /// this member alone.
+    pub initial_cluster: Option<String>,
+    pub initial_cluster_state: ClusterState,
+    pub initial_cluster_token: String,
+    pub heartbeat_interval_ms: u64,
+    pub election_timeout_ms: u64,
+    pub max_request_bytes: usize,
+    pub max_txn_ops: usize,
+    pub max_concurrent_streams: u32,
+    pub watch_progress_notify_interval: Duration,
+    pub log: LogConfig,
+    /// What was accepted but has no effect, to be said at the start.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterState {
+    New,
+    Existing,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogConfig {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+    /// `panic` and `fatal`: only what ends the member.
+    Fatal,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Json,
+    Console,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let peer = vec![Url::http("localhost", DEFAULT_PEER_PORT)];
+        let client = vec![Url::http("localhost", DEFAULT_CLIENT_PORT)];
+        Config {
+            name: DEFAULT_NAME.to_owned(),
+            data_dir: PathBuf::from(format!("{DEFAULT_NAME}.etcd")),
+            listen_peer_urls: peer.clone(),
+            listen_client_urls: client.clone(),
+            advertise_client_urls: client,
+            initial_advertise_peer_urls: peer,
+            initial_cluster: None,
+            initial_cluster_state: ClusterState::New,
+            initial_cluster_token: "etcd-cluster".to_owned(),
+            heartbeat_interval_ms: 100,
+            election_timeout_ms: 1000,
+            max_request_bytes: limits::DEFAULT_MAX_REQUEST_BYTES,
+            max_txn_ops: limits::DEFAULT_MAX_TXN_OPS,
+            max_concurrent_streams: limits::DEFAULT_MAX_CONCURRENT_STREAMS,
+            watch_progress_notify_interval: Duration::from_mins(10),
+            log: LogConfig::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// How long a request may take: queueing, computation and disk, and a leader's election.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs(5) + 2 * self.election_timeout()
+    }
+
+    pub fn election_timeout(&self) -> Duration {
+        Duration::from_millis(self.election_timeout_ms)
+    }
+}
+
+const DEFAULT_NAME: &str = "default";
+const DEFAULT_PEER_PORT: u16 = 2380;
+const DEFAULT_CLIENT_PORT: u16 = 2379;
+
+/// Why a configuration is refused; nothing has been touched yet.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ConfigError {
+    #[error("flag provided but not defined: -{0}")]
+    UnknownFlag(String),
+    #[error("bad flag syntax: {0}")]
+    BadSyntax(String),
+    #[error("flag needs an argument: -{0}")]
+    NeedsArgument(String),
+    #[error("{0:?} is not a valid flag")]
+    StrayArgument(String),
+    #[error("invalid value {value:?} for flag -{flag}: {reason}")]
+    BadFlagValue { flag: String, value: String, reason: String },
+    #[error("invalid value {value:?} for {variable}: {reason}")]
+    BadVariable { variable: String, value: String, reason: String },
+    #[error(
+        "conflicting environment variable is shadowed by corresponding command-line flag \
+         (either unset environment variable or disable flag)): {0}"
+    )]
+    Shadowed(String),
+    #[error("--{flag}: {sentence}")]
+    NotSupported { flag: String, sentence: String },
+    #[error("error setting up initial cluster: {reason} (in {item:?})")]
+    InitialCluster { item: String, reason: String },
+    #[error("couldn't find local name {name:?} in the initial cluster configuration")]
+    NotInCluster { name: String },
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl ConfigError {
+    /// Go's flag package ends the process with 2, etcd's own checks with 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            ConfigError::UnknownFlag(_)
+            | ConfigError::BadSyntax(_)
+            | ConfigError::NeedsArgument(_)
+            | ConfigError::BadFlagValue { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ConfigError::UnknownFlag(name) => Some(match table::closest(name) {
+                Some(close) => format!("did you mean --{close}? --help lists the flags"),
+                None => "--help lists the flags".to_owned(),
+            }),
+            ConfigError::BadSyntax(_)
+            | ConfigError::NeedsArgument(_)
+            | ConfigError::StrayArgument(_)
+            | ConfigError::BadFlagValue { .. } => Some("--help lists the flags".to_owned()),
+            ConfigError::Shadowed(variable) => {
+                Some(format!("unset {variable}, or leave the flag out"))
+            }
+            ConfigError::InitialCluster { .. } => Some(
+                "write --initial-cluster name=http://host:2380,name=http://host:2380".to_owned(),
+            ),
+            ConfigError::NotInCluster { name } => Some(format!(
+                "add {name}=<its peer URL> to --initial-cluster, or set --name to one that is in it"
+            )),
+            ConfigError::BadVariable { .. }
+            | ConfigError::NotSupported { .. }
+            | ConfigError::Invalid(_) => None,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What clients see: etcd's gRPC services, health and version, on the client port.
+//!
+//! A service checks a request as etcd does, has the member perform it, and puts the answer into
+//! etcd's words. Nothing here knows raft or the disk.
+
+mod cluster;
+mod convert;
+mod http;
+mod kv;
+mod lease;
+mod maintenance;
+mod range_stream;
+mod require_leader;
+mod serve;
+mod status;
+mod too_large;
+mod unsupported;
+mod validate;
+mod watch;
+
+use ::http::{HeaderMap, HeaderName};
+use axum::Router;
+use kvorum_proto::etcdserverpb::auth_server::AuthServer;
+use kvorum_proto::etcdserverpb::cluster_server::ClusterServer;
+use kvorum_proto::etcdserverpb::kv_server::KvServer;
+use kvorum_proto::etcdserverpb::lease_server::LeaseServer;
+use kvorum_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use kvorum_proto::etcdserverpb::watch_server::WatchServer;
+use kvorum_proto::v3electionpb::election_server::ElectionServer;
+use kvorum_proto::v3lockpb::lock_server::LockServer;
+use kvorum_core::node::Refusal;
+use tonic::service::Routes;
+use tonic::Request;
+
+use crate::limits::GRPC_OVERHEAD_BYTES;
+use crate::runtime::Handle;
+
+pub(crate) use http::{members, not_found, version};
+pub(crate) use serve::{Acceptor, serve};
+
+/// Everything on the client port.
+pub(crate) fn router(handle: &Handle) -> Router {
+    let limit = handle.bounds.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES);
+    // A request may say that it wants to fail at once if nobody leads.
+    let led = {
+        let handle = handle.clone();
+        move |request: Request<()>| {
+            if wants_leader(request.metadata().as_ref()) && handle.leadership().leader == 0 {
+                Err(status::of_refusal(Refusal::NoLeader))
+            } else {
+                Ok(request)
+            }
+        }
+    };
+    macro_rules! service {
+        ($server:ident, $service:expr) => {{
+            let server = $server::new($service)
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(usize::MAX);
+            tonic::service::interceptor::InterceptedService::new(server, led.clone())
+        }};
+    }
+    let routes = Routes::new(service!(KvServer, kv::Kv(handle.clone())))
+        .add_service(service!(WatchServer, watch::Watch(handle.clone())))
+        .add_service(service!(LeaseServer, lease::Lease(handle.clone())))
+        .add_service(service!(ClusterServer, cluster::Cluster(handle.clone())))
+        .add_service(service!(MaintenanceServer, maintenance::Maintenance(handle.clone())))
+        .add_service(service!(AuthServer, unsupported::Auth))
+        .add_service(service!(LockServer, unsupported::Lock))
+        .add_service(service!(ElectionServer, unsupported::Election))
+        .add_service(tonic_health::server::health_reporter().1);
+    routes
+        .into_axum_router()
+        .merge(http::health(handle))
+        .merge(http::version(handle))
+        .fallback(http::not_found)
+        .layer(axum::middleware::map_response(too_large::translate))
+}
+
+const HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");
+
+/// etcd's clients ask by metadata that a request, or a stream, end when nobody leads.
+fn wants_leader(headers: &HeaderMap) -> bool {
+    headers.get(HAS_LEADER).is_some_and(|value| value == "true")
+}

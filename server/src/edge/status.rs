@@ -1,0 +1,164 @@
+//! The one map from what went wrong to what a gRPC client is told: etcd's codes and texts.
+
+use kvorum_core::error::StoreError;
+use kvorum_core::node::Refusal;
+use tonic::{Code, Status};
+
+use crate::runtime::RequestError;
+
+/// What a service refuses itself, before or beside the store and the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    EmptyKey,
+    KeyNotFound,
+    ValueProvided,
+    LeaseProvided,
+    InvalidSortOption,
+    TooManyOps,
+    DuplicateKey,
+    RequestTooLarge,
+    NotLeader,
+    BadLeaderTransferee,
+    InvalidClientApiVersion,
+    WatchCanceled,
+}
+
+impl From<Refused> for Status {
+    fn from(refused: Refused) -> Status {
+        let (code, text) = match refused {
+            Refused::EmptyKey => (Code::InvalidArgument, "etcdserver: key is not provided"),
+            Refused::KeyNotFound => (Code::InvalidArgument, "etcdserver: key not found"),
+            Refused::ValueProvided => (Code::InvalidArgument, "etcdserver: value is provided"),
+            Refused::LeaseProvided => (Code::InvalidArgument, "etcdserver: lease is provided"),
+            Refused::InvalidSortOption => {
+                (Code::InvalidArgument, "etcdserver: invalid sort option")
+            }
+            Refused::TooManyOps => {
+                (Code::InvalidArgument, "etcdserver: too many operations in txn request")
+            }
+            Refused::DuplicateKey => {
+                (Code::InvalidArgument, "etcdserver: duplicate key given in txn request")
+            }
+            Refused::RequestTooLarge => {
+                (Code::InvalidArgument, "etcdserver: request is too large")
+            }
+            Refused::NotLeader => (Code::FailedPrecondition, "etcdserver: not leader"),
+            Refused::BadLeaderTransferee => {
+                (Code::FailedPrecondition, "etcdserver: bad leader transferee")
+            }
+            Refused::InvalidClientApiVersion => {
+                (Code::InvalidArgument, "etcdserver: invalid client api version")
+            }
+            Refused::WatchCanceled => (Code::Cancelled, "etcdserver: watch canceled"),
+        };
+        Status::new(code, text)
+    }
+}
+
+/// A refusal of the state machine; its text is etcd's already.
+pub(super) fn of_store(error: StoreError) -> Status {
+    let code = match error {
+        StoreError::Compacted | StoreError::FutureRevision | StoreError::LeaseTtlTooLarge => {
+            Code::OutOfRange
+        }
+        StoreError::LeaseNotFound => Code::NotFound,
+        StoreError::LeaseExists => Code::FailedPrecondition,
+        StoreError::KeyNotFound => Code::InvalidArgument,
+        StoreError::NoSpace => Code::ResourceExhausted,
+        StoreError::Corrupt => Code::DataLoss,
+        // Neither is ever an answer: the one is not asked for, the other stops the member.
+        StoreError::NotReadOnly | StoreError::UnknownEntry => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+/// A request that never reached the state machine, or whose fate is unknown.
+pub(super) fn of_request(error: RequestError) -> Status {
+    match error {
+        RequestError::Refused(refusal) => of_refusal(refusal),
+        RequestError::Store(error) => of_store(error),
+        RequestError::TooLarge => Refused::RequestTooLarge.into(),
+        RequestError::Stopped => Status::new(Code::Unavailable, "etcdserver: server stopped"),
+        RequestError::Storage(reason) => Status::new(Code::Internal, format!("kvorum: {reason}")),
+    }
+}
+
+pub(super) fn of_refusal(refusal: Refusal) -> Status {
+    let (code, text) = match refusal {
+        Refusal::NoLeader => (Code::Unavailable, "etcdserver: no leader"),
+        Refusal::TooManyRequests => (Code::ResourceExhausted, "etcdserver: too many requests"),
+        Refusal::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
+        Refusal::Timeout => (Code::Unavailable, "etcdserver: request timed out"),
+    };
+    Status::new(code, text)
+}
+
+/// The store answered something else than it was asked, which it never does.
+pub(super) fn not_a(what: &str) -> Status {
+    Status::internal(format!("kvorum: the answer is not that of a {what}"))
+}
+
+/// A method that is not done yet: `what` says which, in a clause.
+pub(super) fn not_yet(what: &str) -> Status {
+    Status::unimplemented(format!("kvorum: {what} not supported yet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_speaks_with_etcds_codes_and_texts() {
+        for (error, code, text) in [
+            (StoreError::Compacted, 11, "etcdserver: mvcc: required revision has been compacted"),
+            (
+                StoreError::FutureRevision,
+                11,
+                "etcdserver: mvcc: required revision is a future revision",
+            ),
+            (StoreError::LeaseNotFound, 5, "etcdserver: requested lease not found"),
+            (StoreError::LeaseExists, 9, "etcdserver: lease already exists"),
+            (StoreError::LeaseTtlTooLarge, 11, "etcdserver: too large lease TTL"),
+            (StoreError::KeyNotFound, 3, "etcdserver: key not found"),
+            (StoreError::NoSpace, 8, "etcdserver: mvcc: database space exceeded"),
+            (StoreError::Corrupt, 15, "etcdserver: corrupt cluster"),
+        ] {
+            let status = of_store(error);
+            assert_eq!((status.code() as i32, status.message()), (code, text));
+        }
+    }
+
+    #[test]
+    fn the_node_speaks_with_etcds_codes_and_texts() {
+        for (refusal, code, text) in [
+            (Refusal::NoLeader, 14, "etcdserver: no leader"),
+            (Refusal::TooManyRequests, 8, "etcdserver: too many requests"),
+            (Refusal::LeaderChanged, 14, "etcdserver: leader changed"),
+            (Refusal::Timeout, 14, "etcdserver: request timed out"),
+        ] {
+            let status = of_refusal(refusal);
+            assert_eq!((status.code() as i32, status.message()), (code, text));
+        }
+    }
+
+    #[test]
+    fn a_services_own_refusals_have_etcds_codes_and_texts() {
+        for (refused, code, text) in [
+            (Refused::EmptyKey, 3, "etcdserver: key is not provided"),
+            (Refused::KeyNotFound, 3, "etcdserver: key not found"),
+            (Refused::ValueProvided, 3, "etcdserver: value is provided"),
+            (Refused::LeaseProvided, 3, "etcdserver: lease is provided"),
+            (Refused::InvalidSortOption, 3, "etcdserver: invalid sort option"),
+            (Refused::TooManyOps, 3, "etcdserver: too many operations in txn request"),
+            (Refused::DuplicateKey, 3, "etcdserver: duplicate key given in txn request"),
+            (Refused::RequestTooLarge, 3, "etcdserver: request is too large"),
+            (Refused::NotLeader, 9, "etcdserver: not leader"),
+            (Refused::BadLeaderTransferee, 9, "etcdserver: bad leader transferee"),
+            (Refused::InvalidClientApiVersion, 3, "etcdserver: invalid client api version"),
+            (Refused::WatchCanceled, 1, "etcdserver: watch canceled"),
+        ] {
+            let status = Status::from(refused);
+            assert_eq!((status.code() as i32, status.message()), (code, text));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Frames: how what is to be sent is put together, and taken apart.
+
+use kvorum_core::node::{Input, Proposal};
+use kvorum_proto::kvorumpb::{self, Frame};
+use prost::Message as _;
+use raft_proto::eraftpb::Message;
+use tonic::Status;
+
+use super::link::Outgoing;
+use crate::limits::PEER_FRAME_BYTES;
+
+/// Puts messages into frames of about one size, in their order.
+pub(super) fn pack(outgoing: impl Iterator<Item = Outgoing>) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut frame = Frame::default();
+    let mut bytes = 0;
+    for item in outgoing {
+        let size = item.size();
+        if bytes > 0 && bytes + size > PEER_FRAME_BYTES {
+            frames.push(std::mem::take(&mut frame));
+            bytes = 0;
+        }
+        bytes += size;
+        match item {
+            Outgoing::Raft(message) => frame.raft.push(message.encode_to_vec().into()),
+            Outgoing::Proposal(Proposal { id, entry }) => {
+                frame.proposals.push(kvorumpb::Proposal { id, entry });
+            }
+            Outgoing::Result { id, appended } => {
+                let (term, index) = appended.unwrap_or((0, 0));
+                frame.results.push(kvorumpb::ProposalResult { id, term, index });
+            }
+        }
+    }
+    if bytes > 0 {
+        frames.push(frame);
+    }
+    frames
+}
+
+/// What a frame of the member `from` means to the member `to`. Whether the messages make sense
+/// the node checks; that they are from and to whom they say, we do.
+pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Status> {
+    let mut inputs =
+        Vec::with_capacity(frame.raft.len() + frame.proposals.len() + frame.results.len());
+    for bytes in frame.raft {
+        let message = Message::decode(bytes)
+            .map_err(|_| Status::invalid_argument("error unmarshalling raft message"))?;
+        if message.from != from || message.to != to {
+            return Err(Status::failed_precondition("to field mismatch"));
+        }
+        inputs.push(Input::Raft(message));
+    }
+    for kvorumpb::Proposal { id, entry } in frame.proposals {
+        inputs.push(Input::Forwarded { from, proposal: Proposal { id, entry } });
+    }
+    for kvorumpb::ProposalResult { id, term, index } in frame.results {
+        let appended = (index != 0).then_some((term, index));
+        inputs.push(Input::ForwardResult { from, id, appended });
+    }
+    Ok(inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raft(index: u64) -> Message {
+        Message { from: 1, to: 2, index, ..Message::default() }
+    }
+
+    #[test]
+    fn what_is_packed_comes_out_again() {
+        let proposal = Proposal { id: 7, entry: "entry".into() };
+        let frames = pack(
+            [
+                Outgoing::Raft(raft(1)),
+                Outgoing::Raft(raft(2)),
+                Outgoing::Proposal(proposal.clone()),
+                Outgoing::Result { id: 8, appended: Some((3, 4)) },
+                Outgoing::Result { id: 9, appended: None },
+            ]
+            .into_iter(),
+        );
+        let [frame] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!(
+            unpack(frame.clone(), 1, 2).unwrap(),
+            [
+                Input::Raft(raft(1)),
+                Input::Raft(raft(2)),
+                Input::Forwarded { from: 1, proposal },
+                Input::ForwardResult { from: 1, id: 8, appended: Some((3, 4)) },
+                Input::ForwardResult { from: 1, id: 9, appended: None },
+            ]
+        );
+    }
+
+    #[test]
+    fn large_messages_get_frames_of_their_own() {
+        let large = || {
+            let entry = vec![0; PEER_FRAME_BYTES].into();
+            Outgoing::Proposal(Proposal { id: 1, entry })
+        };
+        assert_eq!(pack([large(), large()].into_iter()).len(), 2);
+        assert_eq!(pack(std::iter::empty()).len(), 0);
+    }
+
+    #[test]
+    fn a_member_speaks_only_for_itself() {
+        let frames = pack([Outgoing::Raft(raft(1))].into_iter());
+        assert!(unpack(frames[0].clone(), 3, 2).is_err());
+        assert!(unpack(frames[0].clone(), 1, 3).is_err());
+        let garbage = Frame { raft: vec!["\u{ff}garbage".into()], ..Frame::default() };
+        assert!(unpack(garbage, 1, 2).is_err());
+    }
+}

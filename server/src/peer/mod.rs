@@ -1,0 +1,121 @@
+//! What members say to each other, over gRPC streams on the peer port.
+//!
+//! Each member opens one stream to every other and sends on it: raft's messages, writes forwarded
+//! to the leader, and answers to those. What the other has to say comes on the stream it opened.
+//! A stream begins by saying who speaks, to whom, in which cluster, and that is checked before
+//! anything else is read. Raft's messages are encoded and decoded only here. Anything may be lost
+//! with its stream; the node is told, and raft sends again.
+
+mod frame;
+mod link;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use kvorum_core::node::Proposal;
+use kvorum_proto::kvorumpb::peer_server::PeerServer;
+use raft_proto::eraftpb::Message;
+use tonic::service::Routes;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::edge;
+use crate::limits::{MAX_PEER_FRAME_BYTES, PEER_CONNECT_TIMEOUT};
+use crate::runtime::Handle;
+use link::{Link, Outgoing};
+
+/// The version of the protocol between members; a member refuses others.
+const PROTOCOL: u32 = 1;
+
+/// The ways to all other members. Sending never waits; what cannot be sent is dropped.
+#[derive(Clone)]
+pub(crate) struct Peers(Arc<BTreeMap<u64, Link>>);
+
+/// A peer's id and where to dial it.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerAddress {
+    pub(crate) id: u64,
+    pub(crate) urls: Vec<String>,
+}
+
+impl Peers {
+    /// Channels to the peers, which dial when they are first used. Needs a runtime's context.
+    pub(crate) fn new(peers: Vec<PeerAddress>) -> Result<Peers, tonic::transport::Error> {
+        let mut links = BTreeMap::new();
+        for peer in peers {
+            links.insert(peer.id, Link::new(channel(&peer.urls)?));
+        }
+        Ok(Peers(Arc::new(links)))
+    }
+
+    /// Starts sending. Needs a runtime's context.
+    pub(crate) fn start(&self, handle: &Handle) {
+        for (id, link) in self.0.iter() {
+            link.start(handle.clone(), *id);
+        }
+    }
+
+    /// Says whether the message is on its way.
+    pub(crate) fn send(&self, message: Message) -> bool {
+        match self.0.get(&message.to) {
+            Some(link) => link.send(Outgoing::Raft(message)),
+            None => false,
+        }
+    }
+
+    pub(crate) fn forward(&self, to: u64, proposal: Proposal) {
+        if let Some(link) = self.0.get(&to) {
+            link.send(Outgoing::Proposal(proposal));
+        }
+    }
+
+    pub(crate) fn result(&self, to: u64, id: u64, appended: Option<(u64, u64)>) {
+        if let Some(link) = self.0.get(&to) {
+            link.send(Outgoing::Result { id, appended });
+        }
+    }
+
+    /// For calls to a peer that are answered.
+    pub(crate) fn channel(&self, id: u64) -> Option<Channel> {
+        self.0.get(&id).map(Link::channel)
+    }
+}
+
+/// Everything on the peer port.
+pub(crate) fn router(handle: &Handle) -> Router {
+    let service = PeerServer::new(service::Peer(handle.clone()))
+        .max_decoding_message_size(MAX_PEER_FRAME_BYTES);
+    Routes::new(service)
+        .into_axum_router()
+        .merge(edge::version(handle))
+        .merge(edge::members(handle))
+        .fallback(edge::not_found)
+}
+
+/// A channel that dials again whenever it is used and broken.
+fn channel(urls: &[String]) -> Result<Channel, tonic::transport::Error> {
+    /// A peer that went away without a word is noticed within two of these.
+    const KEEP_ALIVE: Duration = Duration::from_secs(1);
+    /// A full append message arrives without waiting for the window.
+    const WINDOW_BYTES: u32 = 4 << 20;
+    let endpoint = |url: &String| {
+        Ok(Endpoint::from_shared(url.clone())?
+            .connect_timeout(PEER_CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .tcp_nodelay(true))
+    };
+    match urls {
+        [url] => Ok(endpoint(url)?.connect_lazy()),
+        urls => {
+            let endpoints: Result<Vec<Endpoint>, tonic::transport::Error> =
+                urls.iter().map(endpoint).collect();
+            Ok(Channel::balance_list(endpoints?.into_iter()))
+        }
+    }
+}

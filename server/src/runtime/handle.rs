@@ -1,0 +1,203 @@
+//! What the services of a member see of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use kvorum_core::error::StoreError;
+use kvorum_core::node::{Input, Proposal, Refusal, Role};
+use kvorum_core::store::{RangeReply, Revision, Root, TxnReply};
+use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader, ResponseHeader};
+use parking_lot::Mutex;
+use prost::Message;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time;
+
+use super::leases::Leases;
+use super::queue::Queue;
+use super::stop::Stop;
+use super::values::Values;
+use super::waiters::{Outcome, Reads, Writes};
+use super::watches::Watches;
+use crate::identity::{Identity, RequestIds};
+use crate::limits::MAX_APPLY_GAP;
+use crate::peer::Peers;
+
+/// Why a request got no answer from the state machine, or a refusal.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum RequestError {
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("request is too large")]
+    TooLarge,
+    #[error("the member stops")]
+    Stopped,
+    #[error("cannot read a value back: {0}")]
+    Storage(String),
+}
+
+/// Who leads, as far as this member knows; 0 for nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leadership {
+    pub(crate) role: Role,
+    pub(crate) term: u64,
+    pub(crate) leader: u64,
+}
+
+/// How far the log is, for answers about the member itself.
+#[derive(Default)]
+pub(crate) struct Progress {
+    pub(crate) committed: AtomicU64,
+    pub(crate) applied: AtomicU64,
+    pub(crate) term: AtomicU64,
+    /// Peers that this member, leading, has heard of lately.
+    pub(crate) active: Mutex<Vec<u64>>,
+}
+
+/// What a member's services may choose and must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) max_request_bytes: usize,
+    pub(crate) max_txn_ops: usize,
+    pub(crate) max_concurrent_streams: u32,
+    pub(crate) request_timeout: Duration,
+    pub(crate) election_timeout: Duration,
+}
+
+/// Everything the threads of a member share. What changes in it is published by exactly one of
+/// them: the root, the applied index and the leases' grants by the apply thread, the rest by the
+/// node thread.
+pub(crate) struct Shared {
+    pub(crate) identity: Identity,
+    pub(crate) name: String,
+    pub(crate) bounds: Bounds,
+    pub(crate) ids: RequestIds,
+    pub(crate) inbox: Queue<Input>,
+    pub(crate) root: ArcSwap<Root>,
+    pub(crate) progress: Progress,
+    pub(crate) leadership: watch::Sender<Leadership>,
+    pub(crate) writes: Writes,
+    pub(crate) reads: Reads,
+    pub(crate) watches: Watches,
+    pub(crate) leases: Leases,
+    pub(crate) values: Values,
+    pub(crate) peers: Peers,
+    /// The newest compaction whose history is gone from the disk.
+    pub(crate) swept: watch::Sender<i64>,
+    pub(crate) stop: Stop,
+}
+
+/// A service's way to the member: writes, reads, and who and where it is.
+#[derive(Clone)]
+pub(crate) struct Handle(pub(super) Arc<Shared>);
+
+impl std::ops::Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Handle {
+    /// Takes a request through the log and answers with what this member's store made of it.
+    pub(crate) async fn write(
+        &self,
+        mut request: InternalRaftRequest,
+    ) -> Result<Outcome, RequestError> {
+        let committed = self.progress.committed.load(Ordering::Relaxed);
+        let applied = self.progress.applied.load(Ordering::Relaxed);
+        if committed.saturating_sub(applied) > MAX_APPLY_GAP {
+            return Err(RequestError::Refused(Refusal::TooManyRequests));
+        }
+        let id = self.ids.next();
+        request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+        let entry = Bytes::from(request.encode_to_vec());
+        if entry.len() > self.bounds.max_request_bytes {
+            return Err(RequestError::TooLarge);
+        }
+        let answer = self.writes.register(id, entry.len())?;
+        self.inbox.push(Input::Propose(Proposal { id, entry }));
+        self.within(answer).await
+    }
+
+    /// Waits until everything that was acknowledged anywhere before this call can be read here.
+    pub(crate) async fn read_barrier(&self) -> Result<(), RequestError> {
+        let id = self.ids.next();
+        let ready = self.reads.register(id)?;
+        self.inbox.push(Input::Read { id });
+        self.within(ready).await
+    }
+
+    /// The newest published state.
+    pub(crate) fn root(&self) -> Arc<Root> {
+        self.root.load_full()
+    }
+
+    pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.identity.cluster_id,
+            member_id: self.identity.member_id,
+            revision,
+            raft_term: self.progress.term.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn leadership(&self) -> Leadership {
+        *self.leadership.borrow()
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.leadership().role == Role::Leader
+    }
+
+    /// Waits for somebody to lead.
+    pub(crate) async fn leader(&self) -> Result<u64, RequestError> {
+        let mut news = self.leadership.subscribe();
+        let leader = time::timeout(
+            self.bounds.request_timeout,
+            news.wait_for(|leadership| leadership.leader != 0),
+        );
+        match leader.await {
+            Ok(Ok(leadership)) => Ok(leadership.leader),
+            Ok(Err(_)) => Err(RequestError::Stopped),
+            Err(_) => Err(RequestError::Refused(Refusal::NoLeader)),
+        }
+    }
+
+    /// Reads back the values an answer lacks. Blocks on the disk.
+    pub(crate) fn resolve(&self, reply: &mut RangeReply) -> Result<(), RequestError> {
+        reply.resolve(|revision| self.value(revision))
+    }
+
+    /// The same for all ranges of a transaction.
+    pub(crate) fn resolve_txn(&self, reply: &mut TxnReply) -> Result<(), RequestError> {
+        reply.resolve(&mut |revision| self.value(revision))
+    }
+
+    /// One value. Blocks on the disk.
+    pub(crate) fn value(&self, revision: Revision) -> Result<Bytes, RequestError> {
+        self.values.get(revision)?.ok_or_else(|| {
+            RequestError::Storage(format!("nothing at revision {}.{}", revision.main, revision.sub))
+        })
+    }
+
+    /// The node has deadlines of its own and answers with a reason; this one is for a node that
+    /// does not answer at all.
+    async fn within<T>(
+        &self,
+        answer: tokio::sync::oneshot::Receiver<Result<T, RequestError>>,
+    ) -> Result<T, RequestError> {
+        let margin = Duration::from_secs(1);
+        match time::timeout(self.bounds.request_timeout + margin, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(RequestError::Stopped),
+            Err(_) => Err(RequestError::Refused(Refusal::Timeout)),
+        }
+    }
+}

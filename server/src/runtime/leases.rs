@@ -1,0 +1,284 @@
+//! How long leases still live: known to the leader alone, asked of it by everybody else.
+
+use std::time::{Duration, Instant};
+
+use kvorum_core::lessor::Lessor;
+use kvorum_core::node::{Input, Proposal, Refusal, Role};
+use kvorum_core::store::{Reply, Root};
+use kvorum_proto::etcdserverpb::{
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseExpireRequest, RequestHeader,
+};
+use kvorum_proto::kvorumpb::peer_client::PeerClient;
+use kvorum_proto::kvorumpb::{LeaseRemainingRequest, LeaseRenewRequest};
+use parking_lot::{Condvar, Mutex};
+use prost::Message;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
+
+use super::{Handle, RequestError};
+use crate::limits::{EXPIRE_BATCH, LEASE_CHECK_INTERVAL};
+
+/// The lessor, and since when it speaks for the leader.
+pub(crate) struct Leases {
+    lessor: Mutex<Lessor>,
+    /// The term in which it knows all leases; 0 while this member does not lead.
+    since: watch::Sender<u64>,
+    /// Zero of its clock.
+    start: Instant,
+    driver: Mutex<Driver>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Driver {
+    news: bool,
+    closed: bool,
+}
+
+/// What a batch of entries did to leases.
+#[derive(Default)]
+pub(super) struct LeaseNews {
+    granted: Vec<(i64, i64)>,
+    revoked: Vec<i64>,
+    checkpoints: Vec<LeaseCheckpoint>,
+}
+
+impl LeaseNews {
+    pub(super) fn note(&mut self, request: &InternalRaftRequest, reply: &Reply) {
+        if let Reply::LeaseGranted { id, ttl } = reply {
+            self.granted.push((*id, *ttl));
+        }
+        if let Some(revoke) = &request.lease_revoke {
+            self.revoked.push(revoke.id);
+        }
+        if let Some(expire) = &request.lease_expire {
+            self.revoked.extend(&expire.i_ds);
+        }
+        if let Some(checkpoint) = &request.lease_checkpoint {
+            self.checkpoints.extend(&checkpoint.checkpoints);
+        }
+    }
+}
+
+impl Leases {
+    pub(super) fn new() -> Leases {
+        Leases {
+            lessor: Mutex::default(),
+            since: watch::Sender::new(0),
+            start: Instant::now(),
+            driver: Mutex::default(),
+            wake: Condvar::new(),
+        }
+    }
+
+    /// What was applied; `root` is the state after it, and already published.
+    pub(super) fn note(&self, news: LeaseNews, root: &Root) {
+        if news.granted.is_empty() && news.revoked.is_empty() && news.checkpoints.is_empty() {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let mut lessor = self.lessor.lock();
+        for (id, ttl_s) in news.granted {
+            lessor.granted(id, ttl_s, now_ms);
+        }
+        for checkpoint in news.checkpoints {
+            lessor.checkpointed(checkpoint.id, checkpoint.remaining_ttl);
+        }
+        // A lease may have been granted anew in the same batch, or not been revoked after all.
+        for id in news.revoked {
+            if root.lease(id).is_none() {
+                lessor.revoked(id);
+            }
+        }
+    }
+
+    /// The role changed.
+    pub(super) fn wake(&self) {
+        self.driver.lock().news = true;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn close(&self) {
+        self.driver.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Waits for news, or until it is time to look again; says whether to go on.
+    fn wait(&self) -> bool {
+        let mut driver = self.driver.lock();
+        if !driver.news && !driver.closed {
+            self.wake.wait_for(&mut driver, LEASE_CHECK_INTERVAL);
+        }
+        driver.news = false;
+        !driver.closed
+    }
+}
+
+/// The lease thread: takes over the leases when this member begins to lead, and proposes the end
+/// of those whose time is over.
+pub(super) fn run(handle: &Handle) {
+    let leases = &handle.leases;
+    while leases.wait() {
+        let leadership = handle.leadership();
+        let leads = leadership.role == Role::Leader;
+        let known = *leases.since.borrow();
+        if leads && known != leadership.term {
+            let extend_ms = handle.bounds.election_timeout.as_millis() as u64;
+            let mut lessor = leases.lessor.lock();
+            // Read under the lock: what is applied later is noted after the promotion.
+            let root = handle.root();
+            lessor.promote(leases.now_ms(), root.leases(), extend_ms);
+            leases.since.send_replace(leadership.term);
+        } else if !leads && known != 0 {
+            leases.since.send_replace(0);
+            leases.lessor.lock().demote();
+        }
+        if leads {
+            propose_due(handle, leadership.term);
+        }
+    }
+}
+
+/// Nobody waits for these; the lessor hands out again what does not come to pass.
+fn propose_due(handle: &Handle, term: u64) {
+    let now_ms = handle.leases.now_ms();
+    let (expired, checkpoints) = {
+        let mut lessor = handle.leases.lessor.lock();
+        (lessor.expired(now_ms, EXPIRE_BATCH), lessor.checkpoints_due(now_ms, EXPIRE_BATCH))
+    };
+    if !expired.is_empty() {
+        let lease_expire = Some(LeaseExpireRequest { i_ds: expired, term });
+        propose(handle, InternalRaftRequest { lease_expire, ..Default::default() });
+    }
+    if !checkpoints.is_empty() {
+        let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
+        propose(handle, InternalRaftRequest { lease_checkpoint, ..Default::default() });
+    }
+}
+
+fn propose(handle: &Handle, mut request: InternalRaftRequest) {
+    let id = handle.ids.next();
+    request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+    let entry = request.encode_to_vec().into();
+    handle.inbox.push(Input::Propose(Proposal { id, entry }));
+}
+
+/// Between two tries to reach the leader.
+const RETRY: Duration = Duration::from_millis(50);
+
+impl Handle {
+    /// Keeps a lease alive, by whoever leads: its TTL in seconds, or 0 if there is no such lease.
+    pub(crate) async fn lease_renew(&self, id: i64) -> Result<i64, RequestError> {
+        let request = LeaseRenewRequest { cluster_id: self.identity.cluster_id, id };
+        self.by_leader(
+            || self.lease_renew_here(id),
+            |mut peer| async move {
+                peer.lease_renew(request).await.map(|response| response.into_inner().ttl)
+            },
+        )
+        .await
+    }
+
+    /// What is left of a lease in whole seconds, by whoever leads; -1 if there is no such lease.
+    pub(crate) async fn lease_remaining(&self, id: i64) -> Result<i64, RequestError> {
+        let request = LeaseRemainingRequest { cluster_id: self.identity.cluster_id, id };
+        self.by_leader(
+            || self.lease_remaining_here(id),
+            |mut peer| async move {
+                peer.lease_remaining(request)
+                    .await
+                    .map(|response| response.into_inner().remaining)
+            },
+        )
+        .await
+    }
+
+    /// The same by this member, which must lead.
+    pub(crate) async fn lease_renew_here(&self, id: i64) -> Result<i64, RequestError> {
+        self.lead_leases().await?;
+        if let Some(ttl_s) = self.renew_known(id).await? {
+            return Ok(ttl_s);
+        }
+        // It may have been granted a moment ago, and this member may not lead any longer.
+        self.read_barrier().await?;
+        self.lead_leases().await?;
+        Ok(self.renew_known(id).await?.unwrap_or(0))
+    }
+
+    pub(crate) async fn lease_remaining_here(&self, id: i64) -> Result<i64, RequestError> {
+        self.read_barrier().await?;
+        self.lead_leases().await?;
+        let leases = &self.leases;
+        let remaining_ms = leases.lessor.lock().remaining_ms(id, leases.now_ms());
+        Ok(remaining_ms.map_or(-1, |ms| (ms / 1000) as i64))
+    }
+
+    async fn renew_known(&self, id: i64) -> Result<Option<i64>, RequestError> {
+        let leases = &self.leases;
+        let renewal = leases.lessor.lock().renew(id, leases.now_ms());
+        let Some(renewal) = renewal else { return Ok(None) };
+        if renewal.clear_checkpoint {
+            let checkpoints = vec![LeaseCheckpoint { id, remaining_ttl: 0 }];
+            let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
+            self.write(InternalRaftRequest { lease_checkpoint, ..Default::default() }).await?;
+        }
+        Ok(Some(renewal.ttl_s))
+    }
+
+    /// Makes sure that the lessor here speaks for the leader.
+    async fn lead_leases(&self) -> Result<(), RequestError> {
+        let leadership = self.leadership();
+        if leadership.role != Role::Leader {
+            return Err(RequestError::Refused(Refusal::LeaderChanged));
+        }
+        let mut since = self.leases.since.subscribe();
+        let there = since.wait_for(|term| *term == leadership.term);
+        match timeout(self.bounds.election_timeout, there).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(RequestError::Stopped),
+            Err(_) => Err(RequestError::Refused(Refusal::LeaderChanged)),
+        }
+    }
+
+    /// Asks the leader, here or there, and asks again while it changes, for as long as a request
+    /// may take.
+    async fn by_leader<Here, There>(
+        &self,
+        here: impl Fn() -> Here,
+        there: impl Fn(PeerClient<Channel>) -> There,
+    ) -> Result<i64, RequestError>
+    where
+        Here: Future<Output = Result<i64, RequestError>>,
+        There: Future<Output = Result<i64, tonic::Status>>,
+    {
+        let until = Instant::now() + self.bounds.request_timeout;
+        loop {
+            let leader = self.leader().await?;
+            let answer = if leader == self.identity.member_id {
+                here().await
+            } else if let Some(channel) = self.peers.channel(leader) {
+                let left = until.saturating_duration_since(Instant::now());
+                match timeout(left, there(PeerClient::new(channel))).await {
+                    Ok(Ok(answer)) => return Ok(answer),
+                    Ok(Err(_)) | Err(_) => Err(RequestError::Refused(Refusal::Timeout)),
+                }
+            } else {
+                Err(RequestError::Refused(Refusal::NoLeader))
+            };
+            match answer {
+                Err(RequestError::Refused(refusal)) => {
+                    if Instant::now() >= until {
+                        return Err(RequestError::Refused(refusal));
+                    }
+                    sleep(RETRY).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! A running member.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use kvorum_core::node::{Input, Role};
+use kvorum_core::watch::RESPONSE_BYTES;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::apply_thread::ApplyThread;
+use super::listeners::{Listeners, bound};
+use super::node_thread::NodeThread;
+use super::queue::Queue;
+use super::start::{self, Parts, StartError};
+use super::stop::Reason;
+use super::watches::WatchThread;
+use super::{Handle, backend_thread, leases, log_thread, publish};
+use crate::config::Config;
+use crate::edge::{self, Acceptor};
+use crate::identity::Identity;
+use crate::limits::{EDGE_THREADS, PEER_THREADS, STOP_GRACE};
+use crate::peer;
+use crate::storage::dir::DataDir;
+
+/// A member that runs in this process until it is stopped or dropped. It has threads of its own,
+/// and is started, waited for and stopped from outside of any async runtime.
+pub struct Member {
+    handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+    runtimes: Option<Runtimes>,
+    serving: Vec<tokio::task::JoinHandle<io::Result<()>>>,
+    ready: watch::Receiver<bool>,
+    client_urls: Vec<String>,
+    peer_urls: Vec<String>,
+    /// Ours until everything is written; given up last.
+    _dir: DataDir,
+}
+
+/// Clients and peers are served apart, so that neither makes the other wait.
+struct Runtimes {
+    clients: Runtime,
+    peers: Runtime,
+}
+
+impl Member {
+    /// Binds the sockets of the configuration and starts. Everything that can be wrong with
+    /// either, or with the data directory, is found here.
+    pub fn start(config: &Config) -> Result<Member, StartError> {
+        let listeners = Listeners::bind(config)?;
+        Member::start_on(config, listeners)
+    }
+
+    /// Starts on sockets that are bound already.
+    pub fn start_on(config: &Config, listeners: Listeners) -> Result<Member, StartError> {
+        let client_urls = texts(&bound(&listeners.client)?);
+        let peer_urls = texts(&bound(&listeners.peer)?);
+        let runtimes = Runtimes {
+            clients: runtime("kvorum-edge", EDGE_THREADS)?,
+            peers: runtime("kvorum-peer", PEER_THREADS)?,
+        };
+        let assembled = {
+            let _context = runtimes.peers.enter();
+            start::assemble(config)
+        };
+        let (parts, dir) = match assembled {
+            Ok(assembled) => assembled,
+            Err(error) => {
+                runtimes.shut_down();
+                return Err(error);
+            }
+        };
+        let handle = parts.handle.clone();
+        let (ready, is_ready) = watch::channel(false);
+        let mut member = Member {
+            handle,
+            threads: Vec::new(),
+            runtimes: None,
+            serving: Vec::new(),
+            ready: is_ready,
+            client_urls,
+            peer_urls,
+            _dir: dir,
+        };
+        member.start_threads(config, parts)?;
+        member.serve(&runtimes, listeners);
+        let advertised = texts(&config.advertise_client_urls);
+        runtimes.peers.spawn(publish::attributes(member.handle.clone(), advertised, ready));
+        runtimes.peers.spawn(publish::cluster_version(member.handle.clone()));
+        runtimes.peers.spawn(announce(member.ready.clone(), member.client_urls.clone()));
+        member.runtimes = Some(runtimes);
+        Ok(member)
+    }
+
+    /// Where clients reach this member: the addresses really bound.
+    pub fn client_urls(&self) -> &[String] {
+        &self.client_urls
+    }
+
+    pub fn peer_urls(&self) -> &[String] {
+        &self.peer_urls
+    }
+
+    pub fn identity(&self) -> Identity {
+        self.handle.identity
+    }
+
+    /// Waits until the member has found a quorum and applied what it agrees on; says whether it
+    /// did in time.
+    pub fn wait_ready(&self, patience: Duration) -> bool {
+        let Some(runtimes) = &self.runtimes else { return false };
+        let mut ready = self.ready.clone();
+        let stop = self.handle.stop.clone();
+        runtimes.peers.block_on(async move {
+            let is_ready = async { ready.wait_for(|ready| *ready).await.is_ok() };
+            tokio::select! {
+                is_ready = timeout(patience, is_ready) => is_ready.unwrap_or(false),
+                _ = stop.wait() => false,
+            }
+        })
+    }
+
+    /// Waits until the member stops, by itself or because somebody asked.
+    pub fn wait(&self) -> Reason {
+        match &self.runtimes {
+            Some(runtimes) => runtimes.peers.block_on(self.handle.stop.wait()),
+            None => self.handle.stop.reason().unwrap_or(Reason::Asked),
+        }
+    }
+
+    /// A way to ask for the stop from another thread, while this one waits.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.handle.clone())
+    }
+
+    /// Stops the member: it hands leadership on, lets open requests end and writes everything
+    /// down. Says why it stopped, if not because of this.
+    pub fn stop(mut self) -> Reason {
+        self.shut_down();
+        self.handle.stop.reason().unwrap_or(Reason::Asked)
+    }
+
+    fn start_threads(&mut self, config: &Config, parts: Parts) -> Result<(), StartError> {
+        let Parts { handle, node, store, log, backend } = parts;
+        let (logged, applied, stored) =
+            (Arc::new(Queue::new()), Arc::new(Queue::new()), Arc::new(Queue::new()));
+        let tick = Duration::from_millis(config.heartbeat_interval_ms);
+        let interval = config.watch_progress_notify_interval;
+        let node = NodeThread {
+            handle: handle.clone(),
+            node,
+            log: Arc::clone(&logged),
+            apply: Arc::clone(&applied),
+        };
+        let apply = ApplyThread {
+            handle: handle.clone(),
+            store,
+            work: Arc::clone(&applied),
+            backend: Arc::clone(&stored),
+        };
+        let watches = WatchThread::new(handle.clone(), RESPONSE_BYTES);
+        self.spawn("kvorum-node", move |_| node.run(tick))?;
+        self.spawn("kvorum-log", move |handle| log_thread::run(handle, log, &logged))?;
+        self.spawn("kvorum-apply", move |_| apply.run())?;
+        self.spawn("kvorum-store", move |handle| {
+            backend_thread::run(handle, backend, &stored, &applied);
+        })?;
+        self.spawn("kvorum-watch", move |_| watches.run(interval))?;
+        self.spawn("kvorum-lease", leases::run)
+    }
+
+    /// Starts a thread whose panic stops the member.
+    fn spawn(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce(&Handle) + Send + 'static,
+    ) -> Result<(), StartError> {
+        let handle = self.handle.clone();
+        let guarded = move || {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(&handle))) {
+                handle.stop.fault(format!("{name} panicked: {}", panic_text(&*panic)));
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(guarded);
+        self.threads.push(thread.map_err(StartError::Runtime)?);
+        Ok(())
+    }
+
+    fn serve(&mut self, runtimes: &Runtimes, listeners: Listeners) {
+        let handle = &self.handle;
+        let streams = handle.bounds.max_concurrent_streams;
+        let peers = {
+            let _context = runtimes.peers.enter();
+            handle.peers.start(handle);
+            let acceptor = Acceptor::new(listeners.peer);
+            edge::serve(acceptor, peer::router(handle), streams, handle.stop.clone())
+        };
+        self.serving.push(runtimes.peers.spawn(peers));
+        let acceptor = Acceptor::new(listeners.client);
+        let clients = edge::serve(acceptor, edge::router(handle), streams, handle.stop.clone());
+        self.serving.push(runtimes.clients.spawn(clients));
+        // After a fault nothing goes on: nobody is answered any more.
+        let faulty = handle.clone();
+        runtimes.peers.spawn(async move {
+            if let Reason::Fault(_) = faulty.stop.wait().await {
+                faulty.close();
+            }
+        });
+    }
+
+    fn shut_down(&mut self) {
+        if let Some(runtimes) = self.runtimes.take() {
+            if !self.handle.stop.is_set() {
+                runtimes.peers.block_on(hand_on(&self.handle));
+            }
+            self.handle.stop.ask();
+            for serving in self.serving.drain(..) {
+                let _ = runtimes.peers.block_on(timeout(4 * STOP_GRACE, serving));
+            }
+            self.close_and_join();
+            runtimes.shut_down();
+        }
+        self.handle.stop.ask();
+        self.close_and_join();
+    }
+
+    /// The node thread closes the queues of those behind it, so everything committed is applied
+    /// and everything applied is stored.
+    fn close_and_join(&mut self) {
+        self.handle.close();
+        for thread in self.threads.drain(..) {
+            // Its panic was caught and reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// Asks a member to stop.
+#[derive(Clone)]
+pub struct Stopper(Handle);
+
+impl Stopper {
+    pub fn stop(&self) {
+        self.0.stop.ask();
+    }
+}
+
+impl Runtimes {
+    fn shut_down(self) {
+        self.clients.shutdown_background();
+        self.peers.shutdown_background();
+    }
+}
+
+impl Handle {
+    /// Whoever waits hears that the member stops, and nothing new comes in.
+    fn close(&self) {
+        self.writes.stop();
+        self.reads.stop();
+        self.leases.close();
+        self.watches.close();
+        self.inbox.close();
+    }
+}
+
+/// Gives leadership to a peer that is there, so that the cluster need not miss its leader first.
+async fn hand_on(handle: &Handle) {
+    let to = handle.progress.active.lock().first().copied();
+    let (Some(to), true) = (to, handle.leadership().role == Role::Leader) else { return };
+    let mut news = handle.leadership.subscribe();
+    handle.inbox.push(Input::TransferLeader { to });
+    let moved = news.wait_for(|leadership| leadership.role != Role::Leader);
+    let _ = timeout(STOP_GRACE, moved).await;
+}
+
+/// Says what people's scripts wait for.
+async fn announce(mut ready: watch::Receiver<bool>, client_urls: Vec<String>) {
+    if ready.wait_for(|ready| *ready).await.is_err() {
+        return;
+    }
+    tracing::info!("ready to serve client requests");
+    for url in client_urls {
+        tracing::info!(
+            address = url,
+            "serving client traffic insecurely; this is strongly discouraged!"
+        );
+    }
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime, StartError> {
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)
+}
+
+fn texts(urls: &[crate::config::Url]) -> Vec<String> {
+    urls.iter().map(ToString::to_string).collect()
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
+}

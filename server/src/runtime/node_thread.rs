@@ -1,0 +1,108 @@
+//! The node thread: everything that happens goes through its inbox, everything that must be done
+//! comes out as effects, which it hands over in their order and never waits for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kvorum_core::node::{Effect, Input, Node, Role};
+
+use super::apply_thread::ApplyWork;
+use super::log_thread::LogWork;
+use super::queue::{Drained, Queue};
+use super::{Handle, Leadership, RequestError};
+use crate::identity::hex;
+
+/// Where the effects of a node go.
+pub(super) struct NodeThread {
+    pub(super) handle: Handle,
+    pub(super) node: Node,
+    pub(super) log: Arc<Queue<LogWork>>,
+    pub(super) apply: Arc<Queue<ApplyWork>>,
+}
+
+impl NodeThread {
+    /// Runs until the inbox is closed. Ticks that were missed, because the machine was held up,
+    /// are left out: time that nobody could use must not bring down a leader.
+    pub(super) fn run(mut self, tick: Duration) {
+        let mut inputs = Vec::new();
+        let mut effects = Vec::new();
+        let mut next_tick = Instant::now();
+        loop {
+            let drained = self.handle.inbox.drain(&mut inputs, Some(next_tick));
+            if drained == Drained::Closed {
+                break;
+            }
+            let now = Instant::now();
+            if now >= next_tick {
+                inputs.push(Input::Tick);
+                next_tick = (next_tick + tick).max(now);
+            }
+            self.node.step_all(inputs.drain(..), &mut effects);
+            self.publish();
+            for effect in effects.drain(..) {
+                self.perform(effect);
+            }
+        }
+        self.log.close();
+        self.apply.close();
+    }
+
+    fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Send(message) => {
+                let peer = message.to;
+                if !self.handle.peers.send(message) {
+                    self.handle.inbox.push(Input::Unreachable { peer });
+                }
+            }
+            Effect::Append(group) => self.log.push(LogWork::Append(group)),
+            Effect::Commit(entries) => self.apply.push(ApplyWork::Commit(entries)),
+            Effect::ReadReady { ids, index } => self.handle.reads.ready(&ids, index),
+            Effect::Forward { to, proposal } => self.handle.peers.forward(to, proposal),
+            Effect::ForwardResult { to, id, appended } => self.handle.peers.result(to, id, appended),
+            Effect::Refused { id, refusal } => {
+                self.handle.reads.refuse(id, refusal);
+                let answer = Err(RequestError::Refused(refusal));
+                self.handle.writes.answer([(id, answer)].into_iter());
+            }
+            Effect::Role { role, term, leader } => self.role(Leadership { role, term, leader }),
+            Effect::Fetch { low, high, max_bytes } => {
+                self.log.push(LogWork::Fetch { low, high, max_bytes });
+            }
+            Effect::ConfChanged { index, .. } => {
+                // The entry itself stops the member when it is to be applied.
+                tracing::error!(index, "the log changes the members, which is not supported yet");
+            }
+        }
+    }
+
+    fn role(&self, leadership: Leadership) {
+        let before = self.handle.leadership.send_replace(leadership);
+        self.handle.leases.wake();
+        if before.leader == leadership.leader && before.role == leadership.role {
+            return;
+        }
+        let me = hex(self.handle.identity.member_id);
+        let term = leadership.term;
+        match (leadership.role, leadership.leader) {
+            (Role::Leader, _) => {
+                tracing::info!(local_member_id = me, term, "this member leads");
+            }
+            (_, 0) => tracing::info!(local_member_id = me, term, "there is no leader"),
+            (_, leader) => {
+                let leader = hex(leader);
+                tracing::info!(local_member_id = me, term, leader, "this member follows");
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let status = self.node.status();
+        let progress = &self.handle.progress;
+        progress.committed.store(status.committed, Ordering::Relaxed);
+        progress.term.store(status.term, Ordering::Relaxed);
+        let active = status.peers.iter().filter(|peer| peer.active).map(|peer| peer.id).collect();
+        *progress.active.lock() = active;
+    }
+}

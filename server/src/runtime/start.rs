@@ -1,0 +1,186 @@
+//! From a configuration to everything a running member is made of.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use kvorum_core::node::{self, BootError, Node, Role};
+use kvorum_core::store::Store;
+use kvorum_proto::membershippb::{Attributes, Member as MemberRecord, RaftAttributes};
+use raft_proto::eraftpb::ConfState;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::handle::{Bounds, Leadership, Progress, Shared};
+use super::leases::Leases;
+use super::queue::Queue;
+use super::stop::Stop;
+use super::values::Values;
+use super::waiters::{Reads, Writes};
+use super::{Handle, Watches};
+use crate::config::{ClusterState, Config, ConfigError, InitialCluster};
+use crate::identity::{Identity, RequestIds, cluster_id, hex, member_id};
+use crate::logging::raft_logger;
+use crate::peer::{PeerAddress, Peers};
+use crate::storage::StorageError;
+use crate::storage::backend::{Backend, RedbBackend};
+use crate::storage::boot::{self, Booted};
+use crate::storage::dir::{DataDir, holds_member};
+use crate::storage::disk::{Disk, FileDisk};
+use crate::storage::wal::{Log, Options};
+
+/// Why a member did not start. Each says what to do.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("cannot listen on {url}: {source}; stop whoever does, or choose another --{flag}")]
+    Listen { url: String, flag: &'static str, source: io::Error },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    #[error("a peer's URL cannot be dialled: {0}")]
+    Peer(#[from] tonic::transport::Error),
+    #[error("the system refuses: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+/// A member that has been read from its disk and does not move yet.
+pub(super) struct Parts {
+    pub(super) handle: Handle,
+    pub(super) node: Node,
+    pub(super) store: Store,
+    pub(super) log: Log,
+    pub(super) backend: RedbBackend,
+}
+
+/// Opens the data directory, where a new member is born if there is none, and puts together what
+/// it holds. Nothing is written before the configuration of a new member has been checked.
+pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> {
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk);
+    let born = holds_member(&*disk, &config.data_dir).unwrap_or(false);
+    let newborn = if born { None } else { Some(Newborn::plan(config)?) };
+    let dir = DataDir::open(disk, &config.data_dir).map_err(StorageError::from)?;
+    let options = Options::default();
+    if let Some(newborn) = newborn
+        && !dir.has_member().map_err(StorageError::from)?
+    {
+        tracing::info!(
+            data_dir = %config.data_dir.display(),
+            member_id = hex(newborn.identity.member_id),
+            cluster_id = hex(newborn.identity.cluster_id),
+            "a new member begins"
+        );
+        boot::bootstrap(&dir, newborn.identity, newborn.members, newborn.conf_state, options)?;
+    }
+    let booted = boot::boot(&dir, options)?;
+    if let Some(torn) = &booted.torn {
+        tracing::warn!(what = torn, "the end of the log was cut: it was never acknowledged");
+    }
+    Ok((join(config, booted)?, dir))
+}
+
+fn join(config: &Config, booted: Booted) -> Result<Parts, StartError> {
+    let Booted { identity, store, backend, log, consensus, torn: _ } = booted;
+    let applied = consensus.applied.0;
+    tracing::info!(
+        local_member_id = hex(identity.member_id),
+        cluster_id = hex(identity.cluster_id),
+        applied_index = applied,
+        last_index = consensus.last,
+        revision = store.root().revision(),
+        "the member is read from its data directory"
+    );
+    let ms = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let mut settings = node::Config::with_times(
+        identity.member_id,
+        rand::random(),
+        ms(config.heartbeat_interval_ms),
+        ms(config.election_timeout_ms),
+    );
+    settings.logger = raft_logger();
+    let node = Node::new(settings, consensus)?;
+    let peers = Peers::new(addresses(&store, identity.member_id))?;
+    let shared = Shared {
+        identity,
+        name: config.name.clone(),
+        bounds: Bounds {
+            max_request_bytes: config.max_request_bytes,
+            max_txn_ops: config.max_txn_ops,
+            max_concurrent_streams: config.max_concurrent_streams,
+            request_timeout: config.request_timeout(),
+            election_timeout: config.election_timeout(),
+        },
+        ids: RequestIds::new(identity.member_id, SystemTime::now()),
+        inbox: Queue::new(),
+        root: ArcSwap::from_pointee(store.root()),
+        progress: Progress::default(),
+        leadership: watch::Sender::new(Leadership { role: Role::Follower, term: 0, leader: 0 }),
+        writes: Writes::new(),
+        reads: Reads::new(applied),
+        watches: Watches::new(),
+        leases: Leases::new(),
+        values: Values::new(backend.values()),
+        peers,
+        swept: watch::Sender::new(store.swept()),
+        stop: Stop::new(),
+    };
+    Ok(Parts { handle: Handle(Arc::new(shared)), node, store, log, backend })
+}
+
+/// Where the other members are dialled.
+fn addresses(store: &Store, me: u64) -> Vec<PeerAddress> {
+    store
+        .root()
+        .members()
+        .iter()
+        .filter(|member| member.id != me)
+        .filter_map(|member| {
+            let urls = member.raft_attributes.as_ref()?.peer_urls.clone();
+            Some(PeerAddress { id: member.id, urls })
+        })
+        .collect()
+}
+
+/// Who a new member will be, in which cluster.
+struct Newborn {
+    identity: Identity,
+    members: Vec<MemberRecord>,
+    conf_state: ConfState,
+}
+
+impl Newborn {
+    fn plan(config: &Config) -> Result<Newborn, StartError> {
+        let cluster = InitialCluster::of_new_member(config)?;
+        if config.initial_cluster_state == ClusterState::Existing {
+            return Err(StartError::Config(ConfigError::NotSupported {
+                flag: "initial-cluster-state".to_owned(),
+                sentence: "joining a running cluster is not supported yet; give the --data-dir \
+                           of a member, or start a new cluster with 'new'"
+                    .to_owned(),
+            }));
+        }
+        let token = &config.initial_cluster_token;
+        let mut members = Vec::new();
+        let mut own = 0;
+        for (name, urls) in cluster.members() {
+            let peer_urls: Vec<String> = urls.iter().map(ToString::to_string).collect();
+            let id = member_id(peer_urls.iter().map(String::as_str), token);
+            if name == config.name {
+                own = id;
+            }
+            members.push(MemberRecord {
+                id,
+                raft_attributes: Some(RaftAttributes { peer_urls, is_learner: false }),
+                member_attributes: Some(Attributes { name: name.to_owned(), client_urls: vec![] }),
+            });
+        }
+        members.sort_by_key(|member| member.id);
+        let voters: Vec<u64> = members.iter().map(|member| member.id).collect();
+        let identity =
+            Identity { cluster_id: cluster_id(voters.iter().copied()), member_id: own };
+        Ok(Newborn { identity, members, conf_state: ConfState::from((voters, [])) })
+    }
+}

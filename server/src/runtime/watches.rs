@@ -1,0 +1,285 @@
+//! The watch thread: it owns the hub and hands its replies to the streams of the edge.
+//!
+//! A stream's replies wait in a channel that has no bound of its own; what bounds it is the
+//! credit the hub has, and credit is given only while little is waiting, in number and in bytes.
+//! So a client that does not read costs bounded memory, and delays nobody.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kvorum_core::store::Root;
+use kvorum_core::watch::{BACKLOG, Body, Delivery, Hub, StreamId, WatchId, WatchReply};
+use kvorum_proto::etcdserverpb::WatchCreateRequest;
+use tokio::sync::{mpsc, oneshot};
+
+use super::queue::{Drained, Queue};
+use crate::limits::{
+    WATCH_PENDING_ROOTS, WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATCH_STREAM_REPLIES,
+};
+
+/// What a client asks of its stream.
+pub(crate) enum WatchRequest {
+    Create(WatchCreateRequest),
+    Cancel(WatchId),
+    Progress,
+}
+
+enum Work {
+    Open { stream: StreamId, replies: mpsc::UnboundedSender<WatchReply> },
+    /// `taken` is answered once the stream may ask for more.
+    Request { stream: StreamId, request: WatchRequest, taken: oneshot::Sender<()> },
+    /// The stream has passed so much on to its client.
+    Consumed { stream: StreamId, replies: usize, bytes: usize },
+    Close { stream: StreamId },
+    /// The state right before a compaction.
+    Before(Arc<Root>),
+    /// There is a new root.
+    Wake,
+}
+
+/// The way to the watch thread.
+pub(crate) struct Watches {
+    work: Queue<Work>,
+    next_stream: AtomicU64,
+}
+
+impl Watches {
+    pub(super) fn new() -> Watches {
+        Watches { work: Queue::new(), next_stream: AtomicU64::new(1) }
+    }
+
+    /// Opens a stream; dropping it closes it.
+    pub(crate) fn open(handle: &super::Handle) -> WatchStream {
+        let watches = &handle.watches;
+        let id = StreamId(watches.next_stream.fetch_add(1, Ordering::Relaxed));
+        let (sender, replies) = mpsc::unbounded_channel();
+        watches.work.push(Work::Open { stream: id, replies: sender });
+        let sender = WatchSender { handle: handle.clone(), id };
+        WatchStream { sender, replies }
+    }
+
+    pub(super) fn wake(&self) {
+        self.work.push(Work::Wake);
+    }
+
+    pub(super) fn before_compaction(&self, root: Arc<Root>) {
+        self.work.push(Work::Before(root));
+    }
+
+    pub(super) fn close(&self) {
+        self.work.close();
+    }
+}
+
+/// One client's stream, as the edge holds it.
+pub(crate) struct WatchStream {
+    pub(crate) sender: WatchSender,
+    replies: mpsc::UnboundedReceiver<WatchReply>,
+}
+
+impl WatchStream {
+    /// The next replies, all that are there; none when the member stops.
+    pub(crate) async fn next(&mut self, into: &mut Vec<WatchReply>) -> bool {
+        self.replies.recv_many(into, WATCH_STREAM_REPLIES).await > 0
+    }
+
+    /// These replies are on their way to the client.
+    pub(crate) fn consumed(&self, replies: usize, bytes: usize) {
+        let work = Work::Consumed { stream: self.sender.id, replies, bytes };
+        self.sender.handle.watches.work.push(work);
+    }
+}
+
+impl Drop for WatchStream {
+    fn drop(&mut self) {
+        self.sender.handle.watches.work.push(Work::Close { stream: self.sender.id });
+    }
+}
+
+/// The half of a stream that asks.
+#[derive(Clone)]
+pub(crate) struct WatchSender {
+    handle: super::Handle,
+    id: StreamId,
+}
+
+impl WatchSender {
+    /// Hands a request in, and waits while too many answers to earlier ones are unread.
+    pub(crate) async fn request(&self, request: WatchRequest) {
+        let (taken, done) = oneshot::channel();
+        self.handle.watches.work.push(Work::Request { stream: self.id, request, taken });
+        // A stream that is gone asks for nothing more.
+        let _ = done.await;
+    }
+}
+
+/// About what a reply takes in memory and on the wire.
+pub(crate) fn reply_bytes(reply: &WatchReply) -> usize {
+    /// Header, ids and revisions.
+    const FRAME: usize = 64;
+    match &reply.body {
+        Body::Events { events, .. } => events.iter().fold(FRAME, |sum, event| {
+            let len = |version: &kvorum_core::store::Version| {
+                FRAME + version.key.len() + version.value_len as usize
+            };
+            sum + len(&event.version) + event.prev.as_deref().map_or(0, len)
+        }),
+        _ => FRAME,
+    }
+}
+
+/// A stream, as the watch thread holds it.
+struct Outlet {
+    replies: mpsc::UnboundedSender<WatchReply>,
+    /// What the hub may still send, and what was sent and not yet consumed.
+    credit: usize,
+    waiting: usize,
+    waiting_bytes: usize,
+    /// A request that was taken when the stream's answers were too many.
+    stalled: Option<oneshot::Sender<()>>,
+}
+
+pub(super) struct WatchThread {
+    handle: super::Handle,
+    hub: Hub,
+    outlets: BTreeMap<StreamId, Outlet>,
+    /// States before compactions that the hub has not seen.
+    pending: VecDeque<Arc<Root>>,
+    out: Vec<Delivery>,
+}
+
+impl WatchThread {
+    pub(super) fn new(handle: super::Handle, response_bytes: usize) -> WatchThread {
+        let hub = Hub::new(handle.root().revision(), response_bytes);
+        WatchThread {
+            handle,
+            hub,
+            outlets: BTreeMap::new(),
+            pending: VecDeque::new(),
+            out: Vec::new(),
+        }
+    }
+
+    /// Runs until the queue is closed. `interval` is between two progress notices.
+    pub(super) fn run(mut self, interval: Duration) {
+        let mut work = Vec::new();
+        let mut next_tick = Instant::now() + interval;
+        let mut busy = false;
+        loop {
+            let until = if busy { Instant::now() } else { next_tick };
+            if self.handle.watches.work.drain(&mut work, Some(until)) == Drained::Closed {
+                return;
+            }
+            for item in work.drain(..) {
+                self.perform(item);
+            }
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + interval;
+                self.hub.tick(&mut self.out);
+            }
+            busy = self.advance();
+            self.deliver();
+        }
+    }
+
+    /// One step of the hub, at the oldest state it has not seen to its end.
+    fn advance(&mut self) -> bool {
+        if let Some(root) = self.pending.front() {
+            let more = self.hub.advance(root, &mut self.out);
+            // What is behind on a state is still behind on the next one; what is synced is done.
+            if !more || self.hub.revision() >= root.revision() {
+                self.pending.pop_front();
+            }
+            return true;
+        }
+        self.hub.advance(&self.handle.root(), &mut self.out)
+    }
+
+    fn perform(&mut self, work: Work) {
+        match work {
+            Work::Open { stream, replies } => {
+                let credit = WATCH_STREAM_CREDIT;
+                self.hub.open(stream, credit);
+                let outlet =
+                    Outlet { replies, credit, waiting: 0, waiting_bytes: 0, stalled: None };
+                self.outlets.insert(stream, outlet);
+            }
+            Work::Request { stream, request, taken } => self.request(stream, request, taken),
+            Work::Consumed { stream, replies, bytes } => {
+                if let Some(outlet) = self.outlets.get_mut(&stream) {
+                    outlet.waiting -= replies;
+                    outlet.waiting_bytes -= bytes;
+                    self.refill(stream);
+                }
+            }
+            Work::Close { stream } => {
+                self.hub.close(stream);
+                self.outlets.remove(&stream);
+            }
+            Work::Before(root) => {
+                if self.pending.len() == WATCH_PENDING_ROOTS {
+                    self.pending.pop_front();
+                }
+                self.pending.push_back(root);
+            }
+            Work::Wake => {}
+        }
+        self.deliver();
+    }
+
+    fn request(&mut self, stream: StreamId, request: WatchRequest, taken: oneshot::Sender<()>) {
+        let root = self.pending.front().cloned().unwrap_or_else(|| self.handle.root());
+        match request {
+            WatchRequest::Create(create) => {
+                self.hub.create(stream, &create, &root, &mut self.out);
+            }
+            WatchRequest::Cancel(id) => self.hub.cancel(stream, id, &root, &mut self.out),
+            WatchRequest::Progress => self.hub.progress_request(stream, &root, &mut self.out),
+        }
+        self.deliver();
+        if self.hub.backlog(stream) < BACKLOG {
+            let _ = taken.send(());
+        } else if let Some(outlet) = self.outlets.get_mut(&stream) {
+            outlet.stalled = Some(taken);
+        }
+    }
+
+    /// Passes on what the hub has said, and gives back the credit that took.
+    fn deliver(&mut self) {
+        while !self.out.is_empty() {
+            let mut touched = Vec::new();
+            for Delivery { stream, reply } in std::mem::take(&mut self.out) {
+                let Some(outlet) = self.outlets.get_mut(&stream) else { continue };
+                outlet.credit -= 1;
+                outlet.waiting += 1;
+                outlet.waiting_bytes += reply_bytes(&reply);
+                // A receiver that is gone says so by closing its stream.
+                let _ = outlet.replies.send(reply);
+                if touched.last() != Some(&stream) {
+                    touched.push(stream);
+                }
+            }
+            for stream in touched {
+                self.refill(stream);
+            }
+        }
+    }
+
+    fn refill(&mut self, stream: StreamId) {
+        let Some(outlet) = self.outlets.get_mut(&stream) else { return };
+        if outlet.waiting_bytes < WATCH_STREAM_BYTES && outlet.waiting < WATCH_STREAM_REPLIES {
+            let replies = WATCH_STREAM_CREDIT - outlet.credit;
+            if replies > 0 {
+                outlet.credit = WATCH_STREAM_CREDIT;
+                self.hub.credit(stream, replies, &mut self.out);
+            }
+        }
+        if self.hub.backlog(stream) < BACKLOG
+            && let Some(taken) = outlet.stalled.take()
+        {
+            let _ = taken.send(());
+        }
+    }
+}

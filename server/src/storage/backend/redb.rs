@@ -1,0 +1,407 @@
+//! The backend in a redb file.
+//!
+//! Each of the store's tables is one of redb's, bytes to bytes. One more, `kvorum`, holds the
+//! format's version, the identity and the position. Every commit is durable, and leaves the file
+//! such that opening it after a crash needs no repair. Opening verifies every page's checksum.
+
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use kvorum_core::store::{Change, Position, Revision, Table, stored_value};
+use prost::Message;
+use raft_proto::eraftpb::ConfState;
+use redb::{
+    Builder, Database, OwnedRange, ReadableDatabase, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
+
+use super::{Backend, BackendError, FORMAT, Records, Values};
+use crate::identity::Identity;
+use crate::storage::disk::{Disk, DiskFile};
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const TABLES: [Table; 5] =
+    [Table::Meta, Table::Members, Table::Alarms, Table::Leases, Table::Versions];
+const OWN: Definition = TableDefinition::new("kvorum");
+const ROW_FORMAT: &[u8] = b"format";
+const ROW_IDENTITY: &[u8] = b"identity";
+const ROW_POSITION: &[u8] = b"position";
+/// What a redb file begins with.
+const MAGIC: &[u8; 4] = b"redb";
+/// Readers have the newest values in memory and hardly come here, so a small cache is enough for
+/// the upper levels of the trees that commits walk.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The redb backend of one member; the only writer of its file.
+#[derive(Debug)]
+pub struct RedbBackend {
+    shared: Arc<Shared>,
+    identity: Identity,
+    position: Position,
+    poison: Option<String>,
+}
+
+/// What the writer and the readers have in common.
+struct Shared {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    database: Database,
+    in_use_bytes: AtomicU64,
+}
+
+impl RedbBackend {
+    /// Makes the backend of a new member.
+    pub fn create(
+        disk: &dyn Disk,
+        path: &Path,
+        identity: Identity,
+        changes: &[Change],
+        position: &Position,
+    ) -> Result<(), BackendError> {
+        let file = disk.create(path).map_err(io_error("make", path))?;
+        let shared = Shared::open(path, file)?;
+        let transaction = shared.begin()?;
+        let written = (|| {
+            let mut own = transaction.open_table(OWN)?;
+            own.insert(ROW_FORMAT, &FORMAT.to_le_bytes()[..])?;
+            own.insert(ROW_IDENTITY, &encode_identity(identity)[..])?;
+            drop(own);
+            shared.write(&transaction, changes, position)?;
+            Ok(transaction.commit()?)
+        })();
+        written.map_err(|error| shared.error("write", error))
+    }
+
+    /// Opens a member's backend and verifies it from the first page to the last.
+    pub fn open(disk: &dyn Disk, path: &Path) -> Result<RedbBackend, BackendError> {
+        let file = disk.open(path).map_err(io_error("open", path))?;
+        let mut magic = [0; MAGIC.len()];
+        file.read_at(&mut magic, 0).map_err(io_error("read", path))?;
+        if magic != *MAGIC {
+            return Err(BackendError::Foreign { path: path.to_owned() });
+        }
+        let shared = Shared::open(path, file)?;
+        let (identity, position, in_use) = shared.own_rows()?;
+        shared.in_use_bytes.store(in_use, Ordering::Relaxed);
+        Ok(RedbBackend { shared: Arc::new(shared), identity, position, poison: None })
+    }
+}
+
+impl Backend for RedbBackend {
+    fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    fn position(&self) -> &Position {
+        &self.position
+    }
+
+    fn commit(&mut self, changes: &[Change], position: &Position) -> Result<(), BackendError> {
+        if let Some(cause) = &self.poison {
+            return Err(BackendError::Poisoned(cause.clone()));
+        }
+        self.shared
+            .commit(changes, position)
+            .inspect_err(|error| self.poison = Some(error.to_string()))?;
+        self.position = position.clone();
+        Ok(())
+    }
+
+    fn records(&self) -> Result<Box<dyn Records>, BackendError> {
+        Ok(Box::new(RedbRecords::new(Arc::clone(&self.shared))?))
+    }
+
+    fn values(&self) -> Arc<dyn Values> {
+        Arc::clone(&self.shared) as Arc<dyn Values>
+    }
+}
+
+impl Values for Shared {
+    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
+        let read = || -> Result<_, redb::Error> {
+            let table = self.database.begin_read()?.open_table(definition(Table::Versions))?;
+            let record = table.get(&at.to_bytes()[..])?;
+            Ok(record.map(|record| Bytes::copy_from_slice(record.value())))
+        };
+        let Some(record) = read().map_err(|error| self.error("read", error))? else {
+            return Ok(None);
+        };
+        let value = stored_value(&record).map_err(|source| BackendError::Record { at, source })?;
+        Ok(Some(value))
+    }
+
+    fn size_bytes(&self) -> Result<u64, BackendError> {
+        self.file.size().map_err(io_error("measure", &self.path))
+    }
+
+    fn in_use_bytes(&self) -> u64 {
+        self.in_use_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn open(path: &Path, file: Arc<dyn DiskFile>) -> Result<Shared, BackendError> {
+        let backing = DiskBacking { file: Arc::clone(&file) };
+        // Damage that redb does not expect makes it panic here and there; the member must say
+        // what is wrong instead.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            Builder::new()
+                .set_cache_size(CACHE_BYTES)
+                .set_check_integrity_on_open(true)
+                .create_with_backend(backing)
+        }));
+        let path = path.to_owned();
+        match opened {
+            Ok(Ok(database)) => {
+                Ok(Shared { path, file, database, in_use_bytes: AtomicU64::new(0) })
+            }
+            Ok(Err(error)) => Err(backend_error("open", &path, error.into())),
+            Err(_) => {
+                Err(BackendError::Damaged { path, what: "it cannot be made sense of".to_owned() })
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<WriteTransaction, BackendError> {
+        let begun = self.database.begin_write();
+        let mut transaction = begun.map_err(|error| self.error("write", error.into()))?;
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    fn commit(&self, changes: &[Change], position: &Position) -> Result<(), BackendError> {
+        let transaction = self.begin()?;
+        let committed = self
+            .write(&transaction, changes, position)
+            .and_then(|in_use| Ok(transaction.commit().map(|()| in_use)?));
+        let in_use = committed.map_err(|error| self.error("write", error))?;
+        self.in_use_bytes.store(in_use, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Performs changes within a transaction; answers the bytes in use after it.
+    fn write(
+        &self,
+        transaction: &WriteTransaction,
+        changes: &[Change],
+        position: &Position,
+    ) -> Result<u64, redb::Error> {
+        let mut tables = Vec::with_capacity(TABLES.len());
+        for table in TABLES {
+            tables.push((table, transaction.open_table(definition(table))?));
+        }
+        let mut in_use = self.in_use_bytes.load(Ordering::Relaxed);
+        for change in changes {
+            let (table, key, value) = change.encode();
+            let Some((_, target)) = tables.iter_mut().find(|(name, _)| *name == table) else {
+                continue;
+            };
+            let old = match &value {
+                Some(value) => {
+                    in_use += (key.len() + value.len()) as u64;
+                    target.insert(&key[..], &value[..])?
+                }
+                None => target.remove(&key[..])?,
+            };
+            let freed = old.map_or(0, |old| key.len() + old.value().len());
+            in_use = in_use.saturating_sub(freed as u64);
+        }
+        let mut own = transaction.open_table(OWN)?;
+        own.insert(ROW_POSITION, &encode_position(position, in_use)[..])?;
+        Ok(in_use)
+    }
+
+    fn own_rows(&self) -> Result<(Identity, Position, u64), BackendError> {
+        let read = || -> Result<_, redb::Error> {
+            let own = self.database.begin_read()?.open_table(OWN)?;
+            let row = |name: &[u8]| -> Result<Vec<u8>, redb::Error> {
+                Ok(own.get(name)?.map(|row| row.value().to_vec()).unwrap_or_default())
+            };
+            Ok([row(ROW_FORMAT)?, row(ROW_IDENTITY)?, row(ROW_POSITION)?])
+        };
+        let [format, identity, position] = match read() {
+            Ok(rows) => rows,
+            Err(redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. }) => {
+                return Err(BackendError::Foreign { path: self.path.clone() });
+            }
+            Err(error) => return Err(self.error("read", error)),
+        };
+        let damaged = |what: &str| BackendError::Damaged {
+            path: self.path.clone(),
+            what: format!("its {what} cannot be read"),
+        };
+        let found = u32::from_le_bytes(format[..].try_into().map_err(|_| damaged("format"))?);
+        if found != FORMAT {
+            let path = self.path.clone();
+            return Err(BackendError::Format { path, found, known: FORMAT });
+        }
+        let identity = decode_identity(&identity).ok_or_else(|| damaged("identity"))?;
+        let (position, in_use) = decode_position(&position).ok_or_else(|| damaged("position"))?;
+        Ok((identity, position, in_use))
+    }
+
+    fn error(&self, action: &'static str, error: redb::Error) -> BackendError {
+        backend_error(action, &self.path, error)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+type TableRecords = (Table, OwnedRange<&'static [u8], &'static [u8]>);
+
+/// All tables of one read transaction.
+struct RedbRecords {
+    shared: Arc<Shared>,
+    ranges: std::vec::IntoIter<TableRecords>,
+    current: Option<TableRecords>,
+    error: Option<BackendError>,
+}
+
+impl RedbRecords {
+    fn new(shared: Arc<Shared>) -> Result<RedbRecords, BackendError> {
+        let read = || -> Result<Vec<_>, redb::Error> {
+            let transaction = shared.database.begin_read()?;
+            let mut ranges = Vec::with_capacity(TABLES.len());
+            for table in TABLES {
+                let opened = transaction.open_table(definition(table))?;
+                ranges.push((table, opened.range_owned::<&[u8]>(..)?));
+            }
+            Ok(ranges)
+        };
+        let ranges = read().map_err(|error| shared.error("read", error))?.into_iter();
+        Ok(RedbRecords { shared, ranges, current: None, error: None })
+    }
+}
+
+impl Iterator for RedbRecords {
+    type Item = (Table, Bytes, Bytes);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((table, range)) = &mut self.current {
+                match range.next() {
+                    Some(Ok((key, value))) => {
+                        let key = Bytes::copy_from_slice(key.value());
+                        return Some((*table, key, Bytes::copy_from_slice(value.value())));
+                    }
+                    Some(Err(error)) => {
+                        self.error = Some(self.shared.error("read", error.into()));
+                        self.ranges = Vec::new().into_iter();
+                        self.current = None;
+                        return None;
+                    }
+                    None => {}
+                }
+            }
+            self.current = Some(self.ranges.next()?);
+        }
+    }
+}
+
+impl Records for RedbRecords {
+    fn error(&mut self) -> Option<BackendError> {
+        self.error.take()
+    }
+}
+
+/// redb's file on our disk.
+#[derive(Debug)]
+struct DiskBacking {
+    file: Arc<dyn DiskFile>,
+}
+
+impl StorageBackend for DiskBacking {
+    fn len(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let read = self.file.read_at(out, offset)?;
+        if read < out.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_size(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write_at(data, offset)
+    }
+}
+
+fn definition(table: Table) -> Definition {
+    TableDefinition::new(match table {
+        Table::Versions => "versions",
+        Table::Leases => "leases",
+        Table::Members => "members",
+        Table::Alarms => "alarms",
+        Table::Meta => "meta",
+    })
+}
+
+fn encode_identity(identity: Identity) -> [u8; 16] {
+    let mut out = [0; 16];
+    out[..8].copy_from_slice(&identity.cluster_id.to_le_bytes());
+    out[8..].copy_from_slice(&identity.member_id.to_le_bytes());
+    out
+}
+
+fn decode_identity(bytes: &[u8]) -> Option<Identity> {
+    let (cluster_id, member_id) = bytes.split_at_checked(8)?;
+    Some(Identity {
+        cluster_id: u64::from_le_bytes(cluster_id.try_into().ok()?),
+        member_id: u64::from_le_bytes(member_id.try_into().ok()?),
+    })
+}
+
+/// Index, term and the bytes in use, 8 bytes little-endian each, then raft's message.
+fn encode_position(position: &Position, in_use: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(24 + position.conf_state.encoded_len());
+    out.extend_from_slice(&position.index.to_le_bytes());
+    out.extend_from_slice(&position.term.to_le_bytes());
+    out.extend_from_slice(&in_use.to_le_bytes());
+    out.extend_from_slice(&position.conf_state.encode_to_vec());
+    out
+}
+
+fn decode_position(bytes: &[u8]) -> Option<(Position, u64)> {
+    let (index, rest) = bytes.split_first_chunk::<8>()?;
+    let (term, rest) = rest.split_first_chunk::<8>()?;
+    let (in_use, conf_state) = rest.split_first_chunk::<8>()?;
+    let position = Position {
+        index: u64::from_le_bytes(*index),
+        term: u64::from_le_bytes(*term),
+        conf_state: ConfState::decode(conf_state).ok()?,
+    };
+    Some((position, u64::from_le_bytes(*in_use)))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackendError {
+    let path = path.to_owned();
+    move |source| BackendError::Io { action, path, source }
+}
+
+fn backend_error(action: &'static str, path: &Path, error: redb::Error) -> BackendError {
+    // redb says by these kinds of error that the content is not what it should be.
+    let content = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData];
+    match error {
+        redb::Error::Io(source) if !content.contains(&source.kind()) => {
+            BackendError::Io { action, path: path.to_owned(), source }
+        }
+        error => BackendError::Damaged { path: path.to_owned(), what: error.to_string() },
+    }
+}

@@ -1,0 +1,155 @@
+//! Making a member, and starting it again from what it left on disk.
+//!
+//! The backend says up to which entry A the log was applied, and of which term and configuration
+//! that entry was. The log must hold A, of the same term; everything after it, raft hands out
+//! again as it is committed. So nothing is applied that is not durable, nothing twice, and a log
+//! and a backend that do not belong together are found out.
+
+use std::path::PathBuf;
+
+use kvorum_core::node::Boot;
+use kvorum_core::store::{Position, RestoreError, Store};
+use kvorum_proto::membershippb::Member;
+use raft_proto::eraftpb::ConfState;
+use thiserror::Error;
+
+use super::StorageError;
+use super::backend::{Backend, BackendError, RedbBackend};
+use super::dir::DataDir;
+use super::wal::{Log, Options, Recovered};
+use crate::identity::Identity;
+
+/// Why log and backend do not make a member.
+#[derive(Debug, Error)]
+pub enum BootError {
+    #[error(
+        "{} is missing; put it back, or restore the data directory from a backup, or remove this \
+         member from its cluster and add it again with an empty data directory",
+        path.display()
+    )]
+    Missing { path: PathBuf },
+    #[error(
+        "the store has applied entry {applied}, but the log ends at entry {last}: the end of the \
+         log is lost, and with it what this member promised; restore the data directory from a \
+         backup, or remove this member from its cluster and add it again with an empty data \
+         directory"
+    )]
+    StoreAhead { applied: u64, last: u64 },
+    #[error(
+        "the store has applied entry {applied}, but the log begins after entry {base}: the store \
+         is an older copy; put the newer one back, or restore the data directory from a backup, \
+         or remove this member from its cluster and add it again with an empty data directory"
+    )]
+    StoreBehind { applied: u64, base: u64 },
+    #[error(
+        "the store has applied entry {index} of term {store}, but in the log it is of term {log}: \
+         the two do not belong together; restore the data directory from a backup, or remove this \
+         member from its cluster and add it again with an empty data directory"
+    )]
+    Diverged { index: u64, store: u64, log: u64 },
+    #[error(
+        "the log says that entry {commit} is committed, but ends at entry {last}; restore the \
+         data directory from a backup, or remove this member from its cluster and add it again \
+         with an empty data directory"
+    )]
+    CommitAhead { commit: u64, last: u64 },
+    #[error(
+        "the store cannot be read back: {0}; restore the data directory from a backup, or remove \
+         this member from its cluster and add it again with an empty data directory"
+    )]
+    Restore(#[from] RestoreError),
+}
+
+/// A member as it was left.
+pub struct Booted {
+    pub identity: Identity,
+    /// As of the backend's last commit; what came after it is in the log.
+    pub store: Store,
+    pub backend: RedbBackend,
+    pub log: Log,
+    /// What the node goes on from.
+    pub consensus: Boot,
+    /// What a crash left unfinished in the log and was cut off, in words.
+    pub torn: Option<String>,
+}
+
+/// Makes a new member: an empty log and the store of a cluster of `members`.
+pub fn bootstrap(
+    dir: &DataDir,
+    identity: Identity,
+    members: Vec<Member>,
+    conf_state: ConfState,
+    options: Options,
+) -> Result<(), StorageError> {
+    let store = Store::bootstrap(members, conf_state);
+    let position = store.position();
+    let base = (position.index, position.term);
+    dir.create_member(|log, path| {
+        let disk = &**dir.disk();
+        Log::create(disk, log, identity, base, options)?;
+        RedbBackend::create(disk, path, identity, &store.initial_changes(), &position)?;
+        Ok(())
+    })
+}
+
+/// Starts the member that lives in `dir`.
+pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
+    for path in [dir.store(), dir.log()] {
+        if dir.kind(&path)?.is_none() {
+            return Err(BootError::Missing { path }.into());
+        }
+    }
+    let backend = RedbBackend::open(&**dir.disk(), &dir.store())?;
+    let identity = backend.identity();
+    let position = backend.position().clone();
+    let disk = dir.disk().clone();
+    let (log, recovered) = Log::open(disk, &dir.log(), identity, position.index, options)?;
+    check(&log, &recovered, &position)?;
+    let store = restore(&backend, position.clone())?;
+    let Recovered { mut hard_state, base, last, runs, tail, torn } = recovered;
+    // What is applied was committed, even if the log was not told.
+    hard_state.commit = hard_state.commit.max(position.index);
+    let consensus = Boot {
+        hard_state,
+        conf_state: position.conf_state,
+        applied: (position.index, position.term),
+        base,
+        last: last.0,
+        runs,
+        tail,
+    };
+    Ok(Booted { identity, store, backend, log, consensus, torn })
+}
+
+/// Whether the log goes on where the store is.
+fn check(log: &Log, recovered: &Recovered, position: &Position) -> Result<(), BootError> {
+    let (applied, base, last) = (position.index, recovered.base.0, recovered.last.0);
+    if applied > last {
+        return Err(BootError::StoreAhead { applied, last });
+    }
+    match log.term(applied) {
+        None => return Err(BootError::StoreBehind { applied, base }),
+        Some(term) if term != position.term => {
+            return Err(BootError::Diverged { index: applied, store: position.term, log: term });
+        }
+        Some(_) => {}
+    }
+    let commit = recovered.hard_state.commit;
+    if commit > last {
+        return Err(BootError::CommitAhead { commit, last });
+    }
+    Ok(())
+}
+
+fn restore(backend: &dyn Backend, position: Position) -> Result<Store, StorageError> {
+    let mut records = backend.records()?;
+    let restored = Store::restore(position, &mut records);
+    // Records that ended early look like a damaged store; the cause is what to report.
+    if let Some(error) = records.error() {
+        return Err(BackendError::into(error));
+    }
+    Ok(restored.map_err(BootError::from)?)
+}
+
+#[cfg(test)]
+mod tests;

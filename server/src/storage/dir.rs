@@ -1,0 +1,169 @@
+//! The data directory.
+//!
+//! ```text
+//! <data-dir>/kvorum.lock        whoever holds its lock owns the directory; holds the process id
+//! <data-dir>/kvorum/log/        the write-ahead log
+//! <data-dir>/kvorum/store.redb  the backend
+//! <data-dir>/kvorum.new/        a member in the making; a crash may leave it, and it is removed
+//! ```
+//!
+//! A member comes into being by the renaming of `kvorum.new` to `kvorum`: there is all of it or
+//! nothing. etcd's own directory (`member/`) is never touched.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::StorageError;
+use super::disk::{Disk, Guard, Kind, Lock};
+
+const LOCK: &str = "kvorum.lock";
+const MEMBER: &str = "kvorum";
+const MEMBER_NEW: &str = "kvorum.new";
+const LOG: &str = "log";
+const STORE: &str = "store.redb";
+/// What tells a data directory of etcd.
+const ETCD: [&str; 2] = ["member/wal", "member/snap"];
+
+/// Why the data directory cannot be used.
+#[derive(Debug, Error)]
+pub enum DirError {
+    #[error("{} is a data directory of etcd itself; choose another --data-dir", path.display())]
+    Etcd { path: PathBuf },
+    #[error(
+        "data directory {} is in use by another process{}; stop it, or choose another --data-dir",
+        path.display(),
+        pid(note)
+    )]
+    InUse { path: PathBuf, note: String },
+    #[error(
+        "cannot use data directory {}: {source}; make it writable for this user, or choose another \
+         --data-dir",
+        path.display()
+    )]
+    Unusable { path: PathBuf, source: io::Error },
+    #[error("{} is not a directory; choose another --data-dir", path.display())]
+    NotDir { path: PathBuf },
+}
+
+/// A data directory that is ours as long as this lives.
+#[derive(Debug)]
+pub struct DataDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    _lock: Guard,
+}
+
+impl DataDir {
+    /// Takes the directory, and makes it if it is missing.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<DataDir, DirError> {
+        let unusable = |source| DirError::Unusable { path: path.to_owned(), source };
+        match disk.kind(path).map_err(unusable)? {
+            Some(Kind::File) => return Err(DirError::NotDir { path: path.to_owned() }),
+            Some(Kind::Dir) => {
+                for name in ETCD {
+                    if disk.kind(&path.join(name)).map_err(unusable)?.is_some() {
+                        return Err(DirError::Etcd { path: path.to_owned() });
+                    }
+                }
+            }
+            None => create_durably(&*disk, path).map_err(unusable)?,
+        }
+        let note = std::process::id().to_string();
+        match disk.lock(&path.join(LOCK), &note).map_err(unusable)? {
+            Lock::Held(lock) => Ok(DataDir { disk, path: path.to_owned(), _lock: lock }),
+            Lock::Busy { note } => Err(DirError::InUse { path: path.to_owned(), note }),
+        }
+    }
+
+    /// Whether a member lives here.
+    pub fn has_member(&self) -> Result<bool, DirError> {
+        Ok(self.kind(&self.path.join(MEMBER))?.is_some())
+    }
+
+    /// Whether the directory can be read or changed by others than its owner, which is worth a
+    /// warning.
+    pub fn is_open_to_others(&self) -> Result<bool, DirError> {
+        Ok(!self.disk.is_private(&self.path).map_err(self.unusable())?)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.path.join(MEMBER).join(LOG)
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.path.join(MEMBER).join(STORE)
+    }
+
+    /// Makes a member in one step: `fill` makes the log in its first argument and the store at
+    /// its second, all of it durable but for the names in the directory of the two.
+    pub(super) fn create_member(
+        &self,
+        fill: impl FnOnce(&Path, &Path) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let new = self.path.join(MEMBER_NEW);
+        if self.kind(&new)?.is_some() {
+            self.disk.remove_dir_all(&new).map_err(self.unusable())?;
+        }
+        let log = new.join(LOG);
+        self.disk.create_dir_all(&log).map_err(self.unusable())?;
+        fill(&log, &new.join(STORE))?;
+        self.disk.sync_dir(&log).map_err(self.unusable())?;
+        self.disk.sync_dir(&new).map_err(self.unusable())?;
+        self.disk.rename(&new, &self.path.join(MEMBER)).map_err(self.unusable())?;
+        self.disk.sync_dir(&self.path).map_err(self.unusable())?;
+        Ok(())
+    }
+
+    pub(super) fn kind(&self, path: &Path) -> Result<Option<Kind>, DirError> {
+        self.disk.kind(path).map_err(self.unusable())
+    }
+
+    fn unusable(&self) -> impl FnOnce(io::Error) -> DirError {
+        let path = self.path.clone();
+        move |source| DirError::Unusable { path, source }
+    }
+}
+
+/// Whether a member lives in the data directory at `path`; touches nothing.
+pub fn holds_member(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    Ok(disk.kind(&path.join(MEMBER))?.is_some())
+}
+
+/// Makes a directory, and makes every new name on the way to it durable.
+fn create_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    for dir in path.ancestors() {
+        if dir.as_os_str().is_empty() || disk.kind(dir)?.is_some() {
+            break;
+        }
+        missing.push(dir);
+    }
+    disk.create_dir_all(path)?;
+    for dir in missing {
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent)?,
+            _ => disk.sync_dir(Path::new("."))?,
+        }
+    }
+    Ok(())
+}
+
+fn pid(note: &str) -> String {
+    let pid = note.trim();
+    let known = !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit());
+    if known { format!(" (pid {pid})") } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests;

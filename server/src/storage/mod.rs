@@ -1,0 +1,33 @@
+//! What a member keeps on disk: the write-ahead log, the backend, and the directory around them.
+//!
+//! - [`disk`] is the only way to any byte: a small trait, so that a simulator can put a virtual
+//!   disk under everything here, the backend's file included.
+//! - [`wal`] is the log. What it says is persisted survives the loss of power.
+//! - [`backend`] is the durable home of the store, some way behind the log.
+//! - [`dir`] is the data directory: its lock, its layout, its creation in one step.
+//! - [`boot`] puts log and backend together again and refuses what does not fit.
+//!
+//! Nothing here starts a thread, reads a clock or retries: every call returns when it is done,
+//! and an error of the disk is final.
+
+pub mod backend;
+pub mod boot;
+pub mod dir;
+pub mod disk;
+pub mod memory;
+pub mod wal;
+
+use thiserror::Error;
+
+/// Why a member cannot be started from its data directory, or cannot go on with it.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    #[error(transparent)]
+    Dir(#[from] dir::DirError),
+    #[error(transparent)]
+    Log(#[from] wal::LogError),
+    #[error(transparent)]
+    Backend(#[from] backend::BackendError),
+    #[error(transparent)]
+    Boot(#[from] boot::BootError),
+}

@@ -1,0 +1,83 @@
+//! The write-ahead log: what raft must not forget.
+//!
+//! [`Log`] appends groups and makes them durable; [`Persisted`], which only it can make, is the
+//! proof. One log has one writer. After a failed write or sync it takes nothing more: the kernel
+//! may have dropped the bytes and say yes the second time, so nothing is ever tried again.
+//!
+//! # Format
+//!
+//! All numbers are little-endian. Checksums are CRC-32 (IEEE).
+//!
+//! The log is a directory of **segments**, files named `<number>.log` with the number in eight
+//! hexadecimal digits, without a gap. A segment has its full size from the beginning and is all
+//! zeros past its last frame. It gets its name only when its header is durable. Its first 512
+//! bytes:
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 8 | `KVORUMWL` |
+//! | 8 | 4 | format version, 1 |
+//! | 12 | 4 | number of the segment |
+//! | 16 | 16 | cluster id, member id |
+//! | 32 | 8 | size of the file |
+//! | 40 | 16 | index and term of the log's last entry when the segment was begun |
+//! | 56 | 24 | the hard state then: term, vote, commit |
+//! | 80 | 8 | position at which the segment before ended |
+//! | 88 | 4 | checksum of that segment's last frame |
+//! | 92 | 4 | checksum of bytes 0 to 91 |
+//! | 96 | 416 | zeros |
+//!
+//! A **position** is the number of a segment (high 32 bits) and a byte in its file (low 32 bits).
+//!
+//! Then come **frames**, each aligned to 8 bytes. A frame whose header would cross the border of
+//! a 512-byte sector begins at that border, and the bytes before it are zeros. The header has 48
+//! bytes:
+//!
+//! | at | bytes | |
+//! |---|---|---|
+//! | 0 | 4 | `6d 72 76 6b` |
+//! | 4 | 4 | bytes of payload |
+//! | 8 | 8 | the frame's own position |
+//! | 16 | 8 | position before which all was durable when the frame was written |
+//! | 24 | 4 | checksum of the frame before; of the segment's header for its first frame |
+//! | 28 | 4 | sectors wholly inside the frame with at most one bit set |
+//! | 32 | 4 | entries in the payload |
+//! | 36 | 2 | flags: 1 a hard state leads the payload, 2 the segment ends here and another follows |
+//! | 38 | 2 | zeros |
+//! | 40 | 4 | checksum of bytes 0 to 39 |
+//! | 44 | 4 | `a5 5a 3c c3` |
+//!
+//! The payload is one [group](kvorum_core::node::Group): the hard state if there is one (term,
+//! vote, commit: 24 bytes), then the entries, each index (8), term (8), type (4), bytes of data
+//! (4), bytes of context (4), data, context. Zeros fill it up to a multiple of 8 bytes. Four
+//! bytes of checksum over header, payload and filling follow, and again `a5 5a 3c c3`. A frame
+//! without entries and hard state is a **mark**: it only says how far the log was durable.
+//!
+//! # What a bad frame means
+//!
+//! A crash leaves any selection of the sectors written since the last sync, each whole, the
+//! others zero. So at the end of the last segment a frame is **torn** if its header is zero, or
+//! if header or frame do not end in the four bytes that end them, or if more of its sectors are
+//! zero than its header allows; and what has none of a header's known fields at its place was
+//! never a frame. The log is cut there and the rest is made zero again.
+//!
+//! Anything else is **damage**, and the log is not opened: a frame that is whole but wrong, one
+//! that belongs elsewhere, one that does not continue the frame before, any bad frame in a
+//! segment that has a successor, and any bad frame before a position that a later frame calls
+//! durable. So a synced group is never taken for a torn one by a flipped bit, wherever it is.
+//! [`Log::mark`] lets an idle log say so about its newest group too, against the loss of whole
+//! sectors.
+
+mod error;
+mod format;
+mod index;
+mod log;
+mod recover;
+mod scan;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+pub use error::LogError;
+pub use log::{Log, Options, Persisted};
+pub use recover::Recovered;

@@ -1,0 +1,98 @@
+//! All that one member holds, asked of that member alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use etcd_client::{Client, Error, EventType, GetOptions, LeaseTimeToLiveOptions, WatchOptions};
+
+use crate::ledger::{History, Write};
+
+/// How long a member may take to tell its whole history.
+const TELLS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A key with its value and every number that etcd keeps about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub key: String,
+    pub value: String,
+    pub create_revision: i64,
+    pub mod_revision: i64,
+    pub version: i64,
+    pub lease: i64,
+}
+
+/// A member's contents at one revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    pub records: Vec<Record>,
+    /// By lease: the seconds it was granted for and its keys.
+    pub leases: BTreeMap<i64, (i64, Vec<String>)>,
+}
+
+/// The revision that a member has reached by itself, without asking the others.
+pub async fn revision(client: &mut Client) -> Result<i64, Error> {
+    let options = GetOptions::new().with_serializable().with_count_only();
+    let answer = client.get("any", Some(options)).await?;
+    Ok(answer.header().expect("an answer has a header").revision())
+}
+
+/// The contents at `revision`, read serializably.
+pub async fn contents(client: &mut Client, revision: i64) -> Result<Contents, Error> {
+    let options = GetOptions::new().with_all_keys().with_serializable().with_revision(revision);
+    let answer = client.get("", Some(options)).await?;
+    let records = answer.kvs().iter().map(|kv| Record {
+        key: text(kv.key()),
+        value: text(kv.value()),
+        create_revision: kv.create_revision(),
+        mod_revision: kv.mod_revision(),
+        version: kv.version(),
+        lease: kv.lease(),
+    });
+    let records = records.collect();
+    let mut leases = BTreeMap::new();
+    for lease in client.leases().await?.leases() {
+        let options = LeaseTimeToLiveOptions::new().with_keys();
+        let lived = client.lease_time_to_live(lease.id(), Some(options)).await?;
+        let mut keys: Vec<String> = lived.keys().iter().map(|key| text(key)).collect();
+        keys.sort();
+        leases.insert(lease.id(), (lived.granted_ttl(), keys));
+    }
+    Ok(Contents { records, leases })
+}
+
+/// All changes from the first revision up to `last`, as the member's watch tells them.
+pub async fn history(client: &mut Client, last: i64) -> Result<History, String> {
+    let mut history = History::new();
+    if last <= 1 {
+        return Ok(history);
+    }
+    let options = WatchOptions::new().with_all_keys().with_start_revision(1);
+    let told = async {
+        let mut watch = client.watch("", Some(options)).await.map_err(|e| e.to_string())?;
+        while history.last_key_value().is_none_or(|(revision, _)| *revision < last) {
+            let message = watch.message().await.map_err(|e| e.to_string())?;
+            let message = message.ok_or("the watch ended")?;
+            if message.canceled() {
+                return Err(format!("the watch was cancelled: {}", message.cancel_reason()));
+            }
+            for event in message.events() {
+                let kv = event.kv().ok_or("an event without a key")?;
+                let write = match event.event_type() {
+                    EventType::Put => Write::Put { key: text(kv.key()), value: text(kv.value()) },
+                    EventType::Delete => Write::Delete { key: text(kv.key()) },
+                };
+                if let Some(first) = history.insert(kv.mod_revision(), write) {
+                    return Err(format!("revision {} came twice: {first:?}", kv.mod_revision()));
+                }
+            }
+        }
+        Ok(())
+    };
+    let told = tokio::time::timeout(TELLS_WITHIN, told).await;
+    told.map_err(|_| format!("the history up to {last} does not come"))??;
+    Ok(history)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

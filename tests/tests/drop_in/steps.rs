@@ -1,0 +1,207 @@
+//! What is asked of both etcdctls, in this order: later steps see what earlier ones wrote.
+
+/// One invocation.
+pub(crate) struct Step {
+    /// The arguments, separated by blanks; `''` is an empty one. `{1}` is the first lease that
+    /// was granted, `{2}` the second.
+    pub(crate) line: &'static str,
+    pub(crate) input: &'static str,
+    /// For a command that goes on: so many lines of it are compared.
+    pub(crate) lines: Option<usize>,
+}
+
+const fn run(line: &'static str) -> Step {
+    fed(line, "")
+}
+
+const fn fed(line: &'static str, input: &'static str) -> Step {
+    Step { line, input, lines: None }
+}
+
+const fn lines(line: &'static str, count: usize) -> Step {
+    Step { line, input: "", lines: Some(count) }
+}
+
+const SWAP: &str = "value(\"t\") = \"1\"\n\nput t 2\nget t\ndel nothing\n\nget t\n\n";
+const MANY_COMPARES: &str = "version(\"t\") > \"0\"\ncreate(\"t\") > \"1\"\nmod(\"t\") < \"9999\"\n\
+     \nget t\n\n\n";
+
+/// Standard output and exit code must be the same.
+pub(crate) const STEPS: &[Step] = &[
+    run("version"),
+    // Before any write, while sizes and indexes are those of an empty member.
+    run("member list"),
+    run("member list -w json"),
+    run("member list -w fields"),
+    run("member list -w table"),
+    run("member list --hex"),
+    run("mem li"),
+    run("endpoint status"),
+    run("endpoint status -w json"),
+    run("endpoint status -w fields"),
+    run("endpoint status -w table"),
+    run("endpoint status --cluster"),
+    run("endpoint health"),
+    run("endpoint health -w json"),
+    run("endpoint health -w fields"),
+    run("endpoint health -w table"),
+    run("alarm list"),
+    run("alarm list -w json"),
+    // put
+    run("put foo bar"),
+    run("put foo bar2 --prev-kv"),
+    run("put foo bar3 -w json"),
+    run("put foo bar4 -w fields"),
+    run("put foo bar5 --prev-kv -w json"),
+    run("put foo bar6 --prev-kv -w fields"),
+    run("put new 1 --prev-kv"),
+    run("put --ignore-value foo"),
+    run("put --ignore-value nobody"),
+    run("put --ignore-value foo bar"),
+    run("put --ignore-lease=true foo bar7"),
+    run("put -w=json foo bar8"),
+    run("put '' x"),
+    run("put foo x --lease=7b"),
+    run("put foo x --lease=zz"),
+    fed("put piped", "two\nlines\n"),
+    fed("put bytes", "\u{1}\u{7f}\u{e9}\"\\\n"),
+    run("put -- -dash value"),
+    // get
+    run("get foo"),
+    run("get foo -w json"),
+    run("get foo -w fields"),
+    run("get foo -w table"),
+    run("get foo -w nonsense"),
+    run("get foo --print-value-only"),
+    run("get foo --print-value-only -w json"),
+    run("get foo --keys-only"),
+    run("get foo --keys-only -w fields"),
+    run("get piped"),
+    run("get bytes -w fields"),
+    run("get bytes -w json"),
+    run("get bytes --hex"),
+    run("get -- -dash"),
+    run("get nobody"),
+    run("get nobody -w json"),
+    run("get nobody -w fields"),
+    run("get f --prefix"),
+    run("get --prefix=true f --keys-only=false"),
+    run("get '' --prefix"),
+    run("get '' --prefix --keys-only"),
+    run("get '' --from-key"),
+    run("get a z"),
+    run("get foo --rev=2"),
+    run("get foo --rev=2 -w json"),
+    run("get foo --rev=99999"),
+    run("get '' --prefix --limit=2"),
+    run("get '' --prefix --limit=2 -w json"),
+    run("get '' --prefix --limit=2 -w fields"),
+    run("get '' --prefix --order=DESCEND --keys-only"),
+    run("get '' --prefix --order=descend --keys-only"),
+    run("get '' --prefix --sort-by=MODIFY --keys-only"),
+    run("get '' --prefix --sort-by=VERSION --order=DESCEND --keys-only"),
+    run("get foo --consistency=s"),
+    run("get foo --consistency=l"),
+    run("get foo --consistency=x"),
+    run("get foo --order=sideways"),
+    run("get foo --sort-by=nothing"),
+    run("get foo --prefix --from-key"),
+    run("get"),
+    // del
+    run("put d/1 x"),
+    run("put d/2 y"),
+    run("put d/3 z"),
+    run("put d/4 z"),
+    run("del d/1"),
+    run("del d/1"),
+    run("del d/1 --prev-kv"),
+    run("del d/2 --prev-kv"),
+    run("del d/3 --prev-kv -w json"),
+    run("del d/3 -w fields"),
+    run("del d/ --prefix"),
+    run("del d/ --prefix --from-key"),
+    run("del"),
+    // txn
+    run("put t 1"),
+    fed("txn", SWAP),
+    fed("txn", SWAP),
+    run("put t 1"),
+    fed("txn -w json", SWAP),
+    fed("txn -w=json", SWAP),
+    run("put t 1"),
+    fed("txn -w fields", SWAP),
+    fed("txn -w fields", SWAP),
+    fed("txn", MANY_COMPARES),
+    fed("txn", "\n\n\n"),
+    fed("txn", "\nput t 1\nput t 2\n\n\n"),
+    fed("txn", "nonsense\n"),
+    fed("txn extra", ""),
+    // lease
+    run("lease list"),
+    run("lease grant 7200"),
+    run("lease grant 7200 -w json"),
+    run("lease grant 7200 -w fields"),
+    run("lease list"),
+    run("lease list -w json"),
+    run("lease list -w fields"),
+    run("put leased x --lease={1}"),
+    run("get leased -w json"),
+    run("get leased -w fields"),
+    run("lease timetolive {1}"),
+    run("lease timetolive {1} --keys"),
+    run("lease timetolive {1} --keys -w json"),
+    run("lease timetolive {1} --keys -w fields"),
+    run("lease timetolive {2} -w json"),
+    run("lease keep-alive --once {1}"),
+    run("lease keep-alive --once {1} -w json"),
+    run("lease keep-alive --once {1} -w fields"),
+    run("lease revoke {1}"),
+    run("lease revoke {2} -w json"),
+    run("lease revoke {3} -w fields"),
+    run("get leased"),
+    run("lease revoke {1}"),
+    run("lease timetolive {1}"),
+    run("lease timetolive {1} -w json"),
+    run("lease timetolive {1} -w fields"),
+    run("lease keep-alive --once {1}"),
+    run("lease revoke zz"),
+    run("lease timetolive zz"),
+    run("lease grant soon"),
+    run("lease grant"),
+    // watch
+    lines("watch foo --rev=2", 6),
+    lines("watch foo --rev=2 --prev-kv", 8),
+    lines("watch d/ --prefix --rev=2", 9),
+    lines("watch foo --rev=2 -w json", 1),
+    lines("watch foo --rev=2 -w fields", 11),
+    lines("watch a z --rev=2", 6),
+    run("watch"),
+    // compaction, last: the old revisions are gone then
+    run("compaction 10"),
+    run("compaction 10"),
+    run("compaction 99999"),
+    run("compaction 12 -w json"),
+    run("compaction 13 --physical"),
+    run("compaction soon"),
+    run("compaction"),
+    run("get foo --rev=5"),
+    run("watch foo --rev=5"),
+    run("watch foo --rev=5 -w json"),
+];
+
+/// The exit code must be the same; what is printed is help, and each has its own.
+pub(crate) const USAGE_ERRORS: &[&str] = &[
+    "nonsense",
+    "get --nonsense foo",
+    "get foo --limit=many",
+    "get foo --prefix=perhaps",
+    "put",
+    "put foo",
+    "put foo bar baz",
+    "lease",
+    "lease nonsense",
+    "member nonsense",
+    "endpoint",
+    "--nonsense get foo",
+    "--command-timeout=soon get foo",
+];

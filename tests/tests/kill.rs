@@ -1,0 +1,185 @@
+//! What was acknowledged survives `kill -9`, of one member, of all at once, of a single one.
+//!
+//! `KVORUM_KILLS` sets how often all members are killed, where 20 is not enough.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use etcd_client::LeaseGrantOptions;
+use kvorum_tests::binary;
+use kvorum_tests::cluster::{Cluster, Member};
+use kvorum_tests::contents::{contents, history, revision};
+use kvorum_tests::ledger::Ledger;
+use kvorum_tests::load::{Load, connect};
+use kvorum_tests::program::Names;
+use kvorum_tests::wait::until_async;
+
+/// How often the members are killed unless `KVORUM_KILLS` says otherwise.
+const KILLS: u32 = 20;
+
+/// At default timeouts a new leader must take writes after so long.
+const RESUMES_WITHIN: Duration = Duration::from_secs(3);
+
+/// After so long a member that was started again must have what the others have.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(30);
+
+/// After so long some writes must have been acknowledged, however busy the machine is.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+const WRITERS: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_resume_after_the_leader_is_killed_and_it_catches_up() {
+    let names = Names::of(binary!());
+    let mut cluster = Cluster::start(&names.server(), 3);
+    let ledger = Arc::new(Ledger::default());
+    let leases = grant_leases(&cluster).await;
+    let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
+
+    for _ in 0..3 {
+        more_writes(&ledger, 100).await;
+        let leader = leader_of(&cluster).await;
+        cluster.members[leader].kill();
+        let killed = Instant::now();
+        let resumed = until_async(ANSWERS_WITHIN, async || ledger.first_acknowledged_after(killed));
+        let pause = resumed.await.expect("writes resume at all") - killed;
+        assert!(pause <= RESUMES_WITHIN, "writes resumed only after {pause:?}");
+
+        more_writes(&ledger, 100).await;
+        cluster.members[leader].start();
+        cluster.members[leader].await_serving();
+    }
+    load.stop().await;
+    agree(&cluster, &ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_members_killed_at_once_lose_nothing_acknowledged() {
+    // Shorter timeouts make shorter rounds; how a leader is found is not what is tested here.
+    kill_all_again_and_again(3, &["--heartbeat-interval=50", "--election-timeout=500"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_member_that_is_killed_loses_nothing_acknowledged() {
+    kill_all_again_and_again(1, &["--heartbeat-interval=20", "--election-timeout=200"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_is_asked_to_end_ends_well_and_loses_nothing() {
+    let names = Names::of(binary!());
+    let mut cluster = Cluster::start(&names.server(), 1);
+    let ledger = Arc::new(Ledger::default());
+    let leases = grant_leases(&cluster).await;
+    let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
+    more_writes(&ledger, 100).await;
+    let status = cluster.members[0].terminate();
+    load.stop().await;
+    // etcd raises the signal again after it has cleaned up; an exit code of zero is as good.
+    assert!(status.success() || status.code().is_none(), "it ended with {status}");
+    cluster.start_all();
+    cluster.await_serving();
+    agree(&cluster, &ledger).await;
+}
+
+async fn kill_all_again_and_again(size: usize, flags: &[&str]) {
+    let kills = std::env::var("KVORUM_KILLS")
+        .map_or(KILLS, |kills| kills.parse().expect("KVORUM_KILLS is a number"));
+    let names = Names::of(binary!());
+    let mut cluster = Cluster::start_with(&names.server(), size, flags);
+    let ledger = Arc::new(Ledger::default());
+    let leases = grant_leases(&cluster).await;
+    for round in 1..=kills {
+        let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
+        // Not the same number each time, so that the kill falls on different moments.
+        more_writes(&ledger, 20 + usize::from(rand::random::<u8>() / 4)).await;
+        cluster.kill_all();
+        load.stop().await;
+        cluster.start_all();
+        cluster.await_serving();
+        let (told, found) = (ledger.highest_revision(), highest_of(&cluster).await);
+        assert!(found >= told, "after kill {round}: revision {found}, clients were told {told}");
+    }
+    agree(&cluster, &ledger).await;
+}
+
+/// Every member has every acknowledged write and nothing that was not asked for, and all have
+/// the same contents.
+async fn agree(cluster: &Cluster, ledger: &Ledger) {
+    let last = highest_of(cluster).await;
+    assert!(last >= ledger.highest_revision(), "revisions never go back");
+    let mut seen = Vec::new();
+    for member in &cluster.members {
+        let name = &member.name;
+        let mut client = connect(&member.client_url()).await.expect("a member that serves");
+        let caught_up = until_async(CATCHES_UP_WITHIN, async || {
+            revision(&mut client).await.is_ok_and(|reached| reached >= last).then_some(())
+        });
+        caught_up.await.unwrap_or_else(|| panic!("{name} does not reach revision {last}"));
+        let told = history(&mut client, last).await.unwrap_or_else(|why| panic!("{name}: {why}"));
+        let faults = ledger.faults_of(&told);
+        assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
+        let held = contents(&mut client, last).await.expect("a member tells its contents");
+        seen.push((name, told, held));
+    }
+    for pair in seen.windows(2) {
+        let ((one, its_history, its_contents), (other, history, contents)) = (&pair[0], &pair[1]);
+        assert_eq!(its_history, history, "{one} and {other} tell different histories");
+        assert_eq!(its_contents, contents, "{one} and {other} hold different contents");
+    }
+    let contents = &seen[0].2;
+    assert!(!contents.records.is_empty(), "the load leaves keys behind");
+    assert!(contents.records.iter().any(|record| record.lease != 0), "some hang on leases");
+    let leases: Vec<i64> = contents.leases.keys().copied().collect();
+    assert_eq!(leases, (1..=LEASES).collect::<Vec<_>>(), "the leases live on");
+}
+
+const LEASES: i64 = 3;
+
+async fn grant_leases(cluster: &Cluster) -> Vec<i64> {
+    const LONGER_THAN_ANY_TEST_S: i64 = 36_000;
+    let mut client = connect(&cluster.members[0].client_url()).await.expect("the member serves");
+    let mut leases = Vec::new();
+    for id in 1..=LEASES {
+        let options = LeaseGrantOptions::new().with_id(id);
+        let granted = client.lease_grant(LONGER_THAN_ANY_TEST_S, Some(options)).await;
+        leases.push(granted.expect("a lease is granted").id());
+    }
+    leases
+}
+
+fn urls(cluster: &Cluster) -> Vec<String> {
+    cluster.members.iter().map(Member::client_url).collect()
+}
+
+/// Waits until so many more writes have been acknowledged.
+async fn more_writes(ledger: &Ledger, count: usize) {
+    let goal = ledger.acknowledged() + count;
+    let reached =
+        until_async(ANSWERS_WITHIN, async || (ledger.acknowledged() >= goal).then_some(()));
+    reached.await.unwrap_or_else(|| panic!("{count} writes are not acknowledged in time"));
+}
+
+/// Which member leads, as the members that answer say.
+async fn leader_of(cluster: &Cluster) -> usize {
+    let asked = until_async(ANSWERS_WITHIN, async || {
+        for (index, member) in cluster.members.iter().enumerate() {
+            let mut client = connect(&member.client_url()).await.ok()?;
+            let status = client.status().await.ok()?;
+            if status.header().is_some_and(|header| header.member_id() == status.leader()) {
+                return Some(index);
+            }
+        }
+        None
+    });
+    asked.await.expect("there is a leader")
+}
+
+/// The highest revision that any member has.
+async fn highest_of(cluster: &Cluster) -> i64 {
+    let mut highest = 0;
+    for member in &cluster.members {
+        let mut client = connect(&member.client_url()).await.expect("a member that serves");
+        highest = highest.max(revision(&mut client).await.expect("a member tells its revision"));
+    }
+    highest
+}
