@@ -101,12 +101,25 @@ fn resolve(mut args: Vec<OsString>) -> Resolved {
     match parsed {
         Ok((true, _)) => Resolved::Usage(words),
         Ok((false, line)) => match line.command.clone() {
-            Some(command) => Resolved::Line(Box::new(line), Box::new(command)),
+            Some(mut command) => {
+                note_empty_exec(&mut command, &args);
+                Resolved::Line(Box::new(line), Box::new(command))
+            }
             None => Resolved::Usage(words),
         },
         // A group of commands alone, or with a word that is none of them, shows what it has.
         Err(error) if is_group(&words) && !is_flag_error(&error) => Resolved::Usage(words),
         Err(error) => Resolved::Refused { message: flag_error(&error), path: Some(words) },
+    }
+}
+
+/// `watch key --` announces a command and names none, which the parser does not tell from no `--`.
+fn note_empty_exec(command: &mut Command, args: &[OsString]) {
+    if let Command::Watch(watch) = command
+        && watch.exec.is_none()
+        && args.last().is_some_and(|word| word == "--")
+    {
+        watch.exec = Some(Vec::new());
     }
 }
 

@@ -18,6 +18,7 @@ pub mod playground;
 pub mod repl;
 pub mod run;
 pub mod settings;
+pub mod signals;
 pub mod terminal;
 mod usage;
 

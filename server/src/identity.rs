@@ -17,7 +17,9 @@ pub fn member_id<'a>(peer_urls: impl IntoIterator<Item = &'a str>, token: &str) 
     let mut urls: Vec<&str> = peer_urls.into_iter().collect();
     urls.sort_unstable();
     let mut hash = Sha1::new();
-    urls.iter().for_each(|url| hash.update(url.as_bytes()));
+    for url in urls {
+        hash.update(url.as_bytes());
+    }
     hash.update(token.as_bytes());
     first_eight(&hash.finalize())
 }
@@ -27,7 +29,9 @@ pub fn cluster_id(member_ids: impl IntoIterator<Item = u64>) -> u64 {
     let mut ids: Vec<u64> = member_ids.into_iter().collect();
     ids.sort_unstable();
     let mut hash = Sha1::new();
-    ids.iter().for_each(|id| hash.update(id.to_be_bytes()));
+    for id in ids {
+        hash.update(id.to_be_bytes());
+    }
     first_eight(&hash.finalize())
 }
 
@@ -87,7 +91,7 @@ mod tests {
 
     #[test]
     fn request_ids_differ_between_members_and_restarts() {
-        let start = UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_000);
+        let start = UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
         let later = start + std::time::Duration::from_millis(1);
         let first = RequestIds::new(0xabcd_0001, start);
         assert_eq!(first.next() + 1, first.next());

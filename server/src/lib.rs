@@ -22,6 +22,4 @@ pub mod storage;
 pub mod version;
 
 pub use process::server_main;
-pub use runtime::{
-    Listeners, LocalMember, Member, Reason, StartError, Stopper, local_cluster,
-};
+pub use runtime::{Listeners, LocalMember, Member, Reason, StartError, Stopper, local_cluster};

@@ -56,6 +56,9 @@ pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Threads that serve clients. One costs less per request than two that steal from each other.
 pub const EDGE_THREADS: usize = 1;
 
+/// Threads for answers that are long or need the disk; more wait for their turn.
+pub const BLOCKING_THREADS: usize = 16;
+
 /// Threads that talk to peers; apart from the clients', so that a large answer delays no
 /// heartbeat.
 pub const PEER_THREADS: usize = 1;

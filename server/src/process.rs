@@ -17,7 +17,10 @@ pub fn server_main(args: Vec<OsString>, program: &str) -> ExitCode {
         Ok(Parsed::Help) => say(&mut io::stdout(), &config::help(program)),
         Ok(Parsed::Version) => say(&mut io::stdout(), &version_text()),
         Ok(Parsed::Run(config)) => run(&config),
-        Err(error) => refuse(program, &error),
+        Err(error) => {
+            complain(&error.to_string(), error.hint());
+            ExitCode::from(error.exit_code())
+        }
     }
 }
 
@@ -28,10 +31,14 @@ fn run(config: &Config) -> ExitCode {
     }
     let member = match Member::start(config) {
         Ok(member) => member,
-        Err(error) => return fail(&error.to_string()),
+        Err(error) => {
+            complain(&error.to_string(), error.hint());
+            return ExitCode::FAILURE;
+        }
     };
     if let Err(error) = stop_on_signal(member.stopper()) {
-        return fail(&format!("cannot listen for signals: {error}"));
+        complain(&format!("cannot listen for signals: {error}"), None);
+        return ExitCode::FAILURE;
     }
     member.wait();
     match member.stop() {
@@ -39,7 +46,10 @@ fn run(config: &Config) -> ExitCode {
             tracing::info!("the member has stopped");
             ExitCode::SUCCESS
         }
-        Reason::Fault(reason) => fail(&reason),
+        Reason::Fault(reason) => {
+            complain(&reason, None);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -87,16 +97,10 @@ fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-fn refuse(program: &str, error: &ConfigError) -> ExitCode {
-    let hint = error.hint().map_or_else(String::new, |hint| format!("hint: {hint}\n"));
-    say(&mut io::stderr(), &format!("{program}: {error}\n{hint}"));
-    ExitCode::from(error.exit_code())
-}
-
 /// The log may be JSON, or off; a person gets the sentence in any case.
-fn fail(reason: &str) -> ExitCode {
-    say(&mut io::stderr(), &format!("error: {reason}\n"));
-    ExitCode::FAILURE
+fn complain(reason: &str, hint: Option<String>) {
+    let hint = hint.map_or_else(String::new, |hint| format!("hint: {hint}\n"));
+    say(&mut io::stderr(), &format!("error: {reason}\n{hint}"));
 }
 
 /// Nobody may be listening, which is no reason to fail.

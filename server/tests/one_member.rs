@@ -7,7 +7,7 @@ use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::response_op::Response;
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{
-    CompactionRequest, Compare, DeleteRangeRequest, DefragmentRequest, LeaseGrantRequest,
+    CompactionRequest, Compare, DefragmentRequest, DeleteRangeRequest, LeaseGrantRequest,
     LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest,
     MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest,
     WatchCreateRequest, WatchProgressRequest, WatchRequest,
@@ -49,11 +49,7 @@ fn a_deletion_says_how_many_and_what() {
         for key in ["a/1", "a/2", "b"] {
             client.put(key, "v").await;
         }
-        let delete = DeleteRangeRequest {
-            key: "a/".into(),
-            range_end: "a0".into(),
-            prev_kv: true,
-        };
+        let delete = DeleteRangeRequest { key: "a/".into(), range_end: "a0".into(), prev_kv: true };
         let response = client.kv().delete_range(delete.clone()).await.unwrap().into_inner();
         assert_eq!((response.deleted, response.prev_kvs.len()), (2, 2));
         let response = client.kv().delete_range(delete).await.unwrap().into_inner();
@@ -198,10 +194,7 @@ fn a_large_range_is_answered_whole_and_in_chunks() {
 /// A watch stream: requests go in by the sender.
 async fn watch(
     client: &Client,
-) -> (
-    mpsc::Sender<WatchRequest>,
-    tonic::Streaming<kvorum_proto::etcdserverpb::WatchResponse>,
-) {
+) -> (mpsc::Sender<WatchRequest>, tonic::Streaming<kvorum_proto::etcdserverpb::WatchResponse>) {
     let (sender, receiver) = mpsc::channel(16);
     let responses = client.watch().watch(ReceiverStream::new(receiver)).await.unwrap();
     (sender, responses.into_inner())
@@ -268,8 +261,7 @@ fn a_watch_behind_a_compaction_is_told_where_to_go_on() {
         let revision = client.put("k", "d").await;
         client.kv().compact(CompactionRequest { revision, physical: false }).await.unwrap();
         let (requests, mut responses) = watch(&client).await;
-        let past =
-            WatchCreateRequest { key: "k".into(), start_revision: 2, ..Default::default() };
+        let past = WatchCreateRequest { key: "k".into(), start_revision: 2, ..Default::default() };
         requests.send(create(past)).await.unwrap();
         assert!(responses.message().await.unwrap().unwrap().created);
         let canceled = responses.message().await.unwrap().unwrap();
@@ -297,8 +289,7 @@ fn a_lease_takes_its_keys_with_it() {
         assert_eq!(client.get("k").await, None);
         let left = leases.lease_time_to_live(asked).await.unwrap().into_inner();
         assert_eq!(left.ttl, -1);
-        let status =
-            leases.lease_revoke(LeaseRevokeRequest { id: granted.id }).await.unwrap_err();
+        let status = leases.lease_revoke(LeaseRevokeRequest { id: granted.id }).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound);
     });
 }
@@ -319,8 +310,8 @@ fn a_lease_expires_unless_it_is_kept_alive() {
             client.kv().put(PutRequest { lease, ..put(key, "v") }).await.unwrap();
         }
         let (sender, receiver) = mpsc::channel(1);
-        let answers = client.lease().lease_keep_alive(ReceiverStream::new(receiver));
-        let mut answers = answers.await.unwrap().into_inner();
+        let requests = ReceiverStream::new(receiver);
+        let mut answers = client.lease().lease_keep_alive(requests).await.unwrap().into_inner();
         eventually("the lease that nobody keeps alive ends", async || {
             sender.send(LeaseKeepAliveRequest { id: kept.id }).await.unwrap();
             let answer = answers.message().await.unwrap().unwrap();
@@ -369,8 +360,12 @@ fn what_was_acknowledged_is_there_after_a_restart() {
         let response = client.kv().range(get("last")).await.unwrap().into_inner();
         assert_eq!(response.kvs[0].mod_revision, last);
         assert_eq!(response.header.unwrap().revision, last);
-        let all =
-            RangeRequest { key: "k".into(), range_end: "l".into(), count_only: true, ..Default::default() };
+        let all = RangeRequest {
+            key: "k".into(),
+            range_end: "l".into(),
+            count_only: true,
+            ..Default::default()
+        };
         assert_eq!(client.kv().range(all).await.unwrap().into_inner().count, 200);
         assert_eq!(client.put("more", "v").await, last + 1);
     });

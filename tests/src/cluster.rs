@@ -229,8 +229,11 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// Every file under a folder with its bytes, to see whether anything changed on disk.
-pub fn contents_of(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// Files with their bytes, and folders without.
+pub type Files = Vec<(PathBuf, Vec<u8>)>;
+
+/// All that lies under a folder, to see whether anything changed on disk.
+pub fn contents_of(folder: &Path) -> Files {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

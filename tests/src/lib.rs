@@ -12,5 +12,6 @@ pub mod ports;
 pub mod process;
 pub mod program;
 pub mod skip;
+pub mod terminal;
 pub mod wait;
 pub mod workspace;

@@ -196,9 +196,11 @@ impl Model {
             kvs.truncate(limit);
         }
         if request.keys_only {
-            kvs.iter_mut().for_each(|kv| kv.value.clear());
+            for kv in &mut kvs {
+                kv.value.clear();
+            }
         }
-        let header = header(view.revision);
+        let header = Some(header(view.revision));
         if request.count_only {
             return Ok(RangeResponse { header, count, ..RangeResponse::default() });
         }
@@ -210,7 +212,7 @@ impl Model {
         let path = self.choose(txn);
         self.check(&path)?;
         let mut response = self.execute(&path);
-        response.header = header(self.seen().revision);
+        response.header = Some(header(self.seen().revision));
         Ok(response)
     }
 
@@ -227,14 +229,13 @@ impl Model {
             let before = change.revision - 1;
             let known = watch.prev_kv && before >= self.view.compacted;
             let prev_kv = if known { self.at(&change.key, before).cloned() } else { None };
-            events.push(match &change.kv {
-                Some(kv) => Event { r#type: EventType::Put.into(), kv: Some(kv.clone()), prev_kv },
-                None => {
-                    let key = change.key.clone();
-                    let kv = KeyValue { key, mod_revision: change.revision, ..KeyValue::default() };
-                    Event { r#type: EventType::Delete.into(), kv: Some(kv), prev_kv }
-                }
+            let kind = if change.kv.is_some() { EventType::Put } else { EventType::Delete };
+            let kv = change.kv.clone().unwrap_or_else(|| KeyValue {
+                key: change.key.clone(),
+                mod_revision: change.revision,
+                ..KeyValue::default()
             });
+            events.push(Event { r#type: kind.into(), kv: Some(kv), prev_kv });
         }
         events
     }
@@ -303,7 +304,7 @@ impl Model {
             }
         }
         self.write(&put.key, Some(kv));
-        PutResponse { header: header(revision), prev_kv: prev.filter(|_| put.prev_kv) }
+        PutResponse { header: Some(header(revision)), prev_kv: prev.filter(|_| put.prev_kv) }
     }
 
     fn delete_range(&mut self, delete: &DeleteRangeRequest) -> DeleteRangeResponse {
@@ -318,7 +319,7 @@ impl Model {
             self.write(&kv.key, None);
         }
         DeleteRangeResponse {
-            header: header(self.seen().revision),
+            header: Some(header(self.seen().revision)),
             deleted: doomed.len() as i64,
             prev_kvs: if delete.prev_kv { doomed } else { Vec::new() },
         }
@@ -420,7 +421,7 @@ impl Model {
             };
             responses.push(ResponseOp { response: Some(response) });
         }
-        TxnResponse { header: header(0), succeeded: path.succeeded, responses }
+        TxnResponse { header: Some(header(0)), succeeded: path.succeeded, responses }
     }
 }
 
@@ -435,8 +436,8 @@ enum Step<'a> {
     Txn(Path<'a>),
 }
 
-fn header(revision: i64) -> Option<ResponseHeader> {
-    Some(ResponseHeader { revision, ..ResponseHeader::default() })
+fn header(revision: i64) -> ResponseHeader {
+    ResponseHeader { revision, ..ResponseHeader::default() }
 }
 
 /// Whether a request's key and range end mean this key.

@@ -63,7 +63,7 @@ impl Process {
             .unwrap_or_else(|| panic!("the process does not end:\n{}", read_log(&log)))
     }
 
-    fn signal(&mut self, signal: Signal) {
+    pub fn signal(&mut self, signal: Signal) {
         // A child that has been waited for has no id any more: its number may be another's.
         if self.has_ended().is_none() {
             let pid = Pid::from_child(&self.child);

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -19,6 +20,8 @@ macro_rules! binary {
 pub struct Program {
     path: PathBuf,
     first: Vec<&'static str>,
+    /// Keeps the folder of its name for as long as it may be started.
+    _folder: Option<Arc<TempDir>>,
 }
 
 impl Program {
@@ -41,7 +44,7 @@ impl Program {
 
 /// A folder in which the binary under test has all its names: it acts by the one it is called by.
 pub struct Names {
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 impl Names {
@@ -51,7 +54,7 @@ impl Names {
             std::os::unix::fs::symlink(binary, folder.path().join(name))
                 .expect("a link can be made");
         }
-        Names { folder }
+        Names { folder: Arc::new(folder) }
     }
 
     /// The server, by etcd's name.
@@ -74,7 +77,8 @@ impl Names {
     }
 
     fn called(&self, name: impl AsRef<OsStr>) -> Program {
-        Program { path: self.folder.path().join(name.as_ref()), first: vec![] }
+        let path = self.folder.path().join(name.as_ref());
+        Program { path, first: vec![], _folder: Some(Arc::clone(&self.folder)) }
     }
 }
 
@@ -85,7 +89,7 @@ pub fn real_etcd() -> Option<Program> {
 
 /// Debian's etcdctl, if this machine has it.
 pub fn real_etcdctl() -> Option<Program> {
-    real("etcdctl").map(|path| Program { path, first: vec![] })
+    real("etcdctl").map(|path| Program { path, first: vec![], _folder: None })
 }
 
 /// Why a test that wanted real etcd did not run.
@@ -93,7 +97,7 @@ pub const NO_ETCD: &str = "KVORUM_ETCD_DIR does not name a folder with etcd and 
 
 /// etcd 3.4 logs in the form of its successors when it is told to.
 fn etcd_at(path: PathBuf) -> Program {
-    Program { path, first: vec!["--logger=zap"] }
+    Program { path, first: vec!["--logger=zap"], _folder: None }
 }
 
 fn real(name: &str) -> Option<PathBuf> {

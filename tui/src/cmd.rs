@@ -11,7 +11,10 @@ pub enum Cmd {
     Repaint,
     Quit,
     /// Starts a request. Whatever else runs in the ticket's slot is cancelled first.
-    Ask { ticket: Ticket, request: Request },
+    Ask {
+        ticket: Ticket,
+        request: Request,
+    },
     /// Cancels what runs in a slot.
     Cancel(Slot),
     /// Gives requests a new list of addresses to go to, best first.
@@ -46,21 +49,51 @@ pub enum Slot {
 pub enum Request {
     /// Members and alarms.
     Membership,
-    Status { address: String },
+    Status {
+        address: String,
+    },
     /// At most `limit` rows under `prefix`, keys only; from `from` on when a level is continued.
-    Level { prefix: Bytes, separator: u8, from: Option<Bytes>, limit: usize, reads: Reads },
+    Level {
+        prefix: Bytes,
+        separator: u8,
+        from: Option<Bytes>,
+        limit: usize,
+        reads: Reads,
+    },
     /// How many keys start with each of these prefixes; one answer for each.
-    Sizes { prefixes: Vec<Bytes> },
-    Value { key: Bytes, reads: Reads },
-    Lease { id: i64 },
+    Sizes {
+        prefixes: Vec<Bytes>,
+    },
+    Value {
+        key: Bytes,
+        reads: Reads,
+    },
+    Lease {
+        id: i64,
+    },
     /// How many keys start with `prefix`, as the whole cluster sees it.
-    Count { prefix: Bytes },
+    Count {
+        prefix: Bytes,
+    },
     /// Puts `value` if the key's newest revision is still `expected` (0: if there is no such key).
-    Put { key: Bytes, value: Bytes, expected: i64, lease: i64 },
+    Put {
+        key: Bytes,
+        value: Bytes,
+        expected: i64,
+        lease: i64,
+    },
     /// Deletes exactly `key`, if its newest revision is still `expected`.
-    Delete { key: Bytes, expected: i64 },
-    DeletePrefix { prefix: Bytes },
-    Watch { key: Bytes, prefix: bool },
+    Delete {
+        key: Bytes,
+        expected: i64,
+    },
+    DeletePrefix {
+        prefix: Bytes,
+    },
+    Watch {
+        key: Bytes,
+        prefix: bool,
+    },
 }
 
 /// Who answers a read.

@@ -29,7 +29,11 @@ pub(crate) fn bytes(size: u64) -> String {
         scaled /= 1024.0;
         unit += 1;
     }
-    if scaled < 9.95 { format!("{scaled:.1} {}", UNITS[unit]) } else { format!("{scaled:.0} {}", UNITS[unit]) }
+    if scaled < 9.95 {
+        format!("{scaled:.1} {}", UNITS[unit])
+    } else {
+        format!("{scaled:.0} {}", UNITS[unit])
+    }
 }
 
 /// `0.4 ms`, `37 ms`, `1.2 s`
@@ -70,7 +74,10 @@ mod tests {
             [0, 1023, 1024, 20_480, 1_048_576, 8 << 30].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "20 KiB", "1.0 MiB", "8.0 GiB"]
         );
-        assert_eq!([400, 9_900, 37_000, 1_200_000].map(latency), ["0.4 ms", "9.9 ms", "37 ms", "1.2 s"]);
+        assert_eq!(
+            [400, 9_900, 37_000, 1_200_000].map(latency),
+            ["0.4 ms", "9.9 ms", "37 ms", "1.2 s"]
+        );
         assert_eq!([5, 187, 7_500, 270_000].map(seconds), ["5s", "3m07s", "2h05m", "3d03h"]);
         assert_eq!([0, 1, 1204].map(keys), ["0 keys", "1 key", "1,204 keys"]);
     }

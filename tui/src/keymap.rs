@@ -1,7 +1,9 @@
 //! Every key the dashboard knows, in one table.
 //!
-//! A key press is looked up here and nowhere else, so what `?` shows and what `KEYS.md` says (both are generated
-//! from this table) is exactly what works.
+//! A key press is looked up here and nowhere else, so what `?` shows and what `KEYS.md` says (both
+//! are generated from this table) is exactly what works.
+
+use std::fmt::Write as _;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -289,14 +291,17 @@ pub fn help(pane: Scope) -> Vec<HelpLine> {
 
 /// `KEYS.md`
 pub fn markdown() -> String {
-    let mut page = String::from("# Keys of the dashboard\n\nGenerated from `src/keymap.rs`; `?` shows the same.\n");
+    let mut page = String::from(
+        "# Keys of the dashboard\n\nGenerated from `src/keymap.rs`; `?` shows the same.\n",
+    );
     for (scope, title) in SCOPES {
         page.push_str("\n## ");
         page.push_str(title);
         page.push_str("\n\n| Key | What it does |\n|---|---|\n");
         for binding in KEYMAP.iter().filter(|binding| binding.scope == *scope) {
-            let presses: Vec<String> = binding.presses.iter().map(|press| format!("`{press}`")).collect();
-            page.push_str(&format!("| {} | {} |\n", presses.join(" "), binding.help));
+            let presses: Vec<String> =
+                binding.presses.iter().map(|press| format!("`{press}`")).collect();
+            let _ = writeln!(page, "| {} | {} |", presses.join(" "), binding.help);
         }
     }
     page
@@ -356,10 +361,14 @@ mod tests {
 
     #[test]
     fn a_pane_does_not_hide_a_key_that_holds_anywhere() {
-        for binding in KEYMAP.iter().filter(|binding| matches!(binding.scope, Scope::Browse | Scope::Always)) {
+        for binding in
+            KEYMAP.iter().filter(|binding| matches!(binding.scope, Scope::Browse | Scope::Always))
+        {
             for pane in [Scope::Overview, Scope::Tree, Scope::Value, Scope::Watches] {
-                let hidden =
-                    KEYMAP.iter().any(|other| other.scope == pane && other.presses.iter().any(|press| binding.presses.contains(press)));
+                let hidden = KEYMAP.iter().any(|other| {
+                    other.scope == pane
+                        && other.presses.iter().any(|press| binding.presses.contains(press))
+                });
                 assert!(!hidden, "{:?} hides {:?}", pane, binding.action);
             }
         }
@@ -372,9 +381,17 @@ mod tests {
             std::fs::write(file, markdown()).expect("KEYS.md can be written");
         }
         let page = std::fs::read_to_string(file).expect("KEYS.md is there");
-        assert_eq!(page, markdown(), "KEYS.md differs from the keymap; KVORUM_UPDATE_GOLDEN=1 writes it anew");
+        assert_eq!(
+            page,
+            markdown(),
+            "KEYS.md differs from the keymap; KVORUM_UPDATE_GOLDEN=1 writes it anew"
+        );
         for binding in KEYMAP {
-            assert!(SCOPES.iter().any(|(scope, _)| *scope == binding.scope), "{:?} has no section", binding.scope);
+            assert!(
+                SCOPES.iter().any(|(scope, _)| *scope == binding.scope),
+                "{:?} has no section",
+                binding.scope
+            );
             assert!(!binding.help.is_empty() && !binding.presses.is_empty());
         }
     }

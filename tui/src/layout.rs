@@ -27,7 +27,8 @@ pub(crate) fn is_too_small(size: Size) -> bool {
 pub(crate) fn areas(size: Size) -> Areas {
     let screen = Rect::new(0, 0, size.width, size.height);
     let [header, body, footer] =
-        Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)]).areas(screen);
+        Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)])
+            .areas(screen);
     Areas { header, body, footer }
 }
 
@@ -35,7 +36,8 @@ pub(crate) fn areas(size: Size) -> Areas {
 pub(crate) fn panes(size: Size) -> (Rect, Rect) {
     let body = areas(size).body;
     let tree = (body.width * 2 / 5).clamp(24, 80).min(body.width);
-    let [tree, value] = Layout::horizontal([Constraint::Length(tree), Constraint::Min(1)]).areas(body);
+    let [tree, value] =
+        Layout::horizontal([Constraint::Length(tree), Constraint::Min(1)]).areas(body);
     (tree, value)
 }
 
@@ -68,7 +70,8 @@ pub(crate) fn value_text(size: Size) -> Rect {
 pub(crate) fn watch_panes(size: Size, watches: usize) -> (Rect, Rect) {
     let body = areas(size).body;
     let list = u16::try_from(watches).unwrap_or(u16::MAX).clamp(1, (body.height / 3).max(1)) + 2;
-    let [list, events] = Layout::vertical([Constraint::Length(list), Constraint::Min(1)]).areas(body);
+    let [list, events] =
+        Layout::vertical([Constraint::Length(list), Constraint::Min(1)]).areas(body);
     (list, events)
 }
 
@@ -77,7 +80,12 @@ pub(crate) fn dialog(size: Size, width: u16, height: u16) -> Rect {
     let body = areas(size).body;
     let width = width.min(body.width.saturating_sub(2));
     let height = height.min(body.height);
-    Rect { x: body.x + (body.width - width) / 2, y: body.y + (body.height - height) / 2, width, height }
+    Rect {
+        x: body.x + (body.width - width) / 2,
+        y: body.y + (body.height - height) / 2,
+        width,
+        height,
+    }
 }
 
 /// The box in which a value is edited.

@@ -34,7 +34,8 @@ pub struct Moment {
     pub wall: DateTime,
 }
 
-/// What came back for a request. Answers to a request that was cancelled or replaced are dropped by their ticket.
+/// What came back for a request. Answers to a request that was cancelled or replaced are dropped by
+/// their ticket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub ticket: Ticket,
@@ -167,15 +168,24 @@ pub struct LeaseLeft {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchSignal {
-    Opened { revision: i64 },
+    Opened {
+        revision: i64,
+    },
     Events(Vec<WatchEvent>),
     /// The connection went away; the watch goes on from where it was.
-    Interrupted { reason: String },
+    Interrupted {
+        reason: String,
+    },
     Resumed,
     /// Revisions `from..compacted` were compacted before they could be read.
-    Gap { from: i64, compacted: i64 },
+    Gap {
+        from: i64,
+        compacted: i64,
+    },
     /// The watch is over and will not come back.
-    Ended { reason: String },
+    Ended {
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

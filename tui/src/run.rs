@@ -1,12 +1,14 @@
 //! The loop: drain everything that is ready, update, perform, draw.
 //!
-//! Nothing is awaited here but the next thing to happen. A key press is drawn at once; everything else at most so
-//! often, and only when it changed something.
+//! Nothing is awaited here but the next thing to happen. A key press is drawn at once; everything
+//! else at most so often, and only when it changed something.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, EventStream};
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 use jiff::Zoned;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::Receiver;
@@ -63,11 +65,13 @@ impl Options {
 
 /// Shows the dashboard until the user leaves it.
 ///
-/// Needs a tokio runtime with time and I/O. Dials nobody before it is on the screen: a cluster that cannot be reached is
-/// something to show, not an error. The terminal is as it was when this returns, whatever the outcome.
+/// Needs a tokio runtime with time and I/O. Dials nobody before it is on the screen: a cluster that
+/// cannot be reached is something to show, not an error. The terminal is as it was when this
+/// returns, whatever the outcome.
 pub async fn run(config: Config, options: Options) -> Result<(), UiError> {
     let given = config.endpoints.iter().map(|endpoint| endpoint.as_str().to_owned()).collect();
-    let (executor, answers) = Executor::new(config).map_err(|failure| UiError::Connection(failure.text))?;
+    let (executor, answers) =
+        Executor::new(config).map_err(|failure| UiError::Connection(failure.text))?;
     let started = Instant::now();
     let model = Model::new(given, options.separator, moment(started));
     let look = Look { color: options.color, ascii: options.ascii };
@@ -129,7 +133,7 @@ impl Dashboard {
             if let Some(msg) = first.flatten() {
                 self.handle(msg)?;
             }
-            self.drain()?;
+            self.drain().await?;
             if Screen::is_lost() {
                 return Err(UiError::Panicked);
             }
@@ -144,9 +148,12 @@ impl Dashboard {
     }
 
     /// Everything that is ready, so that one frame shows it all.
-    fn drain(&mut self) -> Result<(), UiError> {
+    async fn drain(&mut self) -> Result<(), UiError> {
         for _ in 0..BATCH_MAX {
-            if let Some(event) = self.events.next().now_or_never() {
+            // Looked at with this task's own waker: the stream remembers only one, and must not
+            // wake somebody else.
+            let event = poll_fn(|task| Poll::Ready(self.events.poll_next_unpin(task))).await;
+            if let Poll::Ready(event) = event {
                 if let Some(msg) = read(event)? {
                     self.handle(msg)?;
                 }
@@ -163,7 +170,9 @@ impl Dashboard {
         let by_hand = matches!(msg, Msg::Key(_) | Msg::Paste(_) | Msg::Resize(_));
         for cmd in update(&mut self.model, msg) {
             match cmd {
-                Cmd::Draw => self.wanted = self.wanted.max(if by_hand { Wanted::Now } else { Wanted::Soon }),
+                Cmd::Draw => {
+                    self.wanted = self.wanted.max(if by_hand { Wanted::Now } else { Wanted::Soon });
+                }
                 Cmd::Repaint => {
                     self.screen.forget()?;
                     self.wanted = Wanted::Now;
@@ -178,7 +187,7 @@ impl Dashboard {
     }
 
     fn draw(&mut self) -> Result<(), UiError> {
-        self.screen.draw(|frame| view::draw(&self.model, &self.look, frame))?;
+        self.screen.draw(|frame| view::draw(&self.model, self.look, frame))?;
         self.wanted = Wanted::Nothing;
         self.drawn = Some(Instant::now());
         Ok(())

@@ -1,16 +1,18 @@
 //! Bytes from outside, made safe to put on a screen.
 //!
-//! Everything a cluster sends is data: it must neither move the cursor, nor colour the frame, nor pretend to be
-//! another key. So every byte that does not print as itself becomes a visible escape here, before any view sees it:
-//! control characters (C0, DEL, C1), text-direction and other invisible characters, and bytes that are no UTF-8.
-//! What comes out holds only graphemes whose width this crate and a terminal agree on.
+//! Everything a cluster sends is data: it must neither move the cursor, nor colour the frame, nor
+//! pretend to be another key. So every byte that does not print as itself becomes a visible escape
+//! here, before any view sees it: control characters (C0, DEL, C1), text-direction and other
+//! invisible characters, and bytes that are no UTF-8. What comes out holds only graphemes whose
+//! width this crate and a terminal agree on.
 
 use std::fmt::Write as _;
 
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A cell of a terminal holds one grapheme; more marks than any script stacks on a letter are an attack on it.
+/// A cell of a terminal holds one grapheme; more marks than any script stacks on a letter are an
+/// attack on it.
 const MARKS_PER_GRAPHEME: usize = 4;
 
 /// Columns between two tab stops, in values.
@@ -33,7 +35,8 @@ pub fn visible(bytes: &[u8]) -> String {
     shown
 }
 
-/// One line of a text value, or a sentence from a server: tabs are expanded and a backslash stands for itself.
+/// One line of a text value, or a sentence from a server: tabs are expanded and a backslash stands
+/// for itself.
 pub fn visible_line(line: &str) -> String {
     if line.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return line.to_owned();
@@ -54,7 +57,8 @@ pub fn visible_line(line: &str) -> String {
     shown
 }
 
-/// The bytes that a typed key stands for: `\n \t \r \e \0 \\ \xNN` and `\u{…}` are escapes, everything else is itself.
+/// The bytes that a typed key stands for: `\n \t \r \e \0 \\ \xNN` and `\u{…}` are escapes,
+/// everything else is itself.
 pub fn parse(typed: &str) -> Result<Vec<u8>, BadEscape> {
     let mut bytes = Vec::with_capacity(typed.len());
     let mut rest = typed.chars();
@@ -72,7 +76,8 @@ pub fn parse(typed: &str) -> Result<Vec<u8>, BadEscape> {
             Some('\\') => bytes.push(b'\\'),
             Some('x') => {
                 let digits: String = rest.by_ref().take(2).collect();
-                let byte = (digits.len() == 2).then(|| u8::from_str_radix(&digits, 16).ok()).flatten();
+                let byte =
+                    (digits.len() == 2).then(|| u8::from_str_radix(&digits, 16).ok()).flatten();
                 bytes.push(byte.ok_or(BadEscape)?);
             }
             Some('u') => {
@@ -178,7 +183,10 @@ fn push_grapheme(shown: &mut String, grapheme: &str, escape_backslash: bool) {
         match &mut letter {
             // No cell is wider than two columns, and what only some terminals join is shown apart.
             Some((columns, marks))
-                if *marks < MARKS_PER_GRAPHEME && *columns + wide <= 2 && !hidden(part) && !joins(part) =>
+                if *marks < MARKS_PER_GRAPHEME
+                    && *columns + wide <= 2
+                    && !hidden(part)
+                    && !joins(part) =>
             {
                 *columns += wide;
                 *marks += 1;
@@ -265,12 +273,16 @@ mod tests {
         assert_eq!(visible("\u{301}a".as_bytes()), r"\u{301}a");
         assert_eq!(visible("👩\u{200d}👧👍🏽".as_bytes()), r"👩\u{200d}👧👍\u{1f3fd}");
         let pile = format!("a{}", "\u{301}".repeat(6));
-        assert_eq!(visible(pile.as_bytes()), format!("a{}{}", "\u{301}".repeat(4), r"\u{301}".repeat(2)));
+        assert_eq!(
+            visible(pile.as_bytes()),
+            format!("a{}{}", "\u{301}".repeat(4), r"\u{301}".repeat(2))
+        );
     }
 
     #[test]
     fn a_key_typed_as_it_is_shown_is_the_same_key() {
-        for bytes in [&b"/a\\b\x00\xff\xfe\n"[..], "日\u{202e}本\u{1b}".as_bytes(), b"", b"plain"] {
+        for bytes in [&b"/a\\b\x00\xff\xfe\n"[..], "日\u{202e}本\u{1b}".as_bytes(), b"", b"plain"]
+        {
             assert_eq!(parse(&visible(bytes)).expect("what is shown parses"), bytes);
         }
         assert!(parse(r"\q").is_err());

@@ -1,4 +1,5 @@
-//! Whatever a cluster holds and whatever is pressed: no panic, and no byte that drives the terminal.
+//! Whatever a cluster holds and whatever is pressed: no panic, and no byte that drives the
+//! terminal.
 
 mod support;
 
@@ -27,14 +28,30 @@ impl Random {
     }
 
     fn bytes(&mut self, most: u64) -> Vec<u8> {
-        (0..self.below(most)).map(|_| if self.below(6) == 0 { b'/' } else { self.next() as u8 }).collect()
+        (0..self.below(most))
+            .map(|_| if self.below(6) == 0 { b'/' } else { self.next() as u8 })
+            .collect()
     }
 
     /// Text with what makes text hard: controls, directions, marks, wide and joined characters.
     fn text(&mut self, most: u64) -> String {
         const HARD: [&str; 16] = [
-            "\u{1b}[2J", "\u{7}", "\r\n", "\t", "\u{9b}", "\u{202e}", "\u{2066}", "\u{200d}", "\u{fe0f}", "\u{301}", "日本",
-            "👩\u{200d}👧", "🇵🇱", "👍🏽", "\u{1160}\u{11a8}", "\u{ad}",
+            "\u{1b}[2J",
+            "\u{7}",
+            "\r\n",
+            "\t",
+            "\u{9b}",
+            "\u{202e}",
+            "\u{2066}",
+            "\u{200d}",
+            "\u{fe0f}",
+            "\u{301}",
+            "日本",
+            "👩\u{200d}👧",
+            "🇵🇱",
+            "👍🏽",
+            "\u{1160}\u{11a8}",
+            "\u{ad}",
         ];
         (0..self.below(most))
             .map(|_| match self.below(4) {
@@ -47,15 +64,35 @@ impl Random {
 
     fn key(&mut self) -> KeyEvent {
         const CODES: [KeyCode; 14] = [
-            KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down, KeyCode::Left,
-            KeyCode::Right, KeyCode::PageUp, KeyCode::PageDown, KeyCode::Home, KeyCode::End, KeyCode::Backspace,
+            KeyCode::Enter,
+            KeyCode::Esc,
+            KeyCode::Tab,
+            KeyCode::BackTab,
+            KeyCode::Up,
+            KeyCode::Down,
+            KeyCode::Left,
+            KeyCode::Right,
+            KeyCode::PageUp,
+            KeyCode::PageDown,
+            KeyCode::Home,
+            KeyCode::End,
+            KeyCode::Backspace,
             KeyCode::Delete,
         ];
         match self.below(8) {
             0..3 => KeyEvent::new(CODES[self.below(14) as usize], KeyModifiers::NONE),
-            3 => KeyEvent::new(KeyCode::Char(char::from(b'a' + self.below(26) as u8)), KeyModifiers::CONTROL),
-            4 => KeyEvent::new(KeyCode::Char(self.text(2).chars().next().unwrap_or('x')), KeyModifiers::NONE),
-            _ => KeyEvent::new(KeyCode::Char(char::from(b' ' + self.below(95) as u8)), KeyModifiers::NONE),
+            3 => KeyEvent::new(
+                KeyCode::Char(char::from(b'a' + self.below(26) as u8)),
+                KeyModifiers::CONTROL,
+            ),
+            4 => KeyEvent::new(
+                KeyCode::Char(self.text(2).chars().next().unwrap_or('x')),
+                KeyModifiers::NONE,
+            ),
+            _ => KeyEvent::new(
+                KeyCode::Char(char::from(b' ' + self.below(95) as u8)),
+                KeyModifiers::NONE,
+            ),
         }
     }
 }
@@ -67,7 +104,11 @@ fn assert_harmless(buffer: &Buffer, seed: u64) {
                 || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe0f}' | '\u{61c}');
             assert!(!drives, "seed {seed}: {:?} is in a cell", cell.symbol());
         }
-        assert!(kvorum_tui::text::width(cell.symbol()) <= 2, "seed {seed}: {:?} is too wide for a cell", cell.symbol());
+        assert!(
+            kvorum_tui::text::width(cell.symbol()) <= 2,
+            "seed {seed}: {:?} is too wide for a cell",
+            cell.symbol()
+        );
     }
 }
 
@@ -114,8 +155,10 @@ fn random_keys_on_hostile_data_neither_panic_nor_reach_the_terminal() {
                     cluster.members[nth].up = random.below(3) > 0;
                 }
                 4 => {
-                    let (id, key, value) = (1 + random.below(3) as u32, random.bytes(20), random.bytes(30));
-                    let change = Change::Put { preview: Bytes::from(value), size: 30, created: true };
+                    let (id, key, value) =
+                        (1 + random.below(3) as u32, random.bytes(20), random.bytes(30));
+                    let change =
+                        Change::Put { preview: Bytes::from(value), size: 30, created: true };
                     let event = WatchEvent { revision: 5, change, key: Bytes::from(key) };
                     if dashboard.model.requests.is_waiting(&Slot::Watch(id)) {
                         dashboard.watch_signal(id, WatchSignal::Events(vec![event]));
@@ -139,10 +182,23 @@ fn random_keys_on_hostile_data_neither_panic_nor_reach_the_terminal() {
 fn every_screen_fits_every_size() {
     let mut random = Random(7);
     let mut cluster = hostile_cluster(&mut random);
-    for keys in ["1", "2", "2 G", "2 Tab", "2 d", "2 G e", "2 G d", "3", "p", "n", "?", "2 /", "3 n Enter"] {
+    for keys in
+        ["1", "2", "2 G", "2 Tab", "2 d", "2 G e", "2 G d", "3", "p", "n", "?", "2 /", "3 n Enter"]
+    {
         let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
         dashboard.press(&mut cluster, keys);
-        for (width, height) in [(1, 1), (20, 5), (59, 15), (60, 15), (61, 16), (80, 24), (132, 43), (500, 150), (60, 200), (500, 15)] {
+        for (width, height) in [
+            (1, 1),
+            (20, 5),
+            (59, 15),
+            (60, 15),
+            (61, 16),
+            (80, 24),
+            (132, 43),
+            (500, 150),
+            (60, 200),
+            (500, 15),
+        ] {
             dashboard.resize(width, height);
             assert_harmless(dashboard.draw(), 7);
         }

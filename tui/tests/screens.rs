@@ -252,13 +252,23 @@ fn a_watch_shows_events_gaps_and_interruptions_as_they_come() {
     let mut dashboard = Dashboard::on(&mut cluster, 100, 24);
     dashboard.press(&mut cluster, "2 j w");
     assert_eq!(dashboard.model.pane, Pane::Watches);
-    dashboard.watch_signal(1, WatchSignal::Events(vec![put_event(10, "/app/config/log.level", b"debug")]));
-    let deleted = WatchEvent { revision: 11, change: Change::Delete, key: "/app/flags/new-ui".into() };
-    dashboard.watch_signal(1, WatchSignal::Events(vec![deleted, put_event(13, "/app/evil", b"\x1b[31m\xff\n")]));
+    dashboard.watch_signal(
+        1,
+        WatchSignal::Events(vec![put_event(10, "/app/config/log.level", b"debug")]),
+    );
+    let deleted =
+        WatchEvent { revision: 11, change: Change::Delete, key: "/app/flags/new-ui".into() };
+    dashboard.watch_signal(
+        1,
+        WatchSignal::Events(vec![deleted, put_event(13, "/app/evil", b"\x1b[31m\xff\n")]),
+    );
     dashboard.watch_signal(1, WatchSignal::Interrupted { reason: "the connection broke".into() });
     dashboard.watch_signal(1, WatchSignal::Gap { from: 14, compacted: 20 });
     dashboard.watch_signal(1, WatchSignal::Resumed);
-    dashboard.watch_signal(1, WatchSignal::Events(vec![put_event(21, "/app/config/log.level", b"info")]));
+    dashboard.watch_signal(
+        1,
+        WatchSignal::Events(vec![put_event(21, "/app/config/log.level", b"info")]),
+    );
     insta::assert_snapshot!("watch", dashboard.screen());
 
     dashboard.press(&mut cluster, "Space");
@@ -269,7 +279,10 @@ fn a_watch_shows_events_gaps_and_interruptions_as_they_come() {
     assert!(dashboard.screen().contains("unseen"));
 
     dashboard.press(&mut cluster, "x");
-    assert!(dashboard.model.watches.list.is_empty() && !dashboard.model.requests.is_waiting(&Slot::Watch(1)));
+    assert!(
+        dashboard.model.watches.list.is_empty()
+            && !dashboard.model.requests.is_waiting(&Slot::Watch(1))
+    );
 }
 
 #[test]
@@ -314,7 +327,11 @@ fn without_colour_no_cell_has_one() {
     for keys in ["1", "2", "3", "?"] {
         dashboard.press(&mut cluster, keys);
         let colours = dashboard.draw().content.iter().map(|cell| (cell.fg, cell.bg));
-        assert!(colours.clone().all(|pair| pair == (ratatui::style::Color::Reset, ratatui::style::Color::Reset)));
+        assert!(
+            colours
+                .clone()
+                .all(|pair| pair == (ratatui::style::Color::Reset, ratatui::style::Color::Reset))
+        );
     }
 }
 
@@ -338,8 +355,46 @@ fn reads_are_serializable_unless_asked_otherwise_and_say_so() {
     let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
     assert!(dashboard.screen().contains("serializable reads"));
     dashboard.press(&mut cluster, "L");
-    assert!(dashboard.screen().contains("reads are linearizable now: the cluster confirms every read"));
+    assert!(
+        dashboard.screen().contains("reads are linearizable now: the cluster confirms every read")
+    );
     dashboard.send(Msg::Key(support::key_event("2")));
-    let linearizable = |request: &Request| matches!(request, Request::Level { reads: kvorum_tui::cmd::Reads::Linearizable, .. });
+    let linearizable = |request: &Request| {
+        matches!(request, Request::Level { reads: kvorum_tui::cmd::Reads::Linearizable, .. })
+    };
     assert!(dashboard.waiting.iter().any(|(_, request)| linearizable(request)));
+}
+
+#[test]
+fn a_lease_that_is_kept_alive_does_not_seem_to_run_out() {
+    let mut cluster = Cluster::example();
+    let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
+    dashboard.press(&mut cluster, "2 G Enter j j");
+    dashboard.wait(&mut cluster, 120);
+    let screen = dashboard.screen();
+    assert!(screen.contains("s left)") && !screen.contains("expired"), "{screen}");
+}
+
+#[test]
+fn the_value_in_sight_follows_the_cluster() {
+    let mut cluster = Cluster::example();
+    let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
+    dashboard.press(&mut cluster, "2 j Enter j Enter j j");
+    cluster.put("/app/config/log.level", "written elsewhere");
+    dashboard.wait(&mut cluster, 2);
+    assert!(dashboard.screen().contains("written elsewhere"));
+}
+
+#[test]
+fn leaving_another_prompt_does_not_cancel_a_write() {
+    let mut cluster = Cluster::example();
+    let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
+    dashboard.press(&mut cluster, "2 j d 4");
+    dashboard.send(Msg::Key(support::key_event("Enter")));
+    for key in ["?", "Esc", "p"] {
+        dashboard.send(Msg::Key(support::key_event(key)));
+    }
+    assert!(dashboard.screen().contains("the last write is still on its way"));
+    dashboard.serve(&mut cluster);
+    assert_eq!(cluster.keys.len(), 4);
 }

@@ -41,6 +41,10 @@ pub struct ConnectError {
     pub refused: bool,
 }
 
+/// What to look at when what listens there is no gRPC server, or not a plain one.
+pub(crate) const WRONG_PROTOCOL: &str =
+    "check that this is a client port, and whether it wants https://";
+
 impl ConnectError {
     fn sentence(&self) -> String {
         let Self { endpoint, cause, .. } = self;
@@ -59,10 +63,15 @@ impl ConnectError {
             Phase::Name => "check the spelling, or give the address itself to --endpoints",
             Phase::Connect if self.refused => return None,
             Phase::Connect => "check the address, a firewall, or a longer --dial-timeout",
+            // ring signs and verifies no P-521, which the --auto-tls of etcd before 3.5 uses.
+            Phase::Tls if self.cause.contains("HandshakeFailure") => {
+                "the server has no certificate or cipher known here; one with a P-521 key, as \
+                 etcd's --auto-tls may make, is not"
+            }
             Phase::Tls => {
                 "check --cacert, --cert and --key, or whether the endpoint is http:// after all"
             }
-            Phase::Http2 => "check that this is a client port, and whether it wants https://",
+            Phase::Http2 => WRONG_PROTOCOL,
         };
         Some(hint.to_owned())
     }

@@ -7,6 +7,7 @@
 
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::pb;
 use crate::range::{KeyRange, prefix_end};
 use crate::request::Get;
 
@@ -95,6 +96,14 @@ const MOST_KEYS: i64 = 1024;
 
 /// One page of the children right below a prefix.
 pub async fn level(connection: &Connection, request: LevelRequest) -> Result<Level, Failure> {
+    walk(request, |get| connection.get(get)).await
+}
+
+async fn walk<F, Fut>(request: LevelRequest, read: F) -> Result<Level, Failure>
+where
+    F: Fn(Get) -> Fut,
+    Fut: Future<Output = Result<pb::RangeResponse, Failure>>,
+{
     let limit = request.limit.clamp(1, MAX_CHILDREN);
     let whole = KeyRange::prefix(request.prefix.clone());
     let mut scan = Scan {
@@ -106,16 +115,15 @@ pub async fn level(connection: &Connection, request: LevelRequest) -> Result<Lev
     let mut from = request.from.unwrap_or(whole.key);
     let mut page_keys = FEWEST_KEYS;
     loop {
-        let page = connection
-            .get(Get {
-                range: KeyRange::between(from, whole.end.clone()),
-                limit: page_keys,
-                revision: scan.level.revision,
-                serializable: !request.linearizable,
-                keys_only: true,
-                ..Get::default()
-            })
-            .await?;
+        let page = read(Get {
+            range: KeyRange::between(from.clone(), whole.end.clone()),
+            limit: page_keys,
+            revision: scan.level.revision,
+            serializable: !request.linearizable,
+            keys_only: true,
+            ..Get::default()
+        })
+        .await?;
         if scan.level.revision == 0 {
             scan.level.revision = page.header.as_ref().map_or(0, |header| header.revision);
         }
@@ -131,10 +139,12 @@ pub async fn level(connection: &Connection, request: LevelRequest) -> Result<Lev
         let found = scan.level.children.len() - before;
         page_keys = if found * 2 > keys { page_keys * 4 } else { page_keys / 4 };
         page_keys = page_keys.clamp(FEWEST_KEYS, MOST_KEYS);
-        from = scan.after_last();
-        if whole.end != [0] && from >= whole.end {
+        let after = scan.after_last();
+        let at_end = after <= from || (whole.end != [0] && after >= whole.end);
+        if at_end {
             return Ok(scan.level);
         }
+        from = after;
         if scan.level.children.len() == limit {
             scan.level.next = Some(from);
             return Ok(scan.level);
@@ -209,8 +219,8 @@ impl Scan {
     }
 }
 
-impl From<crate::pb::KeyValue> for KeyMeta {
-    fn from(kv: crate::pb::KeyValue) -> Self {
+impl From<pb::KeyValue> for KeyMeta {
+    fn from(kv: pb::KeyValue) -> Self {
         Self {
             key: kv.key,
             create_revision: kv.create_revision,
@@ -218,5 +228,100 @@ impl From<crate::pb::KeyValue> for KeyMeta {
             version: kv.version,
             lease: kv.lease,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeSet;
+
+    use super::{Level, LevelRequest, walk};
+    use crate::pb;
+    use crate::request::Get;
+
+    /// A keyspace that counts how often it is asked.
+    struct Keys {
+        keys: BTreeSet<Vec<u8>>,
+        asked: Cell<usize>,
+    }
+
+    impl Keys {
+        fn new(keys: impl IntoIterator<Item = String>) -> Self {
+            let keys = keys.into_iter().map(String::into_bytes).collect();
+            Self { keys, asked: Cell::new(0) }
+        }
+
+        fn read(&self, get: &Get) -> pb::RangeResponse {
+            self.asked.set(self.asked.get() + 1);
+            let unbounded = get.range.end == [0];
+            let within =
+                |key: &&Vec<u8>| **key >= get.range.key && (unbounded || **key < get.range.end);
+            let mut found = self.keys.iter().filter(within);
+            let limit = usize::try_from(get.limit).unwrap();
+            let kvs = found.by_ref().take(limit);
+            let kvs = kvs.map(|key| pb::KeyValue { key: key.clone(), ..Default::default() });
+            let kvs: Vec<_> = kvs.collect();
+            let header = pb::ResponseHeader { revision: 7, ..Default::default() };
+            pb::RangeResponse { header: Some(header), kvs, more: found.next().is_some(), count: 0 }
+        }
+
+        fn level(&self, request: LevelRequest) -> Level {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(walk(request, |get| async move { Ok(self.read(&get)) })).unwrap()
+        }
+    }
+
+    fn paths(level: &Level) -> Vec<&str> {
+        level.children.iter().map(|child| str::from_utf8(child.path()).unwrap()).collect()
+    }
+
+    fn words(keys: &str) -> Keys {
+        Keys::new(keys.split(' ').map(str::to_owned))
+    }
+
+    #[test]
+    fn a_level_shows_keys_and_branches_in_key_order() {
+        let keys = words("/a /a/1 /a/2/x /a-b /b/1 /c");
+        let root = keys.level(LevelRequest::new("/", b'/'));
+        assert_eq!(paths(&root), ["/a", "/a-b", "/a/", "/b/", "/c"]);
+        assert_eq!((root.next, root.revision), (None, 7));
+        assert_eq!(paths(&keys.level(LevelRequest::new("/a/", b'/'))), ["/a/1", "/a/2/"]);
+        assert_eq!(paths(&keys.level(LevelRequest::new("", b'/'))), ["/"]);
+        assert!(keys.level(LevelRequest::new("/x", b'/')).children.is_empty());
+    }
+
+    #[test]
+    fn what_lies_below_a_branch_is_skipped() {
+        let below = (0..50_000).map(|n| format!("/deep/{n}"));
+        let keys = Keys::new(below.chain(["/first", "/last"].map(str::to_owned)));
+        assert_eq!(paths(&keys.level(LevelRequest::new("/", b'/'))), ["/deep/", "/first", "/last"]);
+        assert!(keys.asked.get() <= 3, "{} requests", keys.asked.get());
+    }
+
+    #[test]
+    fn a_wide_level_comes_in_pages_without_gaps_or_repetitions() {
+        let keys =
+            Keys::new((0..5000).flat_map(|n| [format!("k{n:05}"), format!("k{n:05}/below")]));
+        let mut request = LevelRequest { limit: 999, ..LevelRequest::new("k", b'/') };
+        let mut all = Vec::new();
+        loop {
+            let page = keys.level(request.clone());
+            assert!(page.children.len() <= 999);
+            all.extend(page.children);
+            let Some(next) = page.next else { break };
+            request = LevelRequest { from: Some(next), revision: page.revision, ..request };
+        }
+        assert_eq!(all.len(), 10_000);
+        assert!(all.is_sorted_by(|a, b| a.path() < b.path()));
+        assert!(keys.asked.get() < 100, "{} requests", keys.asked.get());
+    }
+
+    #[test]
+    fn the_last_keys_there_can_be_end_the_walk() {
+        let keys =
+            Keys { keys: (0..40).map(|n| vec![0xff, 0xff, n]).collect(), asked: Cell::new(0) };
+        let level = keys.level(LevelRequest::new("", 0xff));
+        assert_eq!(level.children.len(), 1);
     }
 }

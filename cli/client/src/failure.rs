@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::Code;
 
-use crate::connect::{ConnectError, Phase};
+use crate::connect::{ConnectError, Phase, WRONG_PROTOCOL};
 
 #[derive(Debug, Clone, Error)]
 pub enum Failure {
@@ -16,9 +16,10 @@ pub enum Failure {
     /// The connection stands, but the answer did not come in time.
     #[error("{endpoint} did not answer within {after:?}{}", unknown_outcome(*write))]
     NoAnswer { endpoint: String, after: Duration, write: bool },
-    /// The connection broke after the request may have been sent.
+    /// The connection broke after the request may have been sent. `answered`: the endpoint had
+    /// answered something before.
     #[error("the connection to {endpoint} broke: {cause}{}", unknown_outcome(*write))]
-    Broken { endpoint: String, cause: String, write: bool },
+    Broken { endpoint: String, cause: String, write: bool, answered: bool },
     /// The cluster answered, and the answer is no.
     #[error("{message}")]
     Refused { code: Code, message: String },
@@ -99,6 +100,7 @@ impl Failure {
                 }
                 _ => None,
             },
+            Self::Broken { answered: false, .. } => Some(WRONG_PROTOCOL.to_owned()),
             Self::Broken { .. } | Self::Config(_) => None,
         }
     }
@@ -150,13 +152,17 @@ impl Failure {
         match cause {
             // A status without a source came over the wire.
             None => Self::Refused { code: status.code(), message: status.message().to_owned() },
-            Some(cause) if !heard && (!write || never_understood(&cause)) => Self::Unreachable(vec![ConnectError {
-                endpoint: endpoint.to_owned(),
-                phase: Phase::Http2,
-                cause,
-                refused: false,
-            }]),
-            Some(cause) => Self::Broken { endpoint: endpoint.to_owned(), cause, write },
+            Some(cause) if !heard && (!write || never_understood(&cause)) => {
+                Self::Unreachable(vec![ConnectError {
+                    endpoint: endpoint.to_owned(),
+                    phase: Phase::Http2,
+                    cause,
+                    refused: false,
+                }])
+            }
+            Some(cause) => {
+                Self::Broken { endpoint: endpoint.to_owned(), cause, write, answered: heard }
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::Stream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connection, Effect};
 use crate::failure::Failure;
@@ -27,7 +27,8 @@ pub enum WatchItem {
     Progress(pb::WatchResponse),
     /// The server ended the watch (`compact_revision`, `cancel_reason`). Nothing follows.
     Ended(pb::WatchResponse),
-    /// The stream broke; it is being opened again, and no event will be missed.
+    /// The stream broke; it is being opened again, and no event will be missed. Said once, however
+    /// long it takes.
     Lost(Failure),
     /// The watch cannot be opened again. Nothing follows.
     Failed(Failure),
@@ -142,25 +143,44 @@ enum Stop {
 
 impl Watcher {
     async fn run(mut self, mut stream: etcd_client::WatchStream) {
+        let mut pause = FIRST_PAUSE;
         loop {
-            let mut pause = FIRST_PAUSE;
-            let Stop::Lost(mut failure) = self.follow(stream).await else { return };
-            stream = loop {
-                if !recovers(&failure) {
-                    let _ = self.items.send(WatchItem::Failed(failure)).await;
-                    return;
-                }
-                if self.items.send(WatchItem::Lost(failure)).await.is_err() {
-                    return;
-                }
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                let watch = Watch { start_revision: self.next_revision, ..self.watch.clone() };
-                match self.connection.open_watch(&watch).await {
-                    Ok(stream) => break stream,
-                    Err(again) => failure = again,
-                }
+            let opened = Instant::now();
+            let Stop::Lost(failure) = self.follow(stream).await else { return };
+            // A stream that breaks at once is not opened again at once.
+            if opened.elapsed() > LONGEST_PAUSE {
+                pause = FIRST_PAUSE;
+            }
+            stream = match self.reopen(failure, &mut pause).await {
+                Some(stream) => stream,
+                None => return,
             };
+        }
+    }
+
+    /// Tries until there is a stream, or until trying is of no use and the consumer knows why.
+    async fn reopen(
+        &mut self,
+        lost: Failure,
+        pause: &mut Duration,
+    ) -> Option<etcd_client::WatchStream> {
+        let mut failure = lost;
+        let mut told = false;
+        loop {
+            if !recovers(&failure) {
+                let _ = self.items.send(WatchItem::Failed(failure)).await;
+                return None;
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.items.send(WatchItem::Lost(failure)).await.ok()?;
+            }
+            sleep(*pause).await;
+            *pause = (*pause * 2).min(LONGEST_PAUSE);
+            let watch = Watch { start_revision: self.next_revision, ..self.watch.clone() };
+            match self.connection.open_watch(&watch).await {
+                Ok(stream) => return Some(stream),
+                Err(again) => failure = again,
+            }
         }
     }
 
@@ -218,6 +238,7 @@ impl Watcher {
             endpoint: self.connection.current_endpoint().to_string(),
             cause: cause.to_owned(),
             write: false,
+            answered: true,
         }
     }
 }

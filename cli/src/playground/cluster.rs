@@ -24,12 +24,14 @@ const PORTS_FILE: &str = "playground.json";
 pub(super) struct Playground {
     members: Vec<Member>,
     endpoints: Vec<String>,
+    is_new: bool,
 }
 
 impl Playground {
     /// Starts the members on the data in `dir`, or on none. Blocks.
     pub(super) fn start(dir: &Path) -> anyhow::Result<Self> {
         let noted = ports(dir)?;
+        let is_new = noted.is_none();
         let known = noted.unwrap_or_default();
         let planned: Vec<_> = (0..NAMES.len())
             .map(|index| LocalMember {
@@ -52,11 +54,16 @@ impl Playground {
         fs::write(&path, serde_json::to_vec(&ports)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
         let endpoints = ports.client.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        Ok(Self { members, endpoints })
+        Ok(Self { members, endpoints, is_new })
     }
 
     pub(super) fn endpoints(&self) -> &[String] {
         &self.endpoints
+    }
+
+    /// Whether there was no data before.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Stops the members, each at its own pace. Blocks.
@@ -93,9 +100,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = Playground::start(dir.path()).unwrap();
         let endpoints = first.endpoints().to_vec();
+        assert!(first.is_new());
         first.stop();
         let again = Playground::start(dir.path()).unwrap();
         assert_eq!(again.endpoints(), endpoints);
+        assert!(!again.is_new());
         again.stop();
     }
 }

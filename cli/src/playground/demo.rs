@@ -39,11 +39,16 @@ pub(super) struct Demo {
 }
 
 impl Demo {
-    /// Writes the data set. Writing it again over an older one changes nothing but the leases.
-    pub(super) async fn fill(connection: &Connection) -> Result<Self, Failure> {
+    /// Writes the configuration; what people have made of it since is theirs.
+    pub(super) async fn configure(connection: &Connection) -> Result<(), Failure> {
         for (key, value) in CONFIG {
             connection.put(Put::new(key, value)).await?;
         }
+        Ok(())
+    }
+
+    /// Lets the services and the workers appear.
+    pub(super) async fn start(connection: &Connection) -> Result<Self, Failure> {
         let mut beats = JoinSet::new();
         for (key, value) in SERVICES {
             let lease = leased(connection, &mut beats, SERVICE_TTL_S).await?;

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use kvorum_client::{Config, Connection, Endpoint, Patience};
+use kvorum_client::{Config, Connection, Endpoint, Failure, Patience};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::output::{Format, Style};
 use crate::run::Streams;
 use crate::settings::Settings;
+use crate::signals::Ended;
 use crate::{dashboard, exit, repl, terminal};
 use cluster::Playground;
 use demo::Demo;
@@ -47,7 +49,8 @@ fn play(args: &PlaygroundArgs) -> anyhow::Result<ExitCode> {
     let temporary;
     let dir = match &args.data_dir {
         Some(dir) => {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
             dir.as_path()
         }
         None => {
@@ -55,29 +58,60 @@ fn play(args: &PlaygroundArgs) -> anyhow::Result<ExitCode> {
             temporary.path()
         }
     };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    // A signal must not leave a temporary folder behind, so they are caught before anything starts.
+    let signals = runtime.block_on(async { Signals::new() })?;
     let playground = Playground::start(dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let code = runtime.block_on(visit(args, &playground));
+    let code = runtime.block_on(visit(args, &playground, signals));
     // The line editor's thread may still wait for a key.
     runtime.shutdown_background();
     playground.stop();
     code
 }
 
-async fn visit(args: &PlaygroundArgs, playground: &Playground) -> anyhow::Result<ExitCode> {
+struct Signals {
+    ended: Ended,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { ended: Ended::new()?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.ended.wait() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn visit(
+    args: &PlaygroundArgs,
+    playground: &Playground,
+    mut signals: Signals,
+) -> anyhow::Result<ExitCode> {
     let endpoints = Endpoint::parse_list(&playground.endpoints().join(","))?;
     let config = Config::new(endpoints);
-    let patient =
-        Config { patience: Patience::UntilTimeout, command_timeout: FILL_TIMEOUT, ..config.clone() };
-    let _demo = Demo::fill(&Connection::new(patient)?)
-        .await
-        .context("the members are up, but do not take the data set")?;
+    let patient = Config {
+        patience: Patience::UntilTimeout,
+        command_timeout: FILL_TIMEOUT,
+        ..config.clone()
+    };
+    let connection = Connection::new(patient)?;
+    let demo = tokio::select! {
+        filled = fill(&connection, playground.is_new()) => filled,
+        () = signals.wait() => return Ok(ExitCode::SUCCESS),
+    };
+    let _demo = demo.context("the members are up, but do not take the data set")?;
     if !terminal::stdin_is_terminal() || !terminal::stdout_is_terminal() {
-        serve(playground).await?;
+        announce(playground)?;
+        signals.wait().await;
     } else if args.repl {
         let style = Style { format: Format::Simple, ..Style::default() };
-        let settings =
-            Settings { client: config, style, report: None, password_wanted_for: None };
+        let settings = Settings { client: config, style, report: None, password_wanted_for: None };
         return Ok(repl::run(settings).await);
     } else {
         dashboard::run(config).await?;
@@ -85,15 +119,16 @@ async fn visit(args: &PlaygroundArgs, playground: &Playground) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says where the members are and serves until interrupted.
-async fn serve(playground: &Playground) -> anyhow::Result<()> {
+async fn fill(connection: &Connection, is_new: bool) -> Result<Demo, Failure> {
+    if is_new {
+        Demo::configure(connection).await?;
+    }
+    Demo::start(connection).await
+}
+
+/// Says where the members are, for a script to read.
+fn announce(playground: &Playground) -> std::io::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{}", playground.endpoints().join(","))?;
-    out.flush()?;
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminated.recv() => {}
-    }
-    Ok(())
+    out.flush()
 }

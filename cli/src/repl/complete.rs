@@ -8,7 +8,7 @@ use clap::{Arg, Command};
 use super::words::Words;
 
 /// Commands whose plain arguments are keys.
-const TAKES_KEYS: [&str; 4] = ["get", "put", "del", "watch"];
+const TAKES_KEYS: [&str; 5] = ["get", "put", "del", "watch", "ls"];
 
 /// What could stand at the end of a line.
 #[derive(Debug)]
@@ -23,7 +23,11 @@ pub(super) enum Wanted<'a> {
 }
 
 /// What could complete the last word of `line`, and where that word begins.
-pub(super) fn wanted<'a>(grammar: &'a Command, builtins: &[&str], line: &str) -> (usize, Wanted<'a>) {
+pub(super) fn wanted<'a>(
+    grammar: &'a Command,
+    builtins: &[&str],
+    line: &str,
+) -> (usize, Wanted<'a>) {
     let Words { mut words, in_word, .. } = Words::split(line);
     let last = if in_word { words.pop() } else { None };
     let (start, prefix) = last.map_or((line.len(), Vec::new()), |word| (word.start, word.bytes));
@@ -36,7 +40,8 @@ pub(super) fn wanted<'a>(grammar: &'a Command, builtins: &[&str], line: &str) ->
             continue;
         }
         if let Some(flag) = text.strip_prefix('-').filter(|flag| !flag.is_empty()) {
-            takes_value = !text.contains('=') && flag_takes_value(command, flag.trim_start_matches('-'));
+            takes_value =
+                !text.contains('=') && flag_takes_value(command, flag.trim_start_matches('-'));
         } else if let Some(next) = command.find_subcommand(&*text) {
             command = next;
         } else {
@@ -59,7 +64,7 @@ pub(super) fn wanted<'a>(grammar: &'a Command, builtins: &[&str], line: &str) ->
         names.dedup();
         return (start, Wanted::Words(names));
     }
-    let keys_left = if command.get_name() == "put" { 1 } else { 2 };
+    let keys_left = if matches!(command.get_name(), "put" | "ls") { 1 } else { 2 };
     if TAKES_KEYS.contains(&command.get_name()) && plain < keys_left {
         return (start, Wanted::Key(prefix));
     }
@@ -95,7 +100,9 @@ fn flag_takes_value(command: &Command, flag: &str) -> bool {
             arg.get_long() == Some(flag)
                 || flag.len() == 1 && arg.get_short().is_some_and(|short| flag.starts_with(short))
         })
-        .is_some_and(|arg| arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.min_values() > 0))
+        .is_some_and(|arg| {
+            arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.min_values() > 0)
+        })
 }
 
 #[cfg(test)]
@@ -107,8 +114,11 @@ mod tests {
         let get = Command::new("get")
             .arg(Arg::new("limit").long("limit").help("keys at most"))
             .arg(Arg::new("prefix").long("prefix").action(ArgAction::SetTrue));
-        let lease = Command::new("lease").subcommand(Command::new("grant")).subcommand(Command::new("list"));
-        let mut grammar = Command::new("").subcommand(get).subcommand(Command::new("put")).subcommand(lease);
+        let lease = Command::new("lease")
+            .subcommand(Command::new("grant"))
+            .subcommand(Command::new("list"));
+        let mut grammar =
+            Command::new("").subcommand(get).subcommand(Command::new("put")).subcommand(lease);
         grammar.build();
         grammar
     }

@@ -4,6 +4,8 @@
 //! in its ordinary mode and Ctrl-C is a signal for that command.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -19,7 +21,8 @@ use tokio::sync::mpsc;
 use super::cache::KeyCache;
 use super::complete::{Wanted, flags, wanted};
 use super::history;
-use super::words::{Words, quote};
+use super::screen::Prompt;
+use super::words::{Words, lines, quote};
 
 /// What a person did at the prompt.
 pub(super) enum Typed {
@@ -33,10 +36,21 @@ pub(super) enum Typed {
 /// Candidates listed without asking first.
 const CANDIDATES_MAX: usize = 100;
 
+/// What a line is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// A command: there is help while it is typed, and it goes into the history.
+    Command,
+    /// What a running command asks for.
+    Answer,
+}
+
 /// Asks for lines, one at a time.
 pub(super) struct Editor {
-    prompts: SyncSender<String>,
+    questions: SyncSender<(String, Wants)>,
     typed: mpsc::Receiver<Typed>,
+    /// The rest of several lines that were pasted at once.
+    pasted: VecDeque<String>,
 }
 
 /// Writes above the prompt, or plainly while there is none.
@@ -49,6 +63,7 @@ impl Editor {
         builtins: &'static [&'static str],
         keys: KeyCache,
         history: Option<PathBuf>,
+        prompt: Prompt,
     ) -> rustyline::Result<(Self, Above)> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
@@ -59,39 +74,71 @@ impl Editor {
         let mut editor = Rustyline::<Assistant, FileHistory>::with_config(config)?;
         let history_hints = HistoryHinter::new();
         let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        editor.set_helper(Some(Assistant { grammar, builtins, keys, history: history_hints, colour }));
+        editor.set_helper(Some(Assistant {
+            grammar,
+            builtins,
+            keys,
+            history: history_hints,
+            colour,
+            wants: Wants::Command,
+            prompt,
+        }));
         if let Some(path) = &history {
             editor.load_history(path)?;
         }
         let above = Box::new(editor.create_external_printer()?);
-        let (prompts, asked) = sync_channel(1);
+        let (questions, asked) = sync_channel(1);
         let (answer, typed) = mpsc::channel(1);
         std::thread::Builder::new()
             .name("line-editor".to_owned())
             .spawn(move || read_lines(editor, history, &asked, &answer))?;
-        Ok((Self { prompts, typed }, above))
+        Ok((Self { questions, typed, pasted: VecDeque::new() }, above))
     }
 
     /// The next line. Dropping the future leaves the prompt standing.
-    pub(super) async fn line(&mut self, prompt: &str) -> Typed {
-        if self.prompts.send(prompt.to_owned()).is_err() {
+    pub(super) async fn line(&mut self, prompt: &str, wants: Wants) -> Typed {
+        if let Some(line) = self.pasted.pop_front() {
+            // A terminal that is gone shows itself at the next question.
+            let _ = writeln!(io::stdout(), "{prompt}{line}");
+            return Typed::Line(line);
+        }
+        if self.questions.send((prompt.to_owned(), wants)).is_err() {
             return Typed::End;
         }
-        self.typed.recv().await.unwrap_or(Typed::End)
+        match self.typed.recv().await {
+            Some(Typed::Line(text)) => {
+                self.pasted.extend(lines(&text).into_iter().map(str::to_owned));
+                Typed::Line(self.pasted.pop_front().unwrap_or_default())
+            }
+            typed => typed.unwrap_or(Typed::End),
+        }
+    }
+
+    /// Lets go of what was pasted and not yet carried out.
+    pub(super) fn forget_pasted(&mut self) {
+        self.pasted.clear();
     }
 }
 
 fn read_lines(
     mut editor: Rustyline<Assistant, FileHistory>,
     history: Option<PathBuf>,
-    asked: &Receiver<String>,
+    asked: &Receiver<(String, Wants)>,
     answer: &mpsc::Sender<Typed>,
 ) {
-    while let Ok(prompt) = asked.recv() {
-        let typed = match editor.readline(&prompt) {
+    while let Ok((prompt, wants)) = asked.recv() {
+        if let Some(assistant) = editor.helper_mut() {
+            assistant.wants = wants;
+        }
+        let read = editor.readline(&prompt);
+        if let Some(assistant) = editor.helper() {
+            assistant.prompt.set(false);
+        }
+        let typed = match read {
             Ok(line) => {
                 // A history that cannot be written must not cost the line.
-                if history::may_be_kept(&line)
+                if wants == Wants::Command
+                    && history::may_be_kept(&line)
                     && editor.add_history_entry(line.as_str()).is_ok_and(|added| added)
                     && let Some(path) = &history
                 {
@@ -116,6 +163,8 @@ struct Assistant {
     keys: KeyCache,
     history: HistoryHinter,
     colour: bool,
+    wants: Wants,
+    prompt: Prompt,
 }
 
 impl Hinter for Assistant {
@@ -124,6 +173,11 @@ impl Hinter for Assistant {
     /// The rest of the newest line in the history that begins like this one. It is taken over by
     /// the right arrow only: Enter never accepts what was not typed.
     fn hint(&self, line: &str, pos: usize, context: &Context<'_>) -> Option<String> {
+        // The first hint is asked for when the prompt is drawn.
+        self.prompt.set(true);
+        if self.wants == Wants::Answer {
+            return None;
+        }
         // Keys are fetched while the word is typed, so that they are there when Tab is pressed.
         if let (_, Wanted::Key(prefix)) = wanted(&self.grammar, self.builtins, &line[..pos]) {
             self.keys.continuations(&prefix);
@@ -141,7 +195,15 @@ impl Highlighter for Assistant {
 impl Completer for Assistant {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(
+        &self,
+        line: &str,
+        pos: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        if self.wants == Wants::Answer {
+            return Ok((pos, Vec::new()));
+        }
         let line = &line[..pos];
         let (start, wanted) = wanted(&self.grammar, self.builtins, line);
         let whole = |text: String| Pair { display: text.clone(), replacement: text + " " };
@@ -149,7 +211,10 @@ impl Completer for Assistant {
             Wanted::Words(words) => words.into_iter().map(whole).collect(),
             Wanted::Flags(command) => flags(command, &line[start..])
                 .into_iter()
-                .map(|(flag, help)| Pair { display: format!("{flag:<20} {help}"), replacement: flag })
+                .map(|(flag, help)| Pair {
+                    display: format!("{flag:<20} {help}"),
+                    replacement: flag,
+                })
                 .collect(),
             Wanted::Key(typed) => self
                 .keys
@@ -166,8 +231,8 @@ impl Completer for Assistant {
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(match Words::split(context.input()).open_quote {
-            Some(_) => ValidationResult::Incomplete,
-            None => ValidationResult::Valid(None),
+            Some(_) if self.wants == Wants::Command => ValidationResult::Incomplete,
+            _ => ValidationResult::Valid(None),
         })
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::args::{Command, Global};
 use crate::output::{Format, Style};
@@ -48,19 +48,31 @@ pub(super) enum Verb {
     Exit,
 }
 
+/// The global options that a line may choose for itself.
+const PER_LINE: [&str; 2] = ["write_out", "hex"];
+
 /// The shell's own verbs that take no place among the commands of the command line.
 pub(super) const ALIASES: &[&str] = &["quit"];
 
 impl ShellLine {
     pub(super) fn parse(words: Vec<OsString>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(words)
+        let mut matches = Self::shown().try_get_matches_from(words)?;
+        Self::from_arg_matches_mut(&mut matches)
     }
 
     /// What lines are parsed with, for completion.
     pub(super) fn grammar() -> clap::Command {
-        let mut grammar = Self::command();
+        let mut grammar = Self::shown();
         grammar.build();
         grammar
+    }
+
+    /// The grammar without a word of the options that a line cannot choose.
+    fn shown() -> clap::Command {
+        Self::command().mut_args(|arg| {
+            let hidden = !PER_LINE.contains(&arg.get_id().as_str());
+            arg.hide(hidden)
+        })
     }
 
     /// How to print this line's answer. Only the printing can differ from line to line: the
@@ -95,6 +107,13 @@ mod tests {
     fn commands_are_those_of_the_command_line() {
         assert!(matches!(parse("get --prefix /a").verb, Verb::Cluster(Command::Get(_))));
         assert!(matches!(parse("kill 3").verb, Verb::Kill { number: 3 }));
+    }
+
+    #[test]
+    fn help_is_about_what_a_line_can_say() {
+        let words = ["get", "--help"].map(Into::into).to_vec();
+        let help = ShellLine::parse(words).unwrap_err().render().to_string();
+        assert!(help.contains("--write-out") && !help.contains("--endpoints"), "{help}");
     }
 
     #[test]

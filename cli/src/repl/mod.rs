@@ -14,6 +14,7 @@ mod jobs;
 mod line;
 mod listing;
 mod monitor;
+mod restore;
 mod screen;
 mod script;
 mod shell;
@@ -27,16 +28,20 @@ use kvorum_client::Connection;
 use crate::command::CommandError;
 use crate::run::Streams;
 use crate::settings::Settings;
+use crate::signals::Ended;
 use crate::{exit, terminal};
 
 pub use greeting::greeting;
 
 /// Opens the shell on a terminal, or runs standard input as a script.
 pub fn main(settings: Settings) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return Streams::standard().exit("", &format!("error: {error}\n"), exit::ERROR),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                return Streams::standard().exit("", &format!("error: {error}\n"), exit::ERROR);
+            }
+        };
     let code = runtime.block_on(run(settings));
     // The line editor's thread may still wait for a key.
     runtime.shutdown_background();
@@ -45,8 +50,8 @@ pub fn main(settings: Settings) -> ExitCode {
 
 /// The shell on a runtime that is there already.
 pub async fn run(settings: Settings) -> ExitCode {
-    let outcome = if terminal::stdin_is_terminal() {
-        shell::run(settings).await
+    let outcome = if terminal::stdin_is_terminal() && terminal::stdout_is_terminal() {
+        until_ended(settings).await
     } else {
         script::run(settings).await
     };
@@ -56,6 +61,15 @@ pub async fn run(settings: Settings) -> ExitCode {
             let text = crate::run::explain(&error, crate::mode::Mode::Kvorum);
             Streams::standard().exit("", &text, error.code())
         }
+    }
+}
+
+/// The shell, until it is left or the program is asked to end.
+async fn until_ended(settings: Settings) -> Result<u8, CommandError> {
+    let mut ended = Ended::new()?;
+    tokio::select! {
+        left = shell::run(settings) => left,
+        () = ended.wait() => Ok(0),
     }
 }
 

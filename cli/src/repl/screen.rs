@@ -1,8 +1,11 @@
 //! Text that appears on its own: events of a watch, lost and found connections.
 //!
-//! It is written above the prompt, which stays as it is. Writing to the line editor can wait for
-//! it, so a thread does it, behind a bounded queue: a watch that brings more than the terminal can
-//! take is slowed down, not collected in memory.
+//! It is written above the prompt, which stays as it is. While a command runs, or the dashboard is
+//! open, there is no prompt, and the text waits: else it would land in the middle of an answer.
+//! Waiting and writing block, so a thread does it, behind a bounded queue: a watch that brings more
+//! than the terminal can take is slowed down, not collected in memory.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
@@ -18,10 +21,11 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn start(mut above: Above) -> std::io::Result<Self> {
+    pub(super) fn start(mut above: Above, prompt: Prompt) -> std::io::Result<Self> {
         let (texts, mut queue) = mpsc::channel::<String>(QUEUE_MAX);
         std::thread::Builder::new().name("screen".to_owned()).spawn(move || {
             while let Some(text) = queue.blocking_recv() {
+                prompt.wait();
                 if above.print(text).is_err() {
                     return;
                 }
@@ -34,5 +38,23 @@ impl Screen {
     pub(super) async fn print(&self, text: String) {
         // The terminal is gone when nobody takes the text: then there is nobody to tell.
         let _ = self.texts.send(text).await;
+    }
+}
+
+/// Whether the prompt stands, so that there is an above. Cheap to clone; clones are one.
+#[derive(Clone, Default)]
+pub(super) struct Prompt(Arc<(Mutex<bool>, Condvar)>);
+
+impl Prompt {
+    pub(super) fn set(&self, stands: bool) {
+        let (state, changed) = &*self.0;
+        *state.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+        changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let (state, changed) = &*self.0;
+        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(changed.wait_while(state, |stands| !*stands));
     }
 }

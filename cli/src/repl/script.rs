@@ -1,8 +1,10 @@
 //! A pipe on standard input: its lines are carried out one after the other, up to the first that
 //! fails.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter};
 
+use clap::error::ErrorKind;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin, stdin};
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,15 +32,18 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         watch_variables: WatchVariables::default(),
     };
     let mut lines = BufReader::new(stdin()).lines();
-    while let Some(text) = lines.next_line().await? {
-        let words = Words::split(&text).into_arguments();
-        if words.is_empty() || text.trim_start().starts_with('#') {
+    while let Some(words) = next_words(&mut lines).await? {
+        if words.is_empty() {
             continue;
         }
-        let line = ShellLine::parse(words).map_err(|error| CommandError::Other {
-            code: exit::ERROR,
-            message: error.render().to_string().trim_start_matches("error: ").trim_end().to_owned(),
-        })?;
+        let line = match ShellLine::parse(words) {
+            Err(help) if help.kind() == ErrorKind::DisplayHelp => {
+                session.out.write_all(help.render().to_string().as_bytes())?;
+                session.out.flush()?;
+                continue;
+            }
+            parsed => parsed.map_err(|error| misunderstood(&error))?,
+        };
         session.style = line.style(style).map_err(UsageError::arguments)?;
         match line.verb {
             Verb::Exit => break,
@@ -54,6 +59,33 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         }
     }
     Ok(0)
+}
+
+/// The words of the next line, none for a remark. A line goes on until its quotes are closed.
+async fn next_words(
+    lines: &mut Lines<BufReader<Stdin>>,
+) -> Result<Option<Vec<OsString>>, CommandError> {
+    let Some(mut text) = lines.next_line().await? else { return Ok(None) };
+    if text.trim_start().starts_with('#') {
+        return Ok(Some(Vec::new()));
+    }
+    loop {
+        let words = Words::split(&text);
+        let Some(quote) = words.open_quote else { return Ok(Some(words.into_arguments())) };
+        let Some(more) = lines.next_line().await? else {
+            let message =
+                format!("the script ends within a quote: {quote} is opened and not closed");
+            return Err(CommandError::Other { code: exit::INVALID_INPUT, message });
+        };
+        text.push('\n');
+        text.push_str(&more);
+    }
+}
+
+fn misunderstood(error: &clap::Error) -> CommandError {
+    let text = error.render().to_string();
+    let message = text.trim_start_matches("error: ").trim_end().to_owned();
+    CommandError::Other { code: exit::ERROR, message }
 }
 
 /// Carries one command out; lines it asks for are the script's next ones.

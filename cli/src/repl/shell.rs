@@ -1,19 +1,24 @@
 //! The shell on a terminal: read a line, carry it out, read the next.
 
 use std::io::{self, BufWriter};
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::cache::KeyCache;
-use super::editor::{Editor, Typed};
+use super::editor::{Editor, Typed, Wants};
 use super::jobs::Jobs;
 use super::line::{ALIASES, ShellLine, Verb};
-use super::screen::Screen;
+use super::restore::Restore;
+use super::screen::{Prompt, Screen};
+use super::watching::Report;
 use super::words::Words;
 use super::{connect, greeting, history, listing, monitor, watching};
-use crate::args::{Command, WatchArgs, WatchVariables, bytes_of};
+use crate::args::{Command, TxnArgs, WatchArgs, WatchVariables, bytes_of};
 use crate::command::{self, CommandError, Confirm, Input, Session};
+use crate::exit;
 use crate::mode::Mode;
 use crate::output::Style;
 use crate::settings::Settings;
@@ -24,10 +29,15 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
     let (text, cluster_id) = greeting(&connection).await?;
     let history = history::file(cluster_id).filter(|path| history::prepare(path).is_ok());
     let keys = KeyCache::start(connection.clone());
-    let (editor, above) = Editor::start(ShellLine::grammar(), ALIASES, keys, history)
-        .map_err(|error| io::Error::other(format!("the line editor does not start: {error}")))?;
-    let screen = Screen::start(above)?;
-    let monitor = tokio::spawn(monitor::run(connection.clone(), screen.clone()));
+    let prompt = Prompt::default();
+    let (editor, above) =
+        Editor::start(ShellLine::grammar(), ALIASES, keys, history, prompt.clone())
+            .map_err(|error| no_editor(&error))?;
+    let screen = Screen::start(above, prompt)?;
+    let alarm = Arc::new(Notify::new());
+    let monitor = tokio::spawn(monitor::run(connection.clone(), screen.clone(), alarm.clone()));
+    // From here on Ctrl-C never ends the shell, whether or not a command waits for it.
+    drop(signal(SignalKind::interrupt())?);
     let mut shell = Shell {
         session: Session {
             mode: Mode::Kvorum,
@@ -42,11 +52,21 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         editor,
         screen,
         jobs: Jobs::default(),
+        alarm,
         _monitor: AbortOnDrop(monitor),
+        _restore: Restore::new(),
     };
     shell.say(&format!("{text}\n"));
     shell.lines().await;
     Ok(0)
+}
+
+fn no_editor(error: &rustyline::error::ReadlineError) -> CommandError {
+    let message = format!(
+        "lines cannot be edited on this terminal ({error}); a pipe on standard input is run as a \
+         script anywhere"
+    );
+    CommandError::Other { code: exit::ERROR, message }
 }
 
 struct Shell {
@@ -54,7 +74,10 @@ struct Shell {
     editor: Editor,
     screen: Screen,
     jobs: Jobs,
+    /// Raised when a watch is lost.
+    alarm: Arc<Notify>,
     _monitor: AbortOnDrop,
+    _restore: Restore,
 }
 
 struct AbortOnDrop(JoinHandle<()>);
@@ -64,6 +87,9 @@ impl Drop for AbortOnDrop {
         self.0.abort();
     }
 }
+
+/// In front of a line that a command asks for.
+const ANSWER: &str = "… ";
 
 /// Whether the shell goes on.
 #[derive(PartialEq, Eq)]
@@ -76,7 +102,7 @@ impl Shell {
     async fn lines(&mut self) {
         loop {
             let prompt = format!("{}> ", self.session.connection.current_endpoint());
-            match self.editor.line(&prompt).await {
+            match self.editor.line(&prompt, Wants::Command).await {
                 Typed::Line(line) => {
                     if self.line(&line).await == Next::Leave {
                         return;
@@ -97,6 +123,7 @@ impl Shell {
             Ok(line) => line,
             Err(error) => {
                 self.say(&error.render().to_string());
+                self.editor.forget_pasted();
                 return Next::Prompt;
             }
         };
@@ -118,7 +145,8 @@ impl Shell {
             Verb::Exit => return Next::Leave,
             Verb::Jobs => {
                 let lines = self.jobs.list().into_iter();
-                let lines: String = lines.map(|(number, line)| format!("[{number}] {line}\n")).collect();
+                let lines: String =
+                    lines.map(|(number, line)| format!("[{number}] {line}\n")).collect();
                 self.say(&lines);
             }
             Verb::Kill { number } => {
@@ -128,9 +156,13 @@ impl Shell {
             }
             Verb::Ls { prefix } => self.ls(&bytes_of(&prefix)).await,
             Verb::Ui => self.ui().await,
-            // A watch that reads more lines, or runs a command for each event, needs the terminal.
-            Verb::Cluster(Command::Watch(args)) if !args.interactive && args.exec.is_none() => {
+            // A watch that runs a command for each event leaves the terminal to it.
+            Verb::Cluster(Command::Watch(args)) if args.exec.is_none() => {
                 self.watch(text, &args).await;
+            }
+            Verb::Cluster(Command::Txn(args)) => {
+                let args = TxnArgs { interactive: true, ..args };
+                self.foreground(&Command::Txn(args)).await;
             }
             Verb::Cluster(command) => self.foreground(&command).await,
         }
@@ -147,24 +179,29 @@ impl Shell {
         let mut work = Box::pin(command::execute(command, &mut self.session));
         let outcome = loop {
             tokio::select! {
-                outcome = &mut work => break outcome,
-                Some(answer) = asked.recv() => match self.editor.line("… ").await {
+                outcome = &mut work => break Some(outcome),
+                Some(answer) = asked.recv() => match self.editor.line(ANSWER, Wants::Answer).await {
                     // The command may have given up on the line.
                     Typed::Line(line) => _ = answer.send(line.into_bytes()),
-                    Typed::Interrupted => break Ok(()),
+                    Typed::Interrupted => break None,
                     Typed::End => drop(answer),
                 },
-                _ = tokio::signal::ctrl_c() => break Ok(()),
+                _ = tokio::signal::ctrl_c() => break None,
             }
         };
         drop(work);
         self.session.input = Input::Nothing;
-        if let Err(error) = outcome {
-            self.report(&error);
+        match outcome {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.report(&error),
+            None => self.cancelled(),
         }
     }
 
     async fn watch(&mut self, text: &str, args: &WatchArgs) {
+        if args.interactive {
+            return self.complain("watches run in the background here: open them one by one");
+        }
         let Some(number) = self.jobs.next() else {
             return self.complain("too many watches run already; kill one");
         };
@@ -172,10 +209,15 @@ impl Shell {
             Ok(plan) => plan,
             Err(error) => return self.report(&error.into()),
         };
-        match self.session.connection.watch(plan.watch).await {
+        let opened = tokio::select! {
+            opened = self.session.connection.watch(plan.watch) => opened,
+            _ = tokio::signal::ctrl_c() => return self.cancelled(),
+        };
+        match opened {
             Ok(stream) => {
                 let (style, screen) = (self.session.style, self.screen.clone());
-                let task = tokio::spawn(watching::run(number, stream, style, screen));
+                let report = Report { number, style, screen, alarm: self.alarm.clone() };
+                let task = tokio::spawn(watching::run(stream, report));
                 self.jobs.add(number, text, task);
                 self.say(&format!("[{number}] watching; kill {number} ends it\n"));
             }
@@ -186,7 +228,7 @@ impl Shell {
     async fn ls(&mut self, prefix: &[u8]) {
         let listed = tokio::select! {
             listed = listing::list(&self.session.connection, prefix) => listed,
-            _ = tokio::signal::ctrl_c() => return,
+            _ = tokio::signal::ctrl_c() => return self.cancelled(),
         };
         match listed {
             Ok(lines) => self.say(&lines),
@@ -206,11 +248,26 @@ impl Shell {
         let _ = self.session.out.write_all(text.as_bytes()).and_then(|()| self.session.out.flush());
     }
 
+    /// The prompt goes below the ^C that the terminal shows, and nothing more is carried out.
+    fn cancelled(&mut self) {
+        self.editor.forget_pasted();
+        self.say("\n");
+    }
+
+    /// What was pasted after a line that failed was written for the case that it does not.
     fn complain(&mut self, message: &str) {
+        self.editor.forget_pasted();
         let _ = writeln!(self.session.err, "error: {message}");
     }
 
     fn report(&mut self, error: &CommandError) {
+        // Whoever has a shell open knows where a cluster can be had.
+        if let CommandError::Failure { failure, .. } = error
+            && failure.nothing_listens()
+        {
+            return self.complain(&error.to_string());
+        }
+        self.editor.forget_pasted();
         let _ = self.session.err.write_all(crate::run::explain(error, Mode::Kvorum).as_bytes());
     }
 }

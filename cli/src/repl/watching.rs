@@ -1,26 +1,39 @@
 //! A watch in the background: its events are printed above the prompt, each answer in one piece.
+//!
+//! A lost stream goes on by itself without a gap, so nothing is said of it here: that the
+//! connection is gone is one line of the monitor's, however many watches ran over it.
+
+use std::sync::Arc;
 
 use kvorum_client::{Failure, WatchItem, WatchStream, pb};
+
+use tokio::sync::Notify;
 
 use super::screen::Screen;
 use crate::output::{Answer, Style};
 
-/// Prints what a watch brings until it ends. `number` is the job's.
-pub(super) async fn run(number: usize, mut stream: WatchStream, style: Style, screen: Screen) {
-    let mut lost = false;
+/// Where a watch says what it has to say.
+pub(super) struct Report {
+    /// The job's.
+    pub number: usize,
+    pub style: Style,
+    pub screen: Screen,
+    /// Raised when the stream is lost.
+    pub alarm: Arc<Notify>,
+}
+
+/// Prints what a watch brings until it ends.
+pub(super) async fn run(mut stream: WatchStream, report: Report) {
+    let Report { number, style, screen, alarm } = report;
     while let Some(item) = stream.next().await {
         let text = match item {
-            WatchItem::Watching { .. } if std::mem::take(&mut lost) => {
-                format!("[{number}] watching again, nothing was missed\n")
-            }
             WatchItem::Watching { .. } => continue,
             WatchItem::Events(response) | WatchItem::Progress(response) => {
                 printed(&response, style)
             }
-            WatchItem::Lost(_) if lost => continue,
-            WatchItem::Lost(failure) => {
-                lost = true;
-                format!("[{number}] {failure}; watching again as soon as possible\n")
+            WatchItem::Lost(_) => {
+                alarm.notify_one();
+                continue;
             }
             WatchItem::Ended(response) => ended(number, &response),
             WatchItem::Failed(failure) => failed(number, &failure),

@@ -62,6 +62,28 @@ impl Words {
     }
 }
 
+/// The lines of a text: a newline within quotes or after a backslash belongs to its line.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut start = 0;
+    let mut quote = None;
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (None | Some('"'), '\\') => _ = chars.next(),
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '\n') => {
+                lines.push(&text[start..at]);
+                start = at + 1;
+            }
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    lines.push(&text[start..]);
+    lines
+}
+
 /// Reads up to the closing quote; false if there is none.
 fn quoted(
     chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>,
@@ -139,7 +161,7 @@ fn escape(out: &mut String, byte: u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Words, quote};
+    use super::{Words, lines, quote};
 
     fn texts(line: &str) -> Vec<String> {
         let words = Words::split(line).words;
@@ -161,6 +183,13 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_cut_into_lines_but_not_within_quotes() {
+        assert_eq!(lines("put a 1\n\nget a\n"), ["put a 1", "", "get a", ""]);
+        assert_eq!(lines("put a 'x\ny'\nget a"), ["put a 'x\ny'", "get a"]);
+        assert_eq!(lines(r#"put a "\""#), [r#"put a "\""#]);
+    }
+
+    #[test]
     fn the_last_word_is_known_to_be_finished_or_not() {
         assert!(Words::split("get /a").in_word);
         assert!(!Words::split("get /a ").in_word);
@@ -169,7 +198,8 @@ mod tests {
 
     #[test]
     fn any_bytes_can_be_written_as_a_word() {
-        for bytes in [&b"plain"[..], b"", b"a b", b"\"'\\", b"\xff\x00\n", "ключ\u{85}".as_bytes()] {
+        for bytes in [&b"plain"[..], b"", b"a b", b"\"'\\", b"\xff\x00\n", "ключ\u{85}".as_bytes()]
+        {
             let line = quote(bytes);
             assert_eq!(Words::split(&line).words[0].bytes, bytes, "{line}");
         }

@@ -92,8 +92,7 @@ pub(super) fn parse_duration(text: &str) -> Option<std::time::Duration> {
     while !rest.is_empty() {
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (number, tail) = rest.split_at(number_end);
-        let unit_end =
-            tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let unit_end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         let unit_s = match unit {
             "ns" => 1e-9,
@@ -121,8 +120,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_prints_them() {
-        assert_eq!(parse_duration("10m0s"), Some(Duration::from_mins(10)));
-        assert_eq!(parse_duration("1h30m"), Some(Duration::from_mins(90)));
+        assert_eq!(parse_duration("10m0s"), Some(Duration::from_secs(600)));
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
         assert_eq!(parse_duration("0"), Some(Duration::ZERO));
         for bad in ["", "5", "m", "1x", "-1s", "1.2.3s"] {
             assert_eq!(parse_duration(bad), None, "{bad}");

@@ -32,6 +32,8 @@ Member:
     Milliseconds between a leader's heartbeats.
   --election-timeout '1000'
     Milliseconds without a leader before an election; at least five heartbeats.
+  --snapshot-count '10000'
+    Accepted; the log is not cut yet.
   --max-request-bytes '1572864'
     Largest request a client may send, in bytes.
   --max-txn-ops '128'

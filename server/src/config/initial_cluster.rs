@@ -15,13 +15,13 @@ impl InitialCluster {
         let mut members: BTreeMap<String, Vec<Url>> = BTreeMap::new();
         for item in text.split(',').filter(|item| !item.is_empty()) {
             let (name, url) = item.split_once('=').unwrap_or((item, ""));
-            let url = Url::parse(url).map_err(|reason| ConfigError::InitialCluster {
-                item: item.to_owned(),
-                reason,
-            })?;
+            let url = Url::parse(url)
+                .map_err(|reason| ConfigError::InitialCluster { item: item.to_owned(), reason })?;
             members.entry(name.to_owned()).or_default().push(url);
         }
-        members.values_mut().for_each(|urls| url::sort(urls));
+        for urls in members.values_mut() {
+            url::sort(urls);
+        }
         Ok(InitialCluster(members))
     }
 

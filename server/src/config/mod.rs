@@ -104,7 +104,7 @@ impl Default for Config {
             max_request_bytes: limits::DEFAULT_MAX_REQUEST_BYTES,
             max_txn_ops: limits::DEFAULT_MAX_TXN_OPS,
             max_concurrent_streams: limits::DEFAULT_MAX_CONCURRENT_STREAMS,
-            watch_progress_notify_interval: Duration::from_mins(10),
+            watch_progress_notify_interval: Duration::from_secs(600),
             log: LogConfig::default(),
             warnings: Vec::new(),
         }

@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::go_flags::{self, Words};
 use super::table::{self, Flag, Stand};
 use super::url::{self, Url};
-use super::{
-    ClusterState, Config, ConfigError, DEFAULT_NAME, LogFormat, LogLevel, Parsed, Scheme,
-};
+use super::{ClusterState, Config, ConfigError, DEFAULT_NAME, LogFormat, LogLevel, Parsed, Scheme};
 
 /// Reads a command line without the program's name, and the environment.
 pub fn parse(args: &[String], env: &[(String, String)]) -> Result<Parsed, ConfigError> {
@@ -57,9 +55,7 @@ impl Source {
     fn refuse(self, flag: &Flag, value: &str, reason: &str) -> ConfigError {
         let (value, reason) = (value.to_owned(), reason.to_owned());
         match self {
-            Source::Flag => {
-                ConfigError::BadFlagValue { flag: flag.name.to_owned(), value, reason }
-            }
+            Source::Flag => ConfigError::BadFlagValue { flag: flag.name.to_owned(), value, reason },
             Source::Variable => {
                 ConfigError::BadVariable { variable: flag.variable(), value, reason }
             }

@@ -87,9 +87,7 @@ const fn flag(name: &'static str, stand: Stand) -> Flag {
     Flag { name, stand }
 }
 
-use Stand::{
-    Honoured, Only, OnlySwitch, Refused, RefusedSwitch, Switch, Tuning, TuningSwitch,
-};
+use Stand::{Honoured, Only, OnlySwitch, Refused, RefusedSwitch, Switch, Tuning, TuningSwitch};
 
 pub(super) const FLAGS: &[Flag] = &[
     flag("name", Honoured),
@@ -115,7 +113,10 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("logger", Only(&["zap"], "the only value is zap")),
     flag("log-outputs", Only(&["default", "stderr"], "logs go to stderr only, yet")),
     flag("pre-vote", OnlySwitch(true, "pre-vote is always on")),
-    flag("auto-compaction-retention", Only(&["0", "0s", ""], "automatic compaction is not supported yet; compact with a client")),
+    flag(
+        "auto-compaction-retention",
+        Only(&["0", "0s", ""], "automatic compaction is not supported yet; compact with a client"),
+    ),
     flag("auto-compaction-mode", Honoured),
     flag("auth-token", Only(&["simple"], AUTH)),
     flag("host-whitelist", Only(&["*"], "a list of hosts is not supported yet")),
@@ -123,7 +124,13 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("enable-grpc-gateway", OnlySwitch(false, "the JSON gateway is not supported yet")),
     flag("metrics", Only(&["basic"], "metrics are not supported yet")),
     flag("enable-v2", OnlySwitch(false, "the v2 API is not supported")),
-    flag("v2-deprecation", Only(&["", "not-yet", "write-only", "write-only-drop-data", "gone"], "it is one of not-yet, write-only, write-only-drop-data, gone")),
+    flag(
+        "v2-deprecation",
+        Only(
+            &["", "not-yet", "write-only", "write-only-drop-data", "gone"],
+            "it is one of not-yet, write-only, write-only-drop-data, gone",
+        ),
+    ),
     flag("discovery-fallback", Only(&["exit"], "v2 proxy is not supported")),
     flag("proxy", Only(&["off"], "v2 proxy is not supported")),
     flag("feature-gates", Only(&[""], "feature gates are not supported yet")),
@@ -141,7 +148,10 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("memory-mlock", TuningSwitch(STORAGE)),
     flag("txn-mode-write-with-shared-buffer", TuningSwitch(STORAGE)),
     flag("initial-election-tick-advance", TuningSwitch(LATER)),
-    flag("strict-reconfig-check", TuningSwitch("members cannot be changed yet; this has no effect")),
+    flag(
+        "strict-reconfig-check",
+        TuningSwitch("members cannot be changed yet; this has no effect"),
+    ),
     flag("max-learners", Tuning("members cannot be changed yet; this has no effect")),
     flag("grpc-keepalive-min-time", Tuning(LATER)),
     flag("grpc-keepalive-interval", Tuning(LATER)),
@@ -162,7 +172,10 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("auth-token-ttl", Tuning(AUTH)),
     flag("self-signed-cert-validity", Tuning(TLS)),
     // What changes the behaviour and cannot be done yet.
-    flag("config-file", Refused("a configuration file is not supported yet; use flags or ETCD_* variables")),
+    flag(
+        "config-file",
+        Refused("a configuration file is not supported yet; use flags or ETCD_* variables"),
+    ),
     flag("wal-dir", Refused("a separate folder for the log is not supported yet")),
     flag("listen-client-http-urls", Refused("a separate HTTP listener is not supported yet")),
     flag("listen-metrics-urls", Refused("metrics are not supported yet")),

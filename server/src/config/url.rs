@@ -113,8 +113,14 @@ mod tests {
         for (text, message) in [
             ("localhost:2379", "URL scheme must be http, https, unix, or unixs: localhost:2379"),
             ("ftp://a:1", "URL scheme must be http, https, unix, or unixs: ftp://a:1"),
-            ("http://localhost", "URL address does not have the form \"host:port\": http://localhost"),
-            ("http://::1:2379", "URL address does not have the form \"host:port\": http://::1:2379"),
+            (
+                "http://localhost",
+                "URL address does not have the form \"host:port\": http://localhost",
+            ),
+            (
+                "http://::1:2379",
+                "URL address does not have the form \"host:port\": http://::1:2379",
+            ),
             ("http://a:1/x", "URL must not contain a path: http://a:1/x"),
             ("http://a:70000", "URL port must be a number up to 65535: http://a:70000"),
             ("unix:///run/a", "unix sockets are not supported yet: unix:///run/a"),

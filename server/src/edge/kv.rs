@@ -7,8 +7,8 @@ use kvorum_core::node::Refusal;
 use kvorum_core::store::{OpReply, Reply, Root, TxnReply, is_read_only};
 use kvorum_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
-    InternalRaftRequest, PutRequest, PutResponse, RangeRequest, RangeResponse,
-    RangeStreamResponse, TxnRequest, TxnResponse, kv_server,
+    InternalRaftRequest, PutRequest, PutResponse, RangeRequest, RangeResponse, RangeStreamResponse,
+    TxnRequest, TxnResponse, kv_server,
 };
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -25,7 +25,7 @@ use crate::runtime::{Handle, RequestError};
 pub(super) struct Kv(pub(super) Handle);
 
 /// Old readers may hold history for as long as they live; a client need not wait for them all.
-const PHYSICAL_TIMEOUT: Duration = Duration::from_mins(1);
+const PHYSICAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tonic::async_trait]
 impl kv_server::Kv for Kv {

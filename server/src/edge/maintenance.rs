@@ -7,9 +7,9 @@ use kvorum_core::store::{Reply, Root};
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
-    DowngradeInfo, DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse,
-    HashRequest, HashResponse, InternalRaftRequest, MoveLeaderRequest, MoveLeaderResponse,
-    SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse, maintenance_server,
+    DowngradeInfo, DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest,
+    HashResponse, InternalRaftRequest, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest,
+    SnapshotResponse, StatusRequest, StatusResponse, maintenance_server,
 };
 use std::sync::atomic::Ordering;
 use tokio::time::timeout;
@@ -24,10 +24,7 @@ pub(super) struct Maintenance(pub(super) Handle);
 
 #[tonic::async_trait]
 impl maintenance_server::Maintenance for Maintenance {
-    async fn status(
-        &self,
-        _: Request<StatusRequest>,
-    ) -> Result<Response<StatusResponse>, Status> {
+    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let root = self.0.root();
         let (leadership, progress) = (self.0.leadership(), &self.0.progress);
         let size = self.0.values.file_bytes();
@@ -107,10 +104,7 @@ impl maintenance_server::Maintenance for Maintenance {
         Err(not_yet("the hash of the backend is"))
     }
 
-    async fn hash_kv(
-        &self,
-        _: Request<HashKvRequest>,
-    ) -> Result<Response<HashKvResponse>, Status> {
+    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
         Err(not_yet("the hash of the keys is"))
     }
 

@@ -20,6 +20,7 @@ mod watch;
 
 use ::http::{HeaderMap, HeaderName};
 use axum::Router;
+use kvorum_core::node::Refusal;
 use kvorum_proto::etcdserverpb::auth_server::AuthServer;
 use kvorum_proto::etcdserverpb::cluster_server::ClusterServer;
 use kvorum_proto::etcdserverpb::kv_server::KvServer;
@@ -28,9 +29,8 @@ use kvorum_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use kvorum_proto::etcdserverpb::watch_server::WatchServer;
 use kvorum_proto::v3electionpb::election_server::ElectionServer;
 use kvorum_proto::v3lockpb::lock_server::LockServer;
-use kvorum_core::node::Refusal;
-use tonic::service::Routes;
 use tonic::Request;
+use tonic::service::Routes;
 
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::runtime::Handle;

@@ -26,7 +26,6 @@ impl Acceptor {
     pub(crate) fn new(listeners: Vec<TcpListener>) -> Acceptor {
         Acceptor(listeners)
     }
-
 }
 
 /// Serves HTTP/1 and HTTP/2, told apart by their first bytes, until the member stops; then open
@@ -66,8 +65,7 @@ pub(crate) async fn serve(
 /// One connection; how it ends is its client's affair.
 async fn connection(stream: TcpStream, http: &Http, router: Router, stop: &Stop) {
     let service = TowerToHyperService::new(router);
-    let mut connection =
-        pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stop.wait() => connection.as_mut().graceful_shutdown(),
@@ -81,7 +79,7 @@ fn http(max_concurrent_streams: u32) -> Http {
     /// Room for a large request without a round trip for every 64 KiB.
     const WINDOW_BYTES: u32 = 1 << 20;
     /// A client that is gone without a word is noticed after this and the timeout, as by etcd.
-    const KEEP_ALIVE_INTERVAL: Duration = Duration::from_hours(2);
+    const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
     const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new());

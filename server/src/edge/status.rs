@@ -39,9 +39,7 @@ impl From<Refused> for Status {
             Refused::DuplicateKey => {
                 (Code::InvalidArgument, "etcdserver: duplicate key given in txn request")
             }
-            Refused::RequestTooLarge => {
-                (Code::InvalidArgument, "etcdserver: request is too large")
-            }
+            Refused::RequestTooLarge => (Code::InvalidArgument, "etcdserver: request is too large"),
             Refused::NotLeader => (Code::FailedPrecondition, "etcdserver: not leader"),
             Refused::BadLeaderTransferee => {
                 (Code::FailedPrecondition, "etcdserver: bad leader transferee")

@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn only_the_refusal_for_size_is_translated() {
-        let tonics = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
+        let tonics =
+            "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
         let translated = translated(&Status::out_of_range(tonics)).unwrap();
         assert_eq!(translated.code(), Code::ResourceExhausted);
         assert_eq!(translated.message(), "grpc: received message larger than max (9 vs. 8)");

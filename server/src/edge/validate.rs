@@ -267,10 +267,7 @@ mod tests {
             (branches(vec![put_op("a"), delete_op("a", "")], vec![]), duplicate),
             (branches(vec![delete_op("a", "c"), delete_op("b", "d")], vec![]), Ok(())),
             (branches(vec![nested(vec![put_op("a")], vec![put_op("a")])], vec![]), Ok(())),
-            (
-                branches(vec![put_op("a"), nested(vec![], vec![put_op("a")])], vec![]),
-                duplicate,
-            ),
+            (branches(vec![put_op("a"), nested(vec![], vec![put_op("a")])], vec![]), duplicate),
             (
                 branches(
                     vec![nested(vec![put_op("a")], vec![]), nested(vec![put_op("a")], vec![])],

@@ -41,8 +41,7 @@ fn json(level: &str, time: String, caller: String, fields: Fields) -> String {
 }
 
 fn console(level: &str, time: &str, caller: &str, fields: &Fields) -> String {
-    let mut line =
-        format!("{time} {:5} {}", level.to_uppercase(), one_line(&fields.message));
+    let mut line = format!("{time} {:5} {}", level.to_uppercase(), one_line(&fields.message));
     for (name, value) in &fields.others {
         let _ = match value {
             Value::String(text) => write!(line, " {name}={}", one_line(text)),

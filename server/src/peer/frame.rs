@@ -74,8 +74,8 @@ mod tests {
         let proposal = Proposal { id: 7, entry: "entry".into() };
         let frames = pack(
             [
-                Outgoing::Raft(raft(1)),
-                Outgoing::Raft(raft(2)),
+                Outgoing::Raft(Box::new(raft(1))),
+                Outgoing::Raft(Box::new(raft(2))),
                 Outgoing::Proposal(proposal.clone()),
                 Outgoing::Result { id: 8, appended: Some((3, 4)) },
                 Outgoing::Result { id: 9, appended: None },
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_member_speaks_only_for_itself() {
-        let frames = pack([Outgoing::Raft(raft(1))].into_iter());
+        let frames = pack([Outgoing::Raft(Box::new(raft(1)))].into_iter());
         assert!(unpack(frames[0].clone(), 3, 2).is_err());
         assert!(unpack(frames[0].clone(), 1, 3).is_err());
         let garbage = Frame { raft: vec!["\u{ff}garbage".into()], ..Frame::default() };

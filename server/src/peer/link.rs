@@ -1,8 +1,8 @@
 //! The sending side: one queue, one task and one stream for each peer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::peer_client::PeerClient;
@@ -13,23 +13,25 @@ use raft_proto::eraftpb::Message;
 use tokio::sync::mpsc;
 use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
 use super::{PROTOCOL, frame};
 use crate::identity::hex;
 use crate::limits::{
-    PEER_BACKOFF_MAX, PEER_BACKOFF_MIN, PEER_QUEUE_BYTES, PEER_QUEUE_MESSAGES,
+    PEER_BACKOFF_MAX, PEER_BACKOFF_MIN, PEER_CONNECT_TIMEOUT, PEER_QUEUE_BYTES, PEER_QUEUE_MESSAGES,
 };
 use crate::runtime::Handle;
 
 /// Something for a peer.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    Raft(Message),
+    Raft(Box<Message>),
     Proposal(Proposal),
     /// Where a write it forwarded to us was appended: term and index.
-    Result { id: u64, appended: Option<(u64, u64)> },
+    Result {
+        id: u64,
+        appended: Option<(u64, u64)>,
+    },
 }
 
 impl Outgoing {
@@ -47,60 +49,62 @@ impl Outgoing {
 
 /// The way to one peer.
 pub(super) struct Link {
+    endpoints: Vec<Endpoint>,
+    /// For calls that are answered; dials when it is used.
     channel: Channel,
-    sender: mpsc::Sender<(Outgoing, usize)>,
+    queue: mpsc::Sender<(Outgoing, usize)>,
     /// Taken by the task once it starts.
-    receiver: Mutex<Option<mpsc::Receiver<(Outgoing, usize)>>>,
-    queued_bytes: Arc<AtomicUsize>,
+    queued: Mutex<Option<mpsc::Receiver<(Outgoing, usize)>>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// There is a stream to the peer, as far as we know.
+    open: AtomicBool,
+    queued_bytes: AtomicUsize,
 }
 
 impl Link {
-    pub(super) fn new(channel: Channel) -> Link {
-        let (sender, receiver) = mpsc::channel(PEER_QUEUE_MESSAGES);
-        Link {
-            channel,
-            sender,
-            receiver: Mutex::new(Some(receiver)),
-            queued_bytes: Arc::default(),
-        }
+    pub(super) fn new(endpoints: Vec<Endpoint>, channel: Channel) -> Link {
+        let (queue, queued) = mpsc::channel(PEER_QUEUE_MESSAGES);
+        Link { endpoints, channel, queue, queued: Mutex::new(Some(queued)), state: Arc::default() }
     }
 
     pub(super) fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
-    /// Queues a message, or drops it if too much is queued: the peer is slow or away, and what
-    /// it misses raft will send again.
+    /// Queues a message; or says that it surely will not arrive, because there is no stream, or
+    /// too much is queued: the peer is slow or away, and what it misses raft will send again.
     pub(super) fn send(&self, message: Outgoing) -> bool {
+        if !self.state.open.load(Ordering::Acquire) {
+            return false;
+        }
         let size = message.size();
-        let queued = self.queued_bytes.fetch_add(size, Ordering::Relaxed);
+        let queued = self.state.queued_bytes.fetch_add(size, Ordering::Relaxed);
         let fits = queued == 0 || queued + size <= PEER_QUEUE_BYTES;
-        let sent = fits && self.sender.try_send((message, size)).is_ok();
+        let sent = fits && self.queue.try_send((message, size)).is_ok();
         if !sent {
-            self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+            self.state.queued_bytes.fetch_sub(size, Ordering::Relaxed);
         }
         sent
     }
 
     pub(super) fn start(&self, handle: Handle, peer: u64) {
-        let Some(receiver) = self.receiver.lock().take() else { return };
-        let task = Task {
-            handle,
-            peer,
-            client: PeerClient::new(self.channel.clone()),
-            receiver,
-            queued_bytes: Arc::clone(&self.queued_bytes),
-        };
-        tokio::spawn(task.run());
+        let Some(queued) = self.queued.lock().take() else { return };
+        let state = Arc::clone(&self.state);
+        let endpoints = self.endpoints.clone();
+        tokio::spawn(Task { handle, peer, endpoints, queued, state }.run());
     }
 }
 
 struct Task {
     handle: Handle,
     peer: u64,
-    client: PeerClient<Channel>,
-    receiver: mpsc::Receiver<(Outgoing, usize)>,
-    queued_bytes: Arc<AtomicUsize>,
+    endpoints: Vec<Endpoint>,
+    queued: mpsc::Receiver<(Outgoing, usize)>,
+    state: Arc<State>,
 }
 
 /// Frames handed to the stream and not yet on the wire.
@@ -109,28 +113,51 @@ const FRAMES_AHEAD: usize = 4;
 impl Task {
     /// Keeps a stream open to the peer for as long as the member runs.
     async fn run(mut self) {
-        let mut backoff = PEER_BACKOFF_MIN;
-        let mut reported = false;
         let stop = self.handle.stop.clone();
-        loop {
-            let (sent, status) = tokio::select! {
-                ended = self.stream() => ended,
-                _ = stop.wait() => return,
-            };
-            self.handle.inbox.push(Input::Unreachable { peer: self.peer });
-            if sent || !reported {
-                let peer = hex(self.peer);
-                tracing::warn!(peer_id = peer, error = %status, "no stream to a peer");
+        let keep = async {
+            let mut backoff = PEER_BACKOFF_MIN;
+            let mut reported = false;
+            loop {
+                let began = Instant::now();
+                let reason = match self.dial().await {
+                    Ok(channel) => self.stream(channel).await,
+                    Err(reason) => reason,
+                };
+                // A peer that turns us away at once is as good as none.
+                let worked = began.elapsed() > PEER_CONNECT_TIMEOUT;
+                self.state.open.store(false, Ordering::Release);
+                self.handle.inbox.push(Input::Unreachable { peer: self.peer });
+                self.give_back();
+                if worked || !reported {
+                    let peer_id = hex(self.peer);
+                    tracing::warn!(peer_id, error = reason, "there is no stream to a peer");
+                }
+                reported = true;
+                backoff =
+                    if worked { PEER_BACKOFF_MIN } else { (backoff * 2).min(PEER_BACKOFF_MAX) };
+                time::sleep(backoff).await;
             }
-            reported = !sent;
-            backoff = if sent { PEER_BACKOFF_MIN } else { (backoff * 2).min(PEER_BACKOFF_MAX) };
-            self.wait_and_drop(backoff).await;
+        };
+        tokio::select! {
+            () = keep => {}
+            _ = stop.wait() => {}
         }
     }
 
-    /// Sends until the stream breaks; says whether anything came through at all, and why it
-    /// broke.
-    async fn stream(&mut self) -> (bool, Status) {
+    /// Tries each address of the peer.
+    async fn dial(&self) -> Result<Channel, String> {
+        let mut reason = "it has no address".to_owned();
+        for endpoint in &self.endpoints {
+            match endpoint.connect().await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => reason = causes(&error),
+            }
+        }
+        Err(reason)
+    }
+
+    /// Sends until the stream breaks; says why it broke.
+    async fn stream(&mut self, channel: Channel) -> String {
         let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
         let hello = Hello {
             cluster_id: self.handle.identity.cluster_id,
@@ -139,43 +166,50 @@ impl Task {
             protocol: PROTOCOL,
         };
         let _ = frames.send(Frame { hello: Some(hello), ..Frame::default() }).await;
-        let mut client = self.client.clone();
+        let mut client = PeerClient::new(channel);
         let call = client.exchange(ReceiverStream::new(receiver));
-        let mut sent = false;
+        self.state.open.store(true, Ordering::Release);
+        let (queued, state) = (&mut self.queued, &self.state);
         let pump = async {
             let mut batch = Vec::new();
-            loop {
-                if self.receiver.recv_many(&mut batch, PEER_QUEUE_MESSAGES).await == 0 {
-                    return;
-                }
+            while queued.recv_many(&mut batch, PEER_QUEUE_MESSAGES).await > 0 {
                 let bytes = batch.iter().map(|(_, size)| size).sum();
-                self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                state.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 for frame in frame::pack(batch.drain(..).map(|(message, _)| message)) {
                     if frames.send(frame).await.is_err() {
                         return;
                     }
                 }
-                // The first frames only fill the channel; room in it means that they are taken.
-                sent |= frames.capacity() == FRAMES_AHEAD;
             }
         };
-        let status = tokio::select! {
+        tokio::select! {
             ended = call => match ended {
-                Ok(_) => Status::unavailable("the peer ended the stream"),
-                Err(status) => status,
+                Ok(_) => "the peer ended the stream".to_owned(),
+                Err(status) => status.message().to_owned(),
             },
-            () = pump => Status::unavailable("the stream is closed"),
-        };
-        (sent, status)
+            () = pump => "the stream is closed".to_owned(),
+        }
     }
 
-    /// What is queued for a peer that cannot be reached would be stale when it can.
-    async fn wait_and_drop(&mut self, backoff: Duration) {
-        let _ = time::timeout(backoff, async {
-            while let Some((_, size)) = self.receiver.recv().await {
-                self.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+    /// Drops what is queued: it would be stale when there is a stream again. Writes among it were
+    /// surely not proposed, and the node may try them again.
+    fn give_back(&mut self) {
+        while let Ok((message, size)) = self.queued.try_recv() {
+            self.state.queued_bytes.fetch_sub(size, Ordering::Relaxed);
+            if let Outgoing::Proposal(proposal) = message {
+                self.handle.inbox.push(super::not_proposed(self.peer, proposal.id));
             }
-        })
-        .await;
+        }
     }
+}
+
+/// An error with what is behind it, which is what helps.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

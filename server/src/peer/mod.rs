@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use kvorum_core::node::Proposal;
+use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::peer_server::PeerServer;
 use raft_proto::eraftpb::Message;
 use tonic::service::Routes;
@@ -45,7 +45,13 @@ impl Peers {
     pub(crate) fn new(peers: Vec<PeerAddress>) -> Result<Peers, tonic::transport::Error> {
         let mut links = BTreeMap::new();
         for peer in peers {
-            links.insert(peer.id, Link::new(channel(&peer.urls)?));
+            let endpoints: Vec<Endpoint> =
+                peer.urls.iter().map(|url| endpoint(url)).collect::<Result<_, _>>()?;
+            let channel = match &endpoints[..] {
+                [endpoint] => endpoint.connect_lazy(),
+                _ => Channel::balance_list(endpoints.clone().into_iter()),
+            };
+            links.insert(peer.id, Link::new(endpoints, channel));
         }
         Ok(Peers(Arc::new(links)))
     }
@@ -60,17 +66,20 @@ impl Peers {
     /// Says whether the message is on its way.
     pub(crate) fn send(&self, message: Message) -> bool {
         match self.0.get(&message.to) {
-            Some(link) => link.send(Outgoing::Raft(message)),
+            Some(link) => link.send(Outgoing::Raft(Box::new(message))),
             None => false,
         }
     }
 
-    pub(crate) fn forward(&self, to: u64, proposal: Proposal) {
-        if let Some(link) = self.0.get(&to) {
-            link.send(Outgoing::Proposal(proposal));
+    /// Says whether the write may reach the peer; if not, it was surely not proposed.
+    pub(crate) fn forward(&self, to: u64, proposal: Proposal) -> bool {
+        match self.0.get(&to) {
+            Some(link) => link.send(Outgoing::Proposal(proposal)),
+            None => false,
         }
     }
 
+    /// An answer that is lost leaves the write's fate unknown to the peer, until it sees it.
     pub(crate) fn result(&self, to: u64, id: u64, appended: Option<(u64, u64)>) {
         if let Some(link) = self.0.get(&to) {
             link.send(Outgoing::Result { id, appended });
@@ -94,28 +103,23 @@ pub(crate) fn router(handle: &Handle) -> Router {
         .fallback(edge::not_found)
 }
 
-/// A channel that dials again whenever it is used and broken.
-fn channel(urls: &[String]) -> Result<Channel, tonic::transport::Error> {
+/// What a peer answers to a write that it did not propose; also what there is to tell the node
+/// of a write that did not reach it.
+pub(crate) fn not_proposed(peer: u64, id: u64) -> Input {
+    Input::ForwardResult { from: peer, id, appended: None }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
     /// A peer that went away without a word is noticed within two of these.
     const KEEP_ALIVE: Duration = Duration::from_secs(1);
     /// A full append message arrives without waiting for the window.
     const WINDOW_BYTES: u32 = 4 << 20;
-    let endpoint = |url: &String| {
-        Ok(Endpoint::from_shared(url.clone())?
-            .connect_timeout(PEER_CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .tcp_nodelay(true))
-    };
-    match urls {
-        [url] => Ok(endpoint(url)?.connect_lazy()),
-        urls => {
-            let endpoints: Result<Vec<Endpoint>, tonic::transport::Error> =
-                urls.iter().map(endpoint).collect();
-            Ok(Channel::balance_list(endpoints?.into_iter()))
-        }
-    }
+    Ok(Endpoint::from_shared(url.to_owned())?
+        .connect_timeout(PEER_CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .tcp_nodelay(true))
 }

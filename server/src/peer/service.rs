@@ -48,7 +48,7 @@ impl peer_server::Peer for Peer {
     ) -> Result<Response<LeaseRenewResponse>, Status> {
         let request = request.into_inner();
         self.same_cluster(request.cluster_id)?;
-        let ttl = self.0.lease_renew_here(request.id).await.map_err(unavailable)?;
+        let ttl = self.0.lease_renew_here(request.id).await.map_err(|error| unavailable(&error))?;
         Ok(Response::new(LeaseRenewResponse { ttl }))
     }
 
@@ -58,7 +58,8 @@ impl peer_server::Peer for Peer {
     ) -> Result<Response<LeaseRemainingResponse>, Status> {
         let request = request.into_inner();
         self.same_cluster(request.cluster_id)?;
-        let remaining = self.0.lease_remaining_here(request.id).await.map_err(unavailable)?;
+        let remaining =
+            self.0.lease_remaining_here(request.id).await.map_err(|error| unavailable(&error))?;
         Ok(Response::new(LeaseRemainingResponse { remaining }))
     }
 }
@@ -97,6 +98,6 @@ impl Peer {
     }
 }
 
-fn unavailable(error: RequestError) -> Status {
+fn unavailable(error: &RequestError) -> Status {
     Status::unavailable(error.to_string())
 }

@@ -20,7 +20,9 @@ use crate::limits::{APPLY_BATCH, BACKEND_QUEUE_BYTES, SWEEP_BUDGET};
 pub(super) enum ApplyWork {
     Commit(Vec<Entry>),
     /// The backend has everything up to this revision.
-    Durable { revision: i64 },
+    Durable {
+        revision: i64,
+    },
 }
 
 /// How often a sweep that a reader holds up is tried again.

@@ -48,6 +48,8 @@ pub(super) fn run(
     queue: &Queue<Delta>,
     apply: &Arc<Queue<ApplyWork>>,
 ) {
+    // Whoever waits for room must not wait for a thread that is gone.
+    let _closed_at_the_end = queue.close_on_drop();
     let mut deltas = Vec::new();
     let mut gathered: Option<Gathered> = None;
     loop {

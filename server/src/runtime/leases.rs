@@ -190,9 +190,7 @@ impl Handle {
         self.by_leader(
             || self.lease_remaining_here(id),
             |mut peer| async move {
-                peer.lease_remaining(request)
-                    .await
-                    .map(|response| response.into_inner().remaining)
+                peer.lease_remaining(request).await.map(|response| response.into_inner().remaining)
             },
         )
         .await

@@ -2,14 +2,14 @@
 
 use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use kvorum_core::node::{Input, Role};
 use kvorum_core::watch::RESPONSE_BYTES;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle as Context, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -24,12 +24,12 @@ use super::{Handle, backend_thread, leases, log_thread, publish};
 use crate::config::Config;
 use crate::edge::{self, Acceptor};
 use crate::identity::Identity;
-use crate::limits::{EDGE_THREADS, PEER_THREADS, STOP_GRACE};
+use crate::limits::{BLOCKING_THREADS, EDGE_THREADS, PEER_THREADS, STOP_GRACE};
 use crate::peer;
 use crate::storage::dir::DataDir;
 
-/// A member that runs in this process until it is stopped or dropped. It has threads of its own,
-/// and is started, waited for and stopped from outside of any async runtime.
+/// A member that runs in this process until it is stopped or dropped. It has threads and runtimes
+/// of its own; starting, waiting for and stopping it block the caller.
 pub struct Member {
     handle: Handle,
     threads: Vec<JoinHandle<()>>,
@@ -116,7 +116,7 @@ impl Member {
         let Some(runtimes) = &self.runtimes else { return false };
         let mut ready = self.ready.clone();
         let stop = self.handle.stop.clone();
-        runtimes.peers.block_on(async move {
+        runtimes.block_on(async move {
             let is_ready = async { ready.wait_for(|ready| *ready).await.is_ok() };
             tokio::select! {
                 is_ready = timeout(patience, is_ready) => is_ready.unwrap_or(false),
@@ -128,7 +128,7 @@ impl Member {
     /// Waits until the member stops, by itself or because somebody asked.
     pub fn wait(&self) -> Reason {
         match &self.runtimes {
-            Some(runtimes) => runtimes.peers.block_on(self.handle.stop.wait()),
+            Some(runtimes) => runtimes.block_on(self.handle.stop.wait()),
             None => self.handle.stop.reason().unwrap_or(Reason::Asked),
         }
     }
@@ -216,11 +216,12 @@ impl Member {
     fn shut_down(&mut self) {
         if let Some(runtimes) = self.runtimes.take() {
             if !self.handle.stop.is_set() {
-                runtimes.peers.block_on(hand_on(&self.handle));
+                runtimes.block_on(hand_on(&self.handle));
             }
             self.handle.stop.ask();
             for serving in self.serving.drain(..) {
-                let _ = runtimes.peers.block_on(timeout(4 * STOP_GRACE, serving));
+                let served = async { timeout(4 * STOP_GRACE, serving).await };
+                let _ = runtimes.block_on(served);
             }
             self.close_and_join();
             runtimes.shut_down();
@@ -257,6 +258,16 @@ impl Stopper {
 }
 
 impl Runtimes {
+    /// Waits for something of ours, also where the caller is part of a runtime of its own, which
+    /// must not wait itself.
+    fn block_on<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
+        if Context::try_current().is_err() {
+            return self.peers.block_on(future);
+        }
+        let waited = thread::scope(|scope| scope.spawn(|| self.peers.block_on(future)).join());
+        waited.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
     fn shut_down(self) {
         self.clients.shutdown_background();
         self.peers.shutdown_background();
@@ -301,6 +312,7 @@ async fn announce(mut ready: watch::Receiver<bool>, client_urls: Vec<String>) {
 fn runtime(name: &str, threads: usize) -> Result<Runtime, StartError> {
     Builder::new_multi_thread()
         .worker_threads(threads)
+        .max_blocking_threads(BLOCKING_THREADS)
         .thread_name(name)
         .enable_all()
         .build()

@@ -12,6 +12,7 @@ use super::log_thread::LogWork;
 use super::queue::{Drained, Queue};
 use super::{Handle, Leadership, RequestError};
 use crate::identity::hex;
+use crate::peer::not_proposed;
 
 /// Where the effects of a node go.
 pub(super) struct NodeThread {
@@ -59,8 +60,15 @@ impl NodeThread {
             Effect::Append(group) => self.log.push(LogWork::Append(group)),
             Effect::Commit(entries) => self.apply.push(ApplyWork::Commit(entries)),
             Effect::ReadReady { ids, index } => self.handle.reads.ready(&ids, index),
-            Effect::Forward { to, proposal } => self.handle.peers.forward(to, proposal),
-            Effect::ForwardResult { to, id, appended } => self.handle.peers.result(to, id, appended),
+            Effect::Forward { to, proposal } => {
+                let id = proposal.id;
+                if !self.handle.peers.forward(to, proposal) {
+                    self.handle.inbox.push(not_proposed(to, id));
+                }
+            }
+            Effect::ForwardResult { to, id, appended } => {
+                self.handle.peers.result(to, id, appended);
+            }
             Effect::Refused { id, refusal } => {
                 self.handle.reads.refuse(id, refusal);
                 let answer = Err(RequestError::Refused(refusal));

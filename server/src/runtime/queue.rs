@@ -22,6 +22,14 @@ struct State<T> {
     closed: bool,
 }
 
+struct Closing<'a, T>(&'a Queue<T>);
+
+impl<T> Drop for Closing<'_, T> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// What [`Queue::drain`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Drained {
@@ -105,6 +113,11 @@ impl<T> Queue<T> {
         self.state.lock().closed = true;
         self.filled.notify_all();
         self.emptied.notify_all();
+    }
+
+    /// Closes the queue when the guard is dropped, a panic included.
+    pub(crate) fn close_on_drop(&self) -> impl Drop + '_ {
+        Closing(self)
     }
 
     fn add(&self, state: &mut State<T>, item: T, weight: usize) {

@@ -47,6 +47,16 @@ pub enum StartError {
     Runtime(#[source] io::Error),
 }
 
+impl StartError {
+    /// What to do about it, where the message does not say it already.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StartError::Config(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
 /// A member that has been read from its disk and does not move yet.
 pub(super) struct Parts {
     pub(super) handle: Handle,
@@ -179,8 +189,7 @@ impl Newborn {
         }
         members.sort_by_key(|member| member.id);
         let voters: Vec<u64> = members.iter().map(|member| member.id).collect();
-        let identity =
-            Identity { cluster_id: cluster_id(voters.iter().copied()), member_id: own };
+        let identity = Identity { cluster_id: cluster_id(voters.iter().copied()), member_id: own };
         Ok(Newborn { identity, members, conf_state: ConfState::from((voters, [])) })
     }
 }

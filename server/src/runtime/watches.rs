@@ -27,12 +27,25 @@ pub(crate) enum WatchRequest {
 }
 
 enum Work {
-    Open { stream: StreamId, replies: mpsc::UnboundedSender<WatchReply> },
+    Open {
+        stream: StreamId,
+        replies: mpsc::UnboundedSender<WatchReply>,
+    },
     /// `taken` is answered once the stream may ask for more.
-    Request { stream: StreamId, request: WatchRequest, taken: oneshot::Sender<()> },
+    Request {
+        stream: StreamId,
+        request: WatchRequest,
+        taken: oneshot::Sender<()>,
+    },
     /// The stream has passed so much on to its client.
-    Consumed { stream: StreamId, replies: usize, bytes: usize },
-    Close { stream: StreamId },
+    Consumed {
+        stream: StreamId,
+        replies: usize,
+        bytes: usize,
+    },
+    Close {
+        stream: StreamId,
+    },
     /// The state right before a compaction.
     Before(Arc<Root>),
     /// There is a new root.
@@ -230,7 +243,7 @@ impl WatchThread {
     }
 
     fn request(&mut self, stream: StreamId, request: WatchRequest, taken: oneshot::Sender<()>) {
-        let root = self.pending.front().cloned().unwrap_or_else(|| self.handle.root());
+        let root = self.handle.root();
         match request {
             WatchRequest::Create(create) => {
                 self.hub.create(stream, &create, &root, &mut self.out);

@@ -10,7 +10,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+mod names;
+
 use super::disk::{Disk, DiskFile, Guard, Kind, Lock};
+
+use names::{NameChange, Names, Node};
 
 const SECTOR: usize = 512;
 
@@ -20,31 +24,15 @@ pub struct MemoryDisk {
     state: Arc<Mutex<State>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    names: BTreeMap<PathBuf, Node>,
-    durable_names: BTreeMap<PathBuf, Node>,
-    /// Changes of names since their directories were synced, oldest first.
-    pending: Vec<NameChange>,
+    names: Names,
     files: Vec<Contents>,
     locks: BTreeMap<PathBuf, (Arc<()>, String)>,
     /// Grows by one with every crash; handles of an earlier life no longer work.
     life: u64,
     operations: u64,
     fail_from: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Node {
-    Dir,
-    File(usize),
-}
-
-#[derive(Clone, Debug)]
-enum NameChange {
-    Add(PathBuf, Node),
-    Remove(PathBuf),
-    Rename(PathBuf, PathBuf),
 }
 
 #[derive(Debug, Default)]
@@ -71,15 +59,7 @@ impl MemoryDisk {
         state.life += 1;
         state.fail_from = None;
         state.locks.clear();
-        for change in std::mem::take(&mut state.pending) {
-            // Names are journaled in order: after one that is lost, all are.
-            if !survives() {
-                break;
-            }
-            apply_name(&mut state.durable_names, &change);
-        }
-        state.names = reachable(&state.durable_names);
-        state.durable_names = state.names.clone();
+        state.names.crash(&mut survives);
         for file in &mut state.files {
             for change in std::mem::take(&mut file.pending) {
                 match change {
@@ -133,33 +113,12 @@ impl MemoryDisk {
             durable: file.bytes.clone(),
             pending: Vec::new(),
         });
-        let copy = State {
-            names: state.names.clone(),
-            durable_names: state.names.clone(),
-            files: files.collect(),
-            ..State::default()
-        };
+        let copy = State { names: state.names.copy(), files: files.collect(), ..State::default() };
         MemoryDisk { state: Arc::new(Mutex::new(copy)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for State {
-    fn default() -> State {
-        let names = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
-        State {
-            durable_names: names.clone(),
-            names,
-            pending: Vec::new(),
-            files: Vec::new(),
-            locks: BTreeMap::new(),
-            life: 0,
-            operations: 0,
-            fail_from: None,
-        }
     }
 }
 
@@ -174,15 +133,10 @@ impl State {
 
     fn file(&self, path: &Path) -> io::Result<usize> {
         match self.names.get(path) {
-            Some(Node::File(file)) => Ok(*file),
+            Some(Node::File(file)) => Ok(file),
             Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
-    }
-
-    fn change_name(&mut self, change: NameChange) {
-        apply_name(&mut self.names, &change);
-        self.pending.push(change);
     }
 }
 
@@ -207,7 +161,7 @@ impl Disk for MemoryDisk {
             match state.names.get(&dir) {
                 Some(Node::Dir) => {}
                 Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
-                None => state.change_name(NameChange::Add(dir, Node::Dir)),
+                None => state.names.change(NameChange::Add(dir, Node::Dir)),
             }
         }
         Ok(())
@@ -215,13 +169,10 @@ impl Disk for MemoryDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        if state.names.get(dir) != Some(&Node::Dir) {
+        if state.names.get(dir) != Some(Node::Dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let inside = state.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside
-            .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-            .collect())
+        Ok(state.names.inside(dir))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -233,25 +184,25 @@ impl Disk for MemoryDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state();
         state.change()?;
-        if state.names.contains_key(path) {
+        if state.names.get(path).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if path.parent().is_none_or(|dir| state.names.get(dir) != Some(&Node::Dir)) {
+        if path.parent().is_none_or(|dir| state.names.get(dir) != Some(Node::Dir)) {
             return Err(io::ErrorKind::NotFound.into());
         }
         let (file, life) = (state.files.len(), state.life);
         state.files.push(Contents::default());
-        state.change_name(NameChange::Add(path.to_owned(), Node::File(file)));
+        state.names.change(NameChange::Add(path.to_owned(), Node::File(file)));
         Ok(Arc::new(MemoryFile { disk: self.clone(), file, life }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.change()?;
-        if !state.names.contains_key(from) {
+        if state.names.get(from).is_none() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        state.change_name(NameChange::Rename(from.to_owned(), to.to_owned()));
+        state.names.change(NameChange::Rename(from.to_owned(), to.to_owned()));
         Ok(())
     }
 
@@ -259,36 +210,24 @@ impl Disk for MemoryDisk {
         let mut state = self.state();
         state.change()?;
         state.file(path)?;
-        state.change_name(NameChange::Remove(path.to_owned()));
+        state.names.change(NameChange::Remove(path.to_owned()));
         Ok(())
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.change()?;
-        if state.names.get(path) != Some(&Node::Dir) {
+        if state.names.get(path) != Some(Node::Dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        state.change_name(NameChange::Remove(path.to_owned()));
+        state.names.change(NameChange::Remove(path.to_owned()));
         Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.change()?;
-        let pending = std::mem::take(&mut state.pending);
-        let touches = |path: &Path| path.parent() == Some(dir);
-        for change in pending {
-            let ours = match &change {
-                NameChange::Add(path, _) | NameChange::Remove(path) => touches(path),
-                NameChange::Rename(from, to) => touches(from) || touches(to),
-            };
-            if ours {
-                apply_name(&mut state.durable_names, &change);
-            } else {
-                state.pending.push(change);
-            }
-        }
+        state.names.sync(dir);
         Ok(())
     }
 
@@ -384,36 +323,5 @@ fn write_sectors(
             file[offset + at..end].copy_from_slice(&bytes[at..at + len]);
         }
         at += len;
-    }
-}
-
-/// Without what lies in directories that did not survive.
-fn reachable(names: &BTreeMap<PathBuf, Node>) -> BTreeMap<PathBuf, Node> {
-    let mut reachable = BTreeMap::new();
-    for (path, node) in names {
-        let in_dir = path.parent().is_none_or(|dir| reachable.get(dir) == Some(&Node::Dir));
-        if in_dir {
-            reachable.insert(path.clone(), *node);
-        }
-    }
-    reachable
-}
-
-fn apply_name(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
-    match change {
-        NameChange::Add(path, node) => {
-            names.insert(path.clone(), *node);
-        }
-        NameChange::Remove(path) => names.retain(|name, _| !name.starts_with(path)),
-        NameChange::Rename(from, to) => {
-            let moved: Vec<PathBuf> =
-                names.keys().filter(|name| name.starts_with(from)).cloned().collect();
-            for name in moved {
-                if let (Some(node), Ok(rest)) = (names.remove(&name), name.strip_prefix(from)) {
-                    let new = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
-                    names.insert(new, node);
-                }
-            }
-        }
     }
 }

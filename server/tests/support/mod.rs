@@ -16,18 +16,18 @@ use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
 /// Long enough for every machine; nothing waits this long when all is well.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster in a folder of its own, and a runtime for its clients.
-pub struct Cluster {
-    pub members: Vec<Option<Member>>,
-    pub runtime: Runtime,
+pub(crate) struct Cluster {
+    pub(crate) members: Vec<Option<Member>>,
+    pub(crate) runtime: Runtime,
     configs: Vec<kvorum_server::config::Config>,
     _dir: TempDir,
 }
 
 impl Cluster {
-    pub fn start(size: usize) -> Cluster {
+    pub(crate) fn start(size: usize) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<LocalMember> = (1..=size)
             .map(|n| LocalMember { name: format!("m{n}"), peer_port: 0, client_port: 0 })
@@ -49,78 +49,78 @@ impl Cluster {
         cluster
     }
 
-    pub fn config(&self, index: usize) -> kvorum_server::config::Config {
+    pub(crate) fn config(&self, index: usize) -> kvorum_server::config::Config {
         self.configs[index].clone()
     }
 
-    pub fn stop(&mut self, index: usize) {
+    pub(crate) fn stop(&mut self, index: usize) {
         self.members[index].take().unwrap().stop();
     }
 
     /// Starts a stopped member again, on its ports.
-    pub fn restart(&mut self, index: usize) {
+    pub(crate) fn restart(&mut self, index: usize) {
         let member = Member::start(&self.configs[index]).unwrap();
         assert!(member.wait_ready(PATIENCE));
         self.members[index] = Some(member);
     }
 
-    pub fn url(&self, index: usize) -> String {
+    pub(crate) fn url(&self, index: usize) -> String {
         self.members[index].as_ref().unwrap().client_urls()[0].clone()
     }
 
-    pub fn client(&self, index: usize) -> Client {
+    pub(crate) fn client(&self, index: usize) -> Client {
         let _context = self.runtime.enter();
         Client(Endpoint::from_shared(self.url(index)).unwrap().connect_lazy())
     }
 }
 
 #[derive(Clone)]
-pub struct Client(pub Channel);
+pub(crate) struct Client(Channel);
 
 impl Client {
-    pub fn kv(&self) -> KvClient<Channel> {
+    pub(crate) fn kv(&self) -> KvClient<Channel> {
         KvClient::new(self.0.clone()).max_decoding_message_size(usize::MAX)
     }
 
-    pub fn watch(&self) -> WatchClient<Channel> {
+    pub(crate) fn watch(&self) -> WatchClient<Channel> {
         WatchClient::new(self.0.clone())
     }
 
-    pub fn lease(&self) -> LeaseClient<Channel> {
+    pub(crate) fn lease(&self) -> LeaseClient<Channel> {
         LeaseClient::new(self.0.clone())
     }
 
-    pub fn cluster(&self) -> ClusterClient<Channel> {
+    pub(crate) fn cluster(&self) -> ClusterClient<Channel> {
         ClusterClient::new(self.0.clone())
     }
 
-    pub fn maintenance(&self) -> MaintenanceClient<Channel> {
+    pub(crate) fn maintenance(&self) -> MaintenanceClient<Channel> {
         MaintenanceClient::new(self.0.clone())
     }
 
-    pub async fn put(&self, key: &str, value: &str) -> i64 {
+    pub(crate) async fn put(&self, key: &str, value: &str) -> i64 {
         let response = self.kv().put(put(key, value)).await.unwrap().into_inner();
         response.header.unwrap().revision
     }
 
-    pub async fn get(&self, key: &str) -> Option<String> {
+    pub(crate) async fn get(&self, key: &str) -> Option<String> {
         let response = self.kv().range(get(key)).await.unwrap().into_inner();
         let kv = response.kvs.into_iter().next()?;
         Some(String::from_utf8(kv.value.to_vec()).unwrap())
     }
 }
 
-pub fn put(key: &str, value: &str) -> PutRequest {
+pub(crate) fn put(key: &str, value: &str) -> PutRequest {
     let (key, value) = (key.to_owned().into(), value.to_owned().into());
     PutRequest { key, value, ..PutRequest::default() }
 }
 
-pub fn get(key: &str) -> RangeRequest {
+pub(crate) fn get(key: &str) -> RangeRequest {
     RangeRequest { key: key.to_owned().into(), ..RangeRequest::default() }
 }
 
 /// Polls until `check` gives something, for at most [`PATIENCE`].
-pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = check().await {

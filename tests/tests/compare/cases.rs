@@ -30,7 +30,8 @@ impl Case {
     pub(crate) fn title(&self) -> String {
         let variables: String =
             self.variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
-        let input = if self.input.is_empty() { String::new() } else { format!(" <<< {:?}", self.input) };
+        let input =
+            if self.input.is_empty() { String::new() } else { format!(" <<< {:?}", self.input) };
         format!("{variables}etcdctl {}{input}", self.line)
     }
 }
@@ -67,7 +68,8 @@ struct Script {
 
 impl Script {
     fn run(&mut self, line: &str) -> &mut Case {
-        let format = if self.format.is_empty() { String::new() } else { format!("-w {} ", self.format) };
+        let format =
+            if self.format.is_empty() { String::new() } else { format!("-w {} ", self.format) };
         self.cases.push(Case {
             line: format!("{format}{line}"),
             input: "",
@@ -119,7 +121,7 @@ fn keys(script: &mut Script) {
     ] {
         script.run(line);
     }
-    script.run_but("get --prefix b --hex", "fields", "hex-fields");
+    script.run_but("get --prefix b --hex", "fields", "hex-ids-fields");
     script.run("put fromstdin").input = "line one\nline two\n";
     script.run("get fromstdin");
 }
@@ -148,11 +150,11 @@ fn leases(script: &mut Script) {
 fn transactions(script: &mut Script) {
     const ROW: &str = "txn-json-names";
     script.run_but("txn", "json", ROW).input =
-        "mod(\"a\") > \"0\"\n\nput t 1\nget t\ndel t --prev-kv\n\nput t 0\n\n";
-    script.run_but("txn", "json", "txn-json-names-else").input =
+        "mod(\"a\") > \"0\"\n\nput t 1\nget t\ndel c --prev-kv\n\nput t 0\n\n";
+    script.run("txn").input = "\nput t 1\ndel t\n\n\n";
+    script.run_but("txn", "json", ROW).input =
         "val(\"a\") = \"no\"\n\nput t 1\n\nget a\nget --prefix b --keys-only\n\n";
-    script.run_but("txn", "json", "txn-json-names-put").input =
-        "create(\"new\") = \"0\"\nver(\"a\") != \"0\"\nvalue(\"b\") < \"z\"\n\nput new \"x\\ty\"\n\n\n";
+    script.run_but("txn", "json", ROW).input = "create(\"new\") = \"0\"\nver(\"a\") != \"0\"\nvalue(\"b\") < \"z\"\n\nput new \"x\\ty\"\n\n\n";
     script.run("txn").input = "\n\n\n";
     script.run("txn").input = "mod(\"a\") > \"0\"\n\nput t 1\n";
     script.run("txn").input = "mod(a) > \"0\"\n\n\n\n";
@@ -203,18 +205,15 @@ fn watches(script: &mut Script) {
 
 fn members(script: &mut Script) {
     const TOOK: Mask = Mask::After(&["took = ", "\"took\":\"", "\"Took\" : "]);
-    script.run_but("member list", "fields", "member-fields-revision");
-    script.run_but("member list --hex", "fields", "member-fields-hex").row = match script.format {
-        "json" => Some("member-json-hex"),
-        "fields" => Some("member-fields-hex"),
-        _ => None,
-    };
-    script.run_but("endpoint health", "simple", "health-stdout").mask = TOOK;
+    script.run_but("member list", "fields", "fields-revision-zero");
     let row = match script.format {
-        "simple" => Some("status-simple"),
-        "fields" => Some("status-fields"),
+        "json" => Some("hex-member-json"),
+        "fields" => Some("hex-ids-fields"),
         _ => None,
     };
+    script.run("member list --hex").row = row;
+    script.run_but("endpoint health", "simple", "health-stdout").mask = TOOK;
+    let row = (script.format != "json").then_some("status-columns");
     let case = script.run("endpoint status");
     case.row = row;
     case.mask = Mask::Numbers;
@@ -227,11 +226,11 @@ fn compaction(script: &mut Script) {
         "compaction 999999",
         "get w/1 --rev 1",
         "get w/1 --rev 999999",
-        "watch w/1 --rev 1",
         "compaction {REV} --physical",
     ] {
         script.run(line);
     }
+    script.run_but("watch w/1 --rev 1", "fields", "fields-revision-zero");
 }
 
 fn tables(script: &mut Script) {
@@ -239,7 +238,7 @@ fn tables(script: &mut Script) {
     script.run("-w table endpoint health").mask = Mask::Numbers;
     let case = script.run("-w table endpoint status");
     case.mask = Mask::Numbers;
-    case.row = Some("status-table");
+    case.row = Some("status-columns");
     for line in ["-w table put a 1", "-w table get a", "-w table lease list", "-w table del a"] {
         script.run(line);
     }
@@ -285,22 +284,10 @@ fn variables(script: &mut Script) {
             "get a --write-out=fields",
             vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}"), ("ETCDCTL_WRITE_OUT", "json")],
         ),
-        (
-            "get a --endpoints {ENDPOINT}",
-            vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}")],
-        ),
-        (
-            "get a --command-timeout 300ms",
-            vec![("ETCDCTL_ENDPOINTS", "127.0.0.1:1")],
-        ),
-        (
-            "watch other",
-            vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}"), ("ETCDCTL_WATCH_KEY", "w/2")],
-        ),
-        (
-            "watch",
-            vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}"), ("ETCDCTL_WATCH_RANGE_END", "w/2")],
-        ),
+        ("get a --endpoints {ENDPOINT}", vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}")]),
+        ("get a --command-timeout 300ms", vec![("ETCDCTL_ENDPOINTS", "127.0.0.1:1")]),
+        ("watch other", vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}"), ("ETCDCTL_WATCH_KEY", "w/2")]),
+        ("watch", vec![("ETCDCTL_ENDPOINTS", "{ENDPOINT}"), ("ETCDCTL_WATCH_RANGE_END", "w/2")]),
     ] {
         script.run(line).variables = variables;
     }
@@ -348,13 +335,16 @@ fn mistakes(script: &mut Script) {
     }
 }
 
-/// Flags that etcdctl 3.4 does not know; it prints its usage.
+/// Flags that etcdctl 3.4 does not know: it prints its usage.
 fn later_flags(script: &mut Script) {
-    script.run("-w fields get --prefix \"\" --count-only").row = Some("flag-count-only");
-    script.run("get --prefix \"\" --min-mod-rev 2 --max-create-rev 999").row = Some("flag-rev-bounds");
-    script.run("del x y --range").row = Some("flag-range");
-    script.run("member list --consistency=s").row = Some("flag-member-consistency");
-    script.run("get a --max-recv-bytes=1000000").row = Some("flag-max-bytes");
-    let case = script.run("watch -i --progress-notify");
-    case.row = Some("flag-progress-notify");
+    for line in [
+        "-w fields get --prefix \"\" --count-only",
+        "get --prefix \"\" --min-mod-rev 2 --max-create-rev 999 --keys-only",
+        "del x y --range",
+        "member list --consistency=s",
+        "get w/2 --max-recv-bytes=1000000 --max-request-bytes=0",
+        "watch -i --progress-notify",
+    ] {
+        script.run(line).row = Some("later-flags");
+    }
 }

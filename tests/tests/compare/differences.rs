@@ -1,17 +1,23 @@
 //! The table of differences between etcdctl 3.4 and 3.6, and its transcripts.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
 
 use kvorum_tests::workspace;
 
 use crate::side::Outcome;
 
-/// The rows of `tests/differences.md` by name, and whether a case has shown each.
+/// The rows of `tests/differences.md` by name, with what the cases have shown of each so far.
 pub(crate) struct Differences {
-    rows: BTreeMap<String, bool>,
-    update: bool,
+    rows: BTreeMap<String, Shown>,
+}
+
+/// What etcdctl 3.4 and we have printed in the cases of one row.
+#[derive(Default)]
+struct Shown {
+    theirs: String,
+    ours: String,
 }
 
 impl Differences {
@@ -20,47 +26,50 @@ impl Differences {
         let text = fs::read_to_string(&path).expect("the table of differences can be read");
         let rows = text.lines().filter_map(|line| {
             let name = line.strip_prefix("| `")?.split('`').next()?;
-            let columns = line.trim_matches('|').split(" | ").filter(|cell| !cell.trim().is_empty());
-            assert_eq!(columns.count(), 5, "a row has five columns: {line}");
-            Some((name.to_owned(), false))
+            let cells = line.trim_matches('|').split(" | ").filter(|cell| !cell.trim().is_empty());
+            assert_eq!(cells.count(), 5, "a row has five columns: {line}");
+            Some((name.to_owned(), Shown::default()))
         });
-        Self { rows: rows.collect(), update: std::env::var_os("KVORUM_UPDATE").is_some() }
+        Self { rows: rows.collect() }
     }
 
-    /// Holds both forms against the row's transcripts.
-    pub(crate) fn check(
+    /// Notes what a case of this row has shown.
+    pub(crate) fn show(
         &mut self,
         row: &str,
+        title: &str,
         theirs: &Outcome,
         ours: &Outcome,
     ) -> Option<String> {
         let Some(shown) = self.rows.get_mut(row) else {
             return Some(format!("the row {row} is not in tests/differences.md"));
         };
-        *shown = true;
+        let _ = writeln!(shown.theirs, "$ {title}\n{theirs}");
+        let _ = writeln!(shown.ours, "$ {title}\n{ours}");
+        None
+    }
+
+    /// Holds what was shown against the transcripts, and complains about rows without a case.
+    pub(crate) fn check(&self) -> String {
+        let update = std::env::var_os("KVORUM_UPDATE").is_some();
         let mut complaints = String::new();
-        for (version, outcome) in [("3.4", theirs), ("3.6", ours)] {
-            let path = transcript(row, version);
-            let actual = outcome.to_string();
-            if self.update {
-                fs::write(&path, &actual).expect("a transcript can be written");
-                continue;
+        for (row, shown) in &self.rows {
+            if shown.ours.is_empty() {
+                let _ = writeln!(complaints, "no case shows the row {row}");
             }
-            let pinned = fs::read_to_string(&path).unwrap_or_default();
-            if pinned != actual {
-                complaints.push_str(&format!("{}\npinned:\n{pinned}now:\n{actual}", path.display()));
+            for (version, now) in [("3.4", &shown.theirs), ("3.6", &shown.ours)] {
+                let name = format!("tests/transcripts/{row}.{version}.txt");
+                let path = workspace::root().join(&name);
+                if update {
+                    fs::write(&path, now).expect("a transcript can be written");
+                    continue;
+                }
+                let pinned = fs::read_to_string(&path).unwrap_or_default();
+                if pinned != *now {
+                    let _ = writeln!(complaints, "{name} says\n{pinned}and now it is\n{now}");
+                }
             }
         }
-        (!complaints.is_empty()).then_some(complaints)
+        complaints
     }
-
-    /// Complains about rows that no case has shown.
-    pub(crate) fn unused(&self) -> String {
-        let unused = self.rows.iter().filter(|(_, shown)| !**shown);
-        unused.map(|(row, _)| format!("no case shows the row {row}\n")).collect()
-    }
-}
-
-fn transcript(row: &str, version: &str) -> PathBuf {
-    workspace::root().join(format!("tests/transcripts/{row}.{version}.txt"))
 }

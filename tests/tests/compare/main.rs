@@ -41,7 +41,7 @@ fn our_etcdctl_prints_and_exits_as_debians_does() {
             let _ = writeln!(complaints, "{}\n{complaint}", case.title());
         }
     }
-    complaints.push_str(&differences.unused());
+    complaints.push_str(&differences.check());
     assert!(complaints.is_empty(), "{complaints}");
     let compared: BTreeSet<String> = cases.iter().map(Case::title).collect();
     assert!(compared.len() >= FEWEST_CASES, "only {} invocations are compared", compared.len());
@@ -60,5 +60,5 @@ fn judge(
     if expected == actual {
         return Some(format!("no difference, although the row {row} says so\n{actual}"));
     }
-    differences.check(row, expected, actual)
+    differences.show(row, &case.title(), expected, actual)
 }

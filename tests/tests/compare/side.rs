@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use kvorum::args::txn::words;
@@ -53,7 +53,8 @@ impl Side {
             (member.client_url(), "http://CLIENT".to_owned()),
             (member.endpoint(), "ENDPOINT".to_owned()),
         ];
-        let mut side = Self { cluster, program, names: Vec::new(), lease: String::new(), leases: 0 };
+        let mut side =
+            Self { cluster, program, names: Vec::new(), lease: String::new(), leases: 0 };
         let header = &side.json(&["get", "x"])["header"];
         for (field, name) in [("cluster_id", "CLUSTER"), ("member_id", "MEMBER")] {
             let id = header[field].as_u64().expect("a header has IDs");
@@ -106,8 +107,9 @@ impl Side {
 
     /// A lease that has just been granted has a number of its own from now on.
     fn learn_lease(&mut self, stdout: &str) {
-        let id = if let Some((id, _)) =
-            stdout.strip_prefix("lease ").and_then(|rest| rest.split_once(" granted with TTL(1000s)\n"))
+        let id = if let Some((id, _)) = stdout
+            .strip_prefix("lease ")
+            .and_then(|rest| rest.split_once(" granted with TTL(1000s)\n"))
         {
             i64::from_str_radix(id, 16).ok()
         } else {
@@ -149,36 +151,40 @@ fn output(command: &mut Command, input: &str, lines: Option<usize>) -> (String, 
     let mut stdin = child.stdin.take().expect("the input is a pipe");
     // A command that does not read its input may have closed it.
     let _ = stdin.write_all(input.as_bytes());
-    let Some(lines) = lines else {
-        drop(stdin);
-        let output = child.wait_with_output().expect("etcdctl ends");
-        return (readable(&output.stdout), output.status.code());
-    };
-    let stdout = first_lines(&mut child, lines);
-    // It may have ended by itself.
-    let _ = child.kill();
-    child.wait().expect("a killed child ends");
-    (stdout, None)
+    let stdin = lines.map(|_| stdin);
+    let (stdout, ended) = read(&mut child, lines.unwrap_or(usize::MAX));
+    drop(stdin);
+    if !ended {
+        child.kill().expect("a running child can be killed");
+    }
+    let status = child.wait().expect("a child can be waited for");
+    (stdout, if ended { status.code() } else { None })
 }
 
-fn first_lines(child: &mut Child, count: usize) -> String {
-    let stdout = child.stdout.take().expect("the output is a pipe");
+/// Reads so many lines, or all there are, and says whether the output came to its end.
+fn read(child: &mut Child, count: usize) -> (String, bool) {
+    let mut stdout = BufReader::new(child.stdout.take().expect("the output is a pipe"));
     let (sender, lines) = channel();
     std::thread::spawn(move || {
-        let lines = BufReader::new(stdout).split(b'\n').map_while(Result::ok);
-        lines.map(|line| sender.send(line)).take_while(Result::is_ok).for_each(drop);
+        let mut line = Vec::new();
+        while stdout.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            if sender.send(std::mem::take(&mut line)).is_err() {
+                break;
+            }
+        }
     });
     let mut text = String::new();
     for _ in 0..count {
         match lines.recv_timeout(COMES_WITHIN) {
-            Ok(line) => text.push_str(&readable(&[line.as_slice(), b"\n"].concat())),
-            Err(why) => {
-                text.push_str(&format!("and no more: {why}\n"));
-                break;
+            Ok(line) => text.push_str(&readable(&line)),
+            Err(RecvTimeoutError::Disconnected) => return (text, true),
+            Err(RecvTimeoutError::Timeout) => {
+                text.push_str("and then nothing for too long\n");
+                return (text, false);
             }
         }
     }
-    text
+    (text, false)
 }
 
 /// Text as it is, and every byte that is none as `\x…`, so that nothing is lost.
@@ -218,7 +224,8 @@ fn digits(text: &str) -> String {
         }
         within = digit;
     }
-    out.replace(" kB", " B").replace(" MB", " B")
+    // Which unit it was is part of the number.
+    out.replace("µs", "ms").replace(" kB", " B").replace(" MB", " B")
 }
 
 /// Runs of spaces and of dashes become one: the columns of a table are as wide as what is in them.

@@ -1,7 +1,7 @@
 //! What is known of the cluster: its members, the addresses tried, and what each address said last.
 //!
-//! An address given by the user and one that a member advertises are kept apart: the first is asked for as long as it
-//! works, the second only for a member that no given address leads to.
+//! An address given by the user and one that a member advertises are kept apart: the first is asked
+//! for as long as it works, the second only for a member that no given address leads to.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const MEMBERS_MAX: usize = 64;
 /// An address is asked this often…
 const POLL_MS: u64 = 1000;
 /// …and one that does not answer less and less often, up to this.
-const BACKOFF_MAX_MS: u64 = 8000;
+const BACKOFF_MAX_MS: u64 = 4000;
 /// Members and alarms change seldom.
 const MEMBERSHIP_POLL_MS: u64 = 5000;
 
@@ -84,9 +84,10 @@ impl Cluster {
 
     /// A member's name; its id while it has none.
     pub fn name(&self, id: u64) -> String {
-        self.member(id)
-            .filter(|member| !member.name.is_empty())
-            .map_or_else(|| format!("{id:x}"), |member| crate::text::visible(member.name.as_bytes()))
+        self.member(id).filter(|member| !member.name.is_empty()).map_or_else(
+            || format!("{id:x}"),
+            |member| crate::text::visible(member.name.as_bytes()),
+        )
     }
 
     pub fn set_membership(&mut self, mut membership: Membership) {
@@ -103,7 +104,8 @@ impl Cluster {
 
     /// Takes what an address said. Returns whether it came back from silence.
     pub fn set_status(&mut self, address: &str, status: Status, now: Moment) -> bool {
-        let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address) else {
+        let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)
+        else {
             return false;
         };
         let back = matches!(endpoint.state, EndpointState::Silent { .. });
@@ -119,7 +121,8 @@ impl Cluster {
     }
 
     pub fn set_silent(&mut self, address: &str, failure: Failure, now: Moment) {
-        let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address) else {
+        let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.address == address)
+        else {
             return;
         };
         let since = match &endpoint.state {
@@ -128,7 +131,8 @@ impl Cluster {
         };
         endpoint.state = EndpointState::Silent { since, failure };
         endpoint.failures = endpoint.failures.saturating_add(1);
-        endpoint.due_ms = now.mono_ms + (POLL_MS << (endpoint.failures - 1).min(3)).min(BACKOFF_MAX_MS);
+        endpoint.due_ms =
+            now.mono_ms + (POLL_MS << (endpoint.failures - 1).min(2)).min(BACKOFF_MAX_MS);
         self.follow_advertised();
         self.note_leader(now);
     }
@@ -167,7 +171,8 @@ impl Cluster {
         (!self.is_answering()).then(|| soonest.saturating_sub(now.mono_ms).div_ceil(1000))
     }
 
-    /// Where requests should go, best first: addresses that the user gave for as long as one of them works.
+    /// Where requests should go, best first: addresses that the user gave for as long as one of
+    /// them works.
     pub fn reach(&self) -> Vec<String> {
         let pick = |given: bool, working: bool| -> Vec<String> {
             self.endpoints
@@ -196,19 +201,28 @@ impl Cluster {
     }
 
     pub fn status_of(&self, member: &Member) -> Option<&Status> {
-        self.endpoint_of(member).filter(|endpoint| endpoint.is_answering()).and_then(|endpoint| endpoint.status.as_ref())
+        self.endpoint_of(member)
+            .filter(|endpoint| endpoint.is_answering())
+            .and_then(|endpoint| endpoint.status.as_ref())
     }
 
     pub fn answering(&self) -> impl Iterator<Item = &Status> {
-        self.endpoints.iter().filter(|endpoint| endpoint.is_answering()).filter_map(|endpoint| endpoint.status.as_ref())
+        self.endpoints
+            .iter()
+            .filter(|endpoint| endpoint.is_answering())
+            .filter_map(|endpoint| endpoint.status.as_ref())
     }
 
     /// The leader, as those who answer see it: the newest term counts.
     pub fn leader(&self) -> Option<u64> {
-        self.answering().filter(|status| status.leader != 0).max_by_key(|status| status.raft_term).map(|status| status.leader)
+        self.answering()
+            .filter(|status| status.leader != 0)
+            .max_by_key(|status| status.raft_term)
+            .map(|status| status.leader)
     }
 
-    /// Adds the addresses of members that no working given address leads to, and forgets those no longer needed.
+    /// Adds the addresses of members that no working given address leads to, and forgets those no
+    /// longer needed.
     fn follow_advertised(&mut self) {
         let Some(membership) = &self.membership else { return };
         let reached: BTreeSet<u64> = self
@@ -225,7 +239,9 @@ impl Cluster {
             .collect();
         self.endpoints.retain(|endpoint| endpoint.given || wanted.contains(&endpoint.address));
         for address in wanted {
-            if self.endpoints.len() < MEMBERS_MAX * 2 && !self.endpoints.iter().any(|endpoint| endpoint.is_at(&address)) {
+            if self.endpoints.len() < MEMBERS_MAX * 2
+                && !self.endpoints.iter().any(|endpoint| endpoint.is_at(&address))
+            {
                 self.endpoints.push(Endpoint::new(address, false));
             }
         }
@@ -317,10 +333,16 @@ mod tests {
         let mut cluster = Cluster::new(["localhost:12379".to_owned()]);
         cluster.set_status("localhost:12379", status(1), at(0));
         cluster.set_membership(three());
-        assert_eq!(addresses(&cluster), ["localhost:12379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]);
+        assert_eq!(
+            addresses(&cluster),
+            ["localhost:12379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]
+        );
 
         cluster.set_silent("localhost:12379", refused(), at(1000));
-        assert!(addresses(&cluster).contains(&"http://10.0.0.1:2379"), "a member that is silent is tried where it says it is");
+        assert!(
+            addresses(&cluster).contains(&"http://10.0.0.1:2379"),
+            "a member that is silent is tried where it says it is"
+        );
         cluster.set_status("http://10.0.0.1:2379", status(1), at(2000));
         assert_eq!(cluster.reach()[0], "http://10.0.0.1:2379");
         cluster.set_status("localhost:12379", status(1), at(3000));
@@ -342,11 +364,14 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..6 {
             cluster.set_silent("a:1", refused(), at(now));
-            let due = (0..).step_by(500).find(|wait| cluster.due(at(now + wait)).next().is_some()).expect("it is tried again");
+            let due = (0..)
+                .step_by(500)
+                .find(|wait| cluster.due(at(now + wait)).next().is_some())
+                .expect("it is tried again");
             waits.push(due);
             now += due;
         }
-        assert_eq!(waits, [1000, 2000, 4000, 8000, 8000, 8000]);
+        assert_eq!(waits, [1000, 2000, 4000, 4000, 4000, 4000]);
         cluster.hurry();
         assert_eq!(cluster.due(at(now)).count(), 1);
     }

@@ -1,6 +1,7 @@
 //! Text being typed: one line or several.
 //!
-//! The text is kept exactly, whatever is in it; only the view escapes. Positions are bytes at grapheme boundaries.
+//! The text is kept exactly, whatever is in it; only the view escapes. Positions are bytes at
+//! grapheme boundaries.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -72,7 +73,7 @@ impl Editor {
         self.lines[self.row].push_str(pieces.next().unwrap_or_default());
         let more: Vec<String> = pieces.map(str::to_owned).collect();
         let row = self.row + more.len();
-        self.lines.splice(self.row + 1..self.row + 1, more);
+        self.lines.splice((self.row + 1)..=self.row, more);
         self.row = row;
         self.column = self.lines[row].len();
         self.lines[row].push_str(&rest);

@@ -107,7 +107,8 @@ impl Prompt {
             Self::Edit(form) => form.problem = Some(text),
             Self::DeletePrefix(form) => form.problem = Some(text),
             Self::NewWatch { problem, .. } => *problem = Some(text),
-            Self::Help { .. } | Self::Filter { .. } | Self::Discard(_) | Self::DeleteKey { .. } => {}
+            Self::Help { .. } | Self::Filter { .. } | Self::Discard(_) | Self::DeleteKey { .. } => {
+            }
         }
     }
 }

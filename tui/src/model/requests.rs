@@ -1,4 +1,5 @@
-//! Which requests are on their way. An answer is welcome only while its ticket is the newest of its slot.
+//! Which requests are on their way. An answer is welcome only while its ticket is the newest of its
+//! slot.
 
 use std::collections::HashMap;
 

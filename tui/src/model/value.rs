@@ -1,7 +1,7 @@
 //! The value of the selected key, laid out for its pane.
 //!
-//! The layout is made when the value, its format or the width changes, so that drawing and scrolling cost only what is
-//! on the screen.
+//! The layout is made when the value, its format or the width changes, so that drawing and
+//! scrolling cost only what is on the screen.
 
 use std::fmt::Write as _;
 
@@ -10,8 +10,11 @@ use bytes::Bytes;
 use crate::msg::{Failure, KeyValue, LeaseLeft, Moment};
 use crate::text;
 
-/// As much of a value as is laid out; the rest is named, not shown. Keeps a key press well under a frame.
+/// As much of a value as is laid out; the rest is named, not shown. Keeps a key press well under a
+/// frame.
 const SHOWN_BYTES: usize = 256 * 1024;
+/// A lease in sight is asked for this often.
+const LEASE_POLL_MS: u64 = 3000;
 /// Bytes on a line of the hex view.
 const HEX_COLUMNS: usize = 16;
 
@@ -27,6 +30,8 @@ pub struct ValuePane {
     pub lease: Option<(LeaseLeft, Moment)>,
     /// The revision of the cluster when the value was read.
     pub read_at: i64,
+    /// The newest revision that was known when it was asked for.
+    pub asked_at: i64,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -52,7 +57,9 @@ impl ValuePane {
     pub fn key(&self) -> Option<&Bytes> {
         match &self.state {
             ValueState::Nothing => None,
-            ValueState::Reading(key) | ValueState::Missing(key) | ValueState::Failed(key, _) => Some(key),
+            ValueState::Reading(key) | ValueState::Missing(key) | ValueState::Failed(key, _) => {
+                Some(key)
+            }
             ValueState::Shown(kv) => Some(&kv.key),
         }
     }
@@ -66,7 +73,7 @@ impl ValuePane {
 
     /// Another key is selected: nothing of the last one stays.
     pub fn turn_to(&mut self, state: ValueState) {
-        *self = Self { state, width: self.width, ..Self::default() };
+        *self = Self { state, width: self.width, asked_at: self.asked_at, ..Self::default() };
     }
 
     pub fn show(&mut self, kv: KeyValue, revision: i64) {
@@ -112,6 +119,13 @@ impl ValuePane {
         self.scroll = self.scroll.saturating_add_signed(rows).min(last);
     }
 
+    /// The lease, when it is time to ask how long it has left: somebody may keep it alive.
+    pub fn lease_due(&self, now: Moment) -> Option<i64> {
+        let id = self.shown()?.lease;
+        let fresh = |asked: Moment| now.mono_ms < asked.mono_ms + LEASE_POLL_MS;
+        (id != 0 && !self.lease.is_some_and(|(_, asked)| fresh(asked))).then_some(id)
+    }
+
     /// Seconds that the key's lease has left.
     pub fn lease_left_s(&self, now: Moment) -> Option<i64> {
         let (lease, asked) = self.lease?;
@@ -138,7 +152,10 @@ impl ValuePane {
             _ => self.rows.extend(wrapped(&String::from_utf8_lossy(shown), width)),
         }
         if cut > 0 {
-            self.rows.push(format!("({} more bytes are not shown)", crate::figures::grouped(cut as i64)));
+            self.rows.push(format!(
+                "({} more bytes are not shown)",
+                crate::figures::grouped(cut as i64)
+            ));
         }
     }
 }
@@ -153,12 +170,15 @@ impl Format {
     }
 }
 
-/// The text of a value, if it is meant to be read: UTF-8 without control characters other than line ends and tabs.
+/// The text of a value, if it is meant to be read: UTF-8 without control characters other than line
+/// ends and tabs.
 pub fn readable(value: &[u8], cut: bool) -> Option<&str> {
     let text = match std::str::from_utf8(value) {
         Ok(text) => text,
         // A cut may fall into the middle of a character.
-        Err(error) if cut && error.error_len().is_none() => std::str::from_utf8(&value[..error.valid_up_to()]).ok()?,
+        Err(error) if cut && error.error_len().is_none() => {
+            std::str::from_utf8(&value[..error.valid_up_to()]).ok()?
+        }
         Err(_) => return None,
     };
     let plain = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\t' | '\r');
@@ -171,7 +191,8 @@ fn wrapped(text: &str, width: usize) -> impl Iterator<Item = String> {
 
 /// `00000010  6b 76 6f 72 75 6d 00 ff  …  kvorum..`
 fn hex_rows(bytes: &[u8], width: usize) -> impl Iterator<Item = String> {
-    // Each byte takes three columns and one for its character; eight bytes where sixteen do not fit.
+    // Each byte takes three columns and one for its character; eight bytes where sixteen do not
+    // fit.
     let columns = if width >= 10 + HEX_COLUMNS * 4 { HEX_COLUMNS } else { HEX_COLUMNS / 2 };
     bytes.chunks(columns).enumerate().map(move |(nth, chunk)| {
         let mut row = format!("{:08x} ", nth * columns);
@@ -182,7 +203,11 @@ fn hex_rows(bytes: &[u8], width: usize) -> impl Iterator<Item = String> {
             };
         }
         row.push_str("  ");
-        row.extend(chunk.iter().map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }));
+        row.extend(
+            chunk
+                .iter()
+                .map(|byte| if (0x20..0x7f).contains(byte) { char::from(*byte) } else { '.' }),
+        );
         row
     })
 }
@@ -190,7 +215,8 @@ fn hex_rows(bytes: &[u8], width: usize) -> impl Iterator<Item = String> {
 /// A JSON object or array, indented. Numbers and the order of fields stay as they were written.
 pub fn pretty_json(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim();
-    if !text.starts_with(['{', '[']) || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+    if !text.starts_with(['{', '[']) || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err()
+    {
         return None;
     }
     let mut pretty = String::with_capacity(text.len() * 2);
@@ -215,7 +241,7 @@ pub fn pretty_json(value: &[u8]) -> Option<String> {
             }
             '{' | '[' => {
                 pretty.push(letter);
-                while letters.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                while letters.next_if(char::is_ascii_whitespace).is_some() {}
                 if let Some(close) = letters.next_if(|next| matches!(next, '}' | ']')) {
                     pretty.push(close);
                 } else {
@@ -273,7 +299,10 @@ mod tests {
         assert_eq!((json.format, json.rows()), (Format::Text, &["{\"a\":1}".to_owned()][..]));
         let binary = pane(b"\x00\xffkv\x1b", 80);
         assert_eq!(binary.format, Format::Hex);
-        assert_eq!(binary.rows(), ["00000000  00 ff 6b 76 1b                                   ..kv."]);
+        assert_eq!(
+            binary.rows(),
+            ["00000000  00 ff 6b 76 1b                                   ..kv."]
+        );
     }
 
     #[test]
@@ -289,7 +318,10 @@ mod tests {
     #[test]
     fn a_huge_value_is_cut_and_says_so() {
         let pane = pane(&vec![b'a'; 300 * 1024], 100);
-        assert_eq!(pane.rows().last().map(String::as_str), Some("(45,056 more bytes are not shown)"));
+        assert_eq!(
+            pane.rows().last().map(String::as_str),
+            Some("(45,056 more bytes are not shown)")
+        );
         assert_eq!(pane.format, Format::Text);
     }
 }

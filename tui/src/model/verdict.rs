@@ -1,9 +1,10 @@
-//! One sentence on the health of the cluster, and the standing of each member. Pure functions of what was observed.
+//! One sentence on the health of the cluster, and the standing of each member. Pure functions of
+//! what was observed.
 //!
-//! From a terminal one sees addresses, not processes. A member that does not answer is called `down` only when
-//! something speaks for it: it was reached before, or its host answers that nothing listens. When what others say
-//! shows that it must be alive (it leads them, or their quorum needs it), or when nothing is known, it is
-//! `unreachable from here`.
+//! From a terminal one sees addresses, not processes. A member that does not answer is called
+//! `down` only when something speaks for it: it was reached before, or its host answers that
+//! nothing listens. When what others say shows that it must be alive (it leads them, or their
+//! quorum needs it), or when nothing is known, it is `unreachable from here`.
 
 use jiff::civil::DateTime;
 
@@ -48,9 +49,14 @@ pub fn standings(cluster: &Cluster) -> Vec<Standing> {
     let serves = |member: &Member| cluster.status_of(member).is_some();
     let serving = voters.clone().filter(|member| serves(member)).count();
     let silent_leader = voters.clone().any(|member| leader == Some(member.id) && !serves(member));
-    // With a leader there is a quorum: whoever it lacks among those we hear, it has among those we do not.
+    // With a leader there is a quorum: whoever it lacks among those we hear, it has among those we
+    // do not.
     let quorum = voters.count() / 2 + 1;
-    let unheard = if leader.is_some() { quorum.saturating_sub(serving + usize::from(silent_leader)) } else { 0 };
+    let unheard = if leader.is_some() {
+        quorum.saturating_sub(serving + usize::from(silent_leader))
+    } else {
+        0
+    };
     members
         .iter()
         .map(|member| {
@@ -77,14 +83,20 @@ pub fn verdict(cluster: &Cluster) -> Verdict {
             return say(Severity::Unknown, "asking the members".into());
         }
         let since = lost_since(&voters, all);
-        return say(Severity::Critical, format!("no member answers: {all} of {all} unreachable{since}"));
+        return say(
+            Severity::Critical,
+            format!("no member answers: {all} of {all} unreachable{since}"),
+        );
     }
     let Some(leader) = cluster.leader() else {
         let since = cluster.no_leader_since.map(since).unwrap_or_default();
         if serving < quorum {
             let lost = all - serving;
             let since = lost_since(&voters, all - quorum + 1);
-            return say(Severity::Critical, format!("no quorum: {lost} of {all} unreachable{since}"));
+            return say(
+                Severity::Critical,
+                format!("no quorum: {lost} of {all} unreachable{since}"),
+            );
         }
         return say(Severity::Critical, format!("no leader{since}: an election is under way"));
     };
@@ -93,7 +105,15 @@ pub fn verdict(cluster: &Cluster) -> Verdict {
             1 => String::new(),
             many => format!(" and {} more", many - 1),
         };
-        return say(Severity::Critical, format!("alarm {} on {}{more}{}", alarm.kind, cluster.name(alarm.member), remedy(&alarm.kind)));
+        return say(
+            Severity::Critical,
+            format!(
+                "alarm {} on {}{more}{}",
+                alarm.kind,
+                cluster.name(alarm.member),
+                remedy(&alarm.kind)
+            ),
+        );
     }
     if let Some(sentence) = away(cluster, &standings, serving, all) {
         return say(Severity::Warning, sentence);
@@ -102,7 +122,10 @@ pub fn verdict(cluster: &Cluster) -> Verdict {
         return say(Severity::Warning, format!("{name} reports: {error}"));
     }
     if let Some(failure) = &cluster.membership_failure {
-        return say(Severity::Warning, format!("members and alarms cannot be read: {}", failure.text));
+        return say(
+            Severity::Warning,
+            format!("members and alarms cannot be read: {}", failure.text),
+        );
     }
     let leads = format!("leader {}", cluster.name(leader));
     let sentence = match all {
@@ -127,10 +150,16 @@ fn standing(cluster: &Cluster, member: &Member, alive: bool) -> Standing {
         EndpointState::Silent { since, failure } => (*since, failure),
     };
     let was_reached = endpoint.status.is_some();
-    let neighbour_answers =
-        cluster.endpoints.iter().any(|other| other.is_answering() && host(&other.address) == host(&endpoint.address));
+    let neighbour_answers = cluster
+        .endpoints
+        .iter()
+        .any(|other| other.is_answering() && host(&other.address) == host(&endpoint.address));
     let nobody_there = failure.refused && (neighbour_answers || was_reached);
-    if !alive && (was_reached || nobody_there) { Standing::Down { since } } else { Standing::Unreachable { since } }
+    if !alive && (was_reached || nobody_there) {
+        Standing::Down { since }
+    } else {
+        Standing::Unreachable { since }
+    }
 }
 
 /// Before a list of members was ever read there are only addresses.
@@ -150,15 +179,22 @@ fn before_members(cluster: &Cluster) -> Verdict {
         };
     }
     if cluster.is_answering() {
-        return Verdict { severity: Severity::Unknown, sentence: "connected, asking for the members".into() };
+        return Verdict {
+            severity: Severity::Unknown,
+            sentence: "connected, asking for the members".into(),
+        };
     }
-    let names: Vec<&str> = cluster.endpoints.iter().map(|endpoint| endpoint.address.as_str()).collect();
+    let names: Vec<&str> =
+        cluster.endpoints.iter().map(|endpoint| endpoint.address.as_str()).collect();
     match silent.iter().max() {
         Some(last) if silent.len() == cluster.endpoints.len() => Verdict {
             severity: Severity::Critical,
             sentence: format!("nothing answers at {}{}", names.join(", "), since(*last)),
         },
-        _ => Verdict { severity: Severity::Unknown, sentence: format!("connecting to {}", names.join(", ")) },
+        _ => Verdict {
+            severity: Severity::Unknown,
+            sentence: format!("connecting to {}", names.join(", ")),
+        },
     }
 }
 
@@ -180,7 +216,10 @@ fn lost_since(voters: &[(&Member, &Standing)], threshold: usize) -> String {
 fn away(cluster: &Cluster, standings: &[Standing], serving: usize, all: usize) -> Option<String> {
     let named = |wanted: fn(&Standing) -> bool| -> Vec<String> {
         let members = cluster.members().iter().zip(standings);
-        members.filter(|(_, standing)| wanted(standing)).map(|(member, _)| cluster.name(member.id)).collect()
+        members
+            .filter(|(_, standing)| wanted(standing))
+            .map(|(member, _)| cluster.name(member.id))
+            .collect()
     };
     let first_since = standings.iter().find_map(|standing| match standing {
         Standing::Down { since } | Standing::Unreachable { since } => Some(*since),
@@ -192,9 +231,17 @@ fn away(cluster: &Cluster, standings: &[Standing], serving: usize, all: usize) -
     let verb = |names: &[String]| if names.len() == 1 { "is" } else { "are" };
     Some(match (down.as_slice(), unreachable.as_slice()) {
         (down, []) => {
-            format!("degraded: {} {} down{since}; {serving} of {all} members serve", down.join(", "), verb(down))
+            format!(
+                "degraded: {} {} down{since}; {serving} of {all} members serve",
+                down.join(", "),
+                verb(down)
+            )
         }
-        ([], away) => format!("the cluster works, {} {} unreachable from here{since}", away.join(", "), verb(away)),
+        ([], away) => format!(
+            "the cluster works, {} {} unreachable from here{since}",
+            away.join(", "),
+            verb(away)
+        ),
         (down, away) => format!(
             "degraded: {} {} down, {} unreachable from here{since}",
             down.join(", "),
@@ -205,9 +252,9 @@ fn away(cluster: &Cluster, standings: &[Standing], serving: usize, all: usize) -
 }
 
 fn first_error(cluster: &Cluster) -> Option<(String, String)> {
-    cluster
-        .answering()
-        .find_map(|status| status.errors.first().map(|error| (cluster.name(status.member_id), error.clone())))
+    cluster.answering().find_map(|status| {
+        status.errors.first().map(|error| (cluster.name(status.member_id), error.clone()))
+    })
 }
 
 fn remedy(kind: &str) -> &'static str {
@@ -251,7 +298,11 @@ mod tests {
     /// Member N lives on host N, or all on one host.
     fn cluster(one_host: bool, seen: &[See]) -> Cluster {
         let address = |id: usize| {
-            if one_host { format!("http://127.0.0.1:{id}2379") } else { format!("http://10.0.0.{id}:2379") }
+            if one_host {
+                format!("http://127.0.0.1:{id}2379")
+            } else {
+                format!("http://10.0.0.{id}:2379")
+            }
         };
         let members = (1..=seen.len()).map(|id| Member {
             id: id as u64,
@@ -259,21 +310,34 @@ mod tests {
             client_urls: vec![address(id)],
             ..Member::default()
         });
-        let membership = Membership { cluster_id: 1, members: members.collect(), alarms: Some(vec![]) };
+        let membership =
+            Membership { cluster_id: 1, members: members.collect(), alarms: Some(vec![]) };
         let mut cluster = Cluster::new([address(1)]);
         cluster.set_membership(membership);
         for (nth, see) in seen.iter().enumerate() {
             let id = nth + 1;
-            let answer = |leader| Status { member_id: id as u64, leader, raft_term: 2, ..Status::default() };
-            let failure = |text: &str, refused| Failure { text: text.into(), refused, unreachable: true };
+            let answer =
+                |leader| Status { member_id: id as u64, leader, raft_term: 2, ..Status::default() };
+            let failure =
+                |text: &str, refused| Failure { text: text.into(), refused, unreachable: true };
             match *see {
                 Serves(leader) => drop(cluster.set_status(&address(id), answer(leader), at(0))),
                 Lost(minute) => {
                     cluster.set_status(&address(id), answer(1), at(0));
-                    cluster.set_silent(&address(id), failure("connection refused", true), at(minute));
+                    cluster.set_silent(
+                        &address(id),
+                        failure("connection refused", true),
+                        at(minute),
+                    );
                 }
-                Refused(minute) => cluster.set_silent(&address(id), failure("connection refused", true), at(minute)),
-                TimedOut(minute) => cluster.set_silent(&address(id), failure("timed out", false), at(minute)),
+                Refused(minute) => cluster.set_silent(
+                    &address(id),
+                    failure("connection refused", true),
+                    at(minute),
+                ),
+                TimedOut(minute) => {
+                    cluster.set_silent(&address(id), failure("timed out", false), at(minute));
+                }
             }
         }
         cluster
@@ -283,7 +347,11 @@ mod tests {
     fn the_verdict_is_one_true_sentence() {
         let table: &[(&[See], Severity, &str)] = &[
             (&[Serves(1)], Severity::Fine, "healthy: the only member serves"),
-            (&[Serves(2), Serves(2), Serves(2)], Severity::Fine, "healthy: 3 of 3 members serve, leader infra2"),
+            (
+                &[Serves(2), Serves(2), Serves(2)],
+                Severity::Fine,
+                "healthy: 3 of 3 members serve, leader infra2",
+            ),
             (
                 &[Serves(1), Serves(1), Lost(2)],
                 Severity::Warning,
@@ -294,7 +362,8 @@ mod tests {
                 Severity::Warning,
                 "the cluster works, infra3 is unreachable from here since 03:02",
             ),
-            // Two of three are silent, yet there is a leader: whoever is silent, the quorum has one of them.
+            // Two of three are silent, yet there is a leader: whoever is silent, the quorum has one
+            // of them.
             (
                 &[Serves(1), TimedOut(2), TimedOut(2)],
                 Severity::Warning,
@@ -307,9 +376,21 @@ mod tests {
                 "degraded: infra3 is down, infra2 unreachable from here since 03:02",
             ),
             // Quorum went with the second loss, not with the first.
-            (&[Serves(0), Lost(2), Lost(4)], Severity::Critical, "no quorum: 2 of 3 unreachable since 03:04"),
-            (&[Serves(0), Serves(0), Lost(2)], Severity::Critical, "no leader since 03:02: an election is under way"),
-            (&[Lost(1), Lost(2), Lost(4)], Severity::Critical, "no member answers: 3 of 3 unreachable since 03:04"),
+            (
+                &[Serves(0), Lost(2), Lost(4)],
+                Severity::Critical,
+                "no quorum: 2 of 3 unreachable since 03:04",
+            ),
+            (
+                &[Serves(0), Serves(0), Lost(2)],
+                Severity::Critical,
+                "no leader since 03:02: an election is under way",
+            ),
+            (
+                &[Lost(1), Lost(2), Lost(4)],
+                Severity::Critical,
+                "no member answers: 3 of 3 unreachable since 03:04",
+            ),
             (&[Lost(5)], Severity::Critical, "no member answers: 1 of 1 unreachable since 03:05"),
             (
                 &[Serves(0), Lost(2), Lost(4), Lost(7), Serves(0)],
@@ -351,14 +432,20 @@ mod tests {
         let mut ill = Status { member_id: 3, leader: 1, raft_term: 2, ..Status::default() };
         ill.errors.push("etcdserver: mvcc: database space exceeded".into());
         cluster.set_status("http://10.0.0.3:2379", ill, at(1));
-        assert_eq!(verdict(&cluster).sentence, "infra3 reports: etcdserver: mvcc: database space exceeded");
+        assert_eq!(
+            verdict(&cluster).sentence,
+            "infra3 reports: etcdserver: mvcc: database space exceeded"
+        );
 
         let mut membership = cluster.membership.clone().expect("it was set");
         membership.alarms = Some(vec![Alarm { member: 2, kind: "NOSPACE".into() }]);
         cluster.set_membership(membership);
         let verdict = verdict(&cluster);
         assert_eq!(verdict.severity, Severity::Critical);
-        assert_eq!(verdict.sentence, "alarm NOSPACE on infra2: writes are refused; compact, free space, then disarm");
+        assert_eq!(
+            verdict.sentence,
+            "alarm NOSPACE on infra2: writes are refused; compact, free space, then disarm"
+        );
     }
 
     #[test]

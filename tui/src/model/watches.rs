@@ -80,7 +80,9 @@ impl Watches {
     }
 
     pub fn find(&self, key: &[u8], prefix: bool) -> Option<usize> {
-        self.list.iter().position(|watch| watch.key == key && watch.prefix == prefix && !watch.is_over())
+        self.list
+            .iter()
+            .position(|watch| watch.key == key && watch.prefix == prefix && !watch.is_over())
     }
 
     pub fn current(&self) -> Option<&Watch> {
@@ -99,7 +101,8 @@ impl Watches {
     }
 
     pub fn select_by(&mut self, by: isize) {
-        self.selected = self.selected.saturating_add_signed(by).min(self.list.len().saturating_sub(1));
+        self.selected =
+            self.selected.saturating_add_signed(by).min(self.list.len().saturating_sub(1));
     }
 
     pub fn take(&mut self, id: u32, signal: WatchSignal, at: DateTime) {
@@ -165,7 +168,11 @@ impl Watch {
             }
             WatchSignal::Resumed => {
                 self.state = WatchState::Live;
-                let told = if self.gapped { "connected again" } else { "connected again; no event was missed" };
+                let told = if self.gapped {
+                    "connected again"
+                } else {
+                    "connected again; no event was missed"
+                };
                 self.gapped = false;
                 self.push(at, LineKind::Notice(told.into()));
             }
@@ -184,7 +191,10 @@ impl Watch {
             }
             WatchSignal::Gap { from, compacted } => {
                 self.gapped = true;
-                let text = format!("gap: revisions {from} to {} were compacted before they were read", compacted - 1);
+                let text = format!(
+                    "gap: revisions {from} to {} were compacted before they were read",
+                    compacted - 1
+                );
                 self.push(at, LineKind::Notice(text));
             }
             WatchSignal::Ended { reason } => {
@@ -212,7 +222,11 @@ mod tests {
     use crate::msg::{Change, WatchEvent, WatchSignal};
 
     fn event(revision: i64) -> WatchSignal {
-        WatchSignal::Events(vec![WatchEvent { revision, change: Change::Delete, key: Bytes::from_static(b"k") }])
+        WatchSignal::Events(vec![WatchEvent {
+            revision,
+            change: Change::Delete,
+            key: Bytes::from_static(b"k"),
+        }])
     }
 
     fn watching(revisions: std::ops::RangeInclusive<i64>) -> Watches {
@@ -279,7 +293,10 @@ mod tests {
         let at = date(2026, 3, 1).at(3, 2, 0, 0);
         watches.take(1, WatchSignal::Interrupted { reason: "lost".into() }, at);
         watches.take(1, WatchSignal::Interrupted { reason: "lost again".into() }, at);
-        assert_eq!(watches.current().expect("a watch").state, WatchState::Interrupted { since: at });
+        assert_eq!(
+            watches.current().expect("a watch").state,
+            WatchState::Interrupted { since: at }
+        );
         watches.take(1, WatchSignal::Gap { from: 2, compacted: 7 }, at);
         watches.take(1, WatchSignal::Resumed, at);
         let notices: Vec<String> = watches

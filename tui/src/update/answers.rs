@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::cmd::{Cmd, Request, Slot};
+use crate::cmd::{Cmd, Slot};
 use crate::figures;
 use crate::model::prompt::Prompt;
 use crate::model::value::ValueState;
@@ -10,8 +10,10 @@ use crate::model::verdict::verdict;
 use crate::model::{Conn, Model, Pane};
 use crate::msg::{Answer, Failure, KeyValue, Reply, WatchSignal};
 use crate::text;
+use crate::update::asking::{
+    ask_lease, ask_level, ask_sizes, ask_value, recover, reread_around, settle_tree,
+};
 use crate::update::browse;
-use crate::update::asking::{ask_level, ask_sizes, ask_value, recover, reread_around, settle_tree};
 
 pub(super) fn take(model: &mut Model, answer: Answer, cmds: &mut Vec<Cmd>) {
     let Answer { ticket, body } = answer;
@@ -45,7 +47,12 @@ fn is_followed(body: &Result<Reply, Failure>) -> bool {
     }
 }
 
-fn take_status(model: &mut Model, address: &str, body: Result<Reply, Failure>, cmds: &mut Vec<Cmd>) {
+fn take_status(
+    model: &mut Model,
+    address: &str,
+    body: Result<Reply, Failure>,
+    cmds: &mut Vec<Cmd>,
+) {
     let before = model.cluster.revision;
     let back = match body {
         Ok(Reply::Status(status)) => model.cluster.set_status(address, status, model.now),
@@ -63,10 +70,13 @@ fn take_status(model: &mut Model, address: &str, body: Result<Reply, Failure>, c
         super::tick::poll(model, cmds);
     }
     let seen = matches!(model.pane, Pane::Tree | Pane::Value);
-    if seen && model.cluster.revision > model.value.read_at.max(before) {
-        if let (Some(key), false) = (model.value.key().cloned(), model.requests.is_waiting(&Slot::Value)) {
-            ask_value(model, key, cmds);
-        }
+    let newer = model.cluster.revision > model.value.read_at.max(model.value.asked_at);
+    if seen
+        && newer
+        && !model.requests.is_waiting(&Slot::Value)
+        && let Some(key) = model.value.key().cloned()
+    {
+        ask_value(model, key, cmds);
     }
     if model.pane == Pane::Overview || model.cluster.revision != before {
         cmds.push(Cmd::Draw);
@@ -137,13 +147,21 @@ fn take_reply(model: &mut Model, slot: Slot, reply: Reply, cmds: &mut Vec<Cmd>) 
             if new {
                 model.tree.goal = Some(key.clone());
             }
-            model.say(format!("written at revision {}: {}", figures::grouped(revision), text::visible(&key)));
+            model.say(format!(
+                "written at revision {}: {}",
+                figures::grouped(revision),
+                text::visible(&key)
+            ));
             reread_around(model, &key, cmds);
         }
         (_, Reply::Deleted { keys, revision }) => {
             model.prompt = None;
             let key = std::mem::take(&mut model.writing);
-            model.say(format!("deleted {} at revision {}", figures::keys(keys), figures::grouped(revision)));
+            model.say(format!(
+                "deleted {} at revision {}",
+                figures::keys(keys),
+                figures::grouped(revision)
+            ));
             reread_around(model, &key, cmds);
         }
         (_, Reply::Conflict { current, .. }) => take_conflict(model, current, cmds),
@@ -159,22 +177,20 @@ fn take_value(model: &mut Model, found: Option<KeyValue>, revision: i64, cmds: &
         model.value.read_at = revision;
         return;
     };
-    let lease = kv.lease;
     model.value.show(kv, revision);
     if let Some(action) = model.after_reading.take() {
         model.notice = None;
         browse::act(model, action, cmds);
     }
-    if lease != 0 && model.value.lease.is_none() {
-        cmds.push(model.requests.ask(Slot::Lease, Request::Lease { id: lease }));
-    }
+    ask_lease(model, cmds);
 }
 
 fn take_conflict(model: &mut Model, current: Option<KeyValue>, cmds: &mut Vec<Cmd>) {
     match &mut model.prompt {
         Some(Prompt::Put(form)) => {
             form.sending = false;
-            form.problem = Some("not written: there is such a key already; edit it with e in the tree".into());
+            form.problem =
+                Some("not written: there is such a key already; edit it with e in the tree".into());
         }
         Some(Prompt::Edit(form)) => {
             form.sending = false;
@@ -190,7 +206,10 @@ fn take_conflict(model: &mut Model, current: Option<KeyValue>, cmds: &mut Vec<Cm
         }
         _ => {
             let text = match current {
-                Some(kv) => format!("not deleted: it was written at revision {}; look again", figures::grouped(kv.mod_revision)),
+                Some(kv) => format!(
+                    "not deleted: it was written at revision {}; look again",
+                    figures::grouped(kv.mod_revision)
+                ),
                 None => "not deleted: it is gone already".into(),
             };
             model.say(text);
@@ -231,7 +250,9 @@ fn take_failure(model: &mut Model, slot: Slot, failure: Failure, cmds: &mut Vec<
                 prompt.set_problem(failure.text);
             }
         }
-        Slot::Watch(id) => model.watches.take(id, WatchSignal::Ended { reason: failure.text }, model.now.wall),
+        Slot::Watch(id) => {
+            model.watches.take(id, WatchSignal::Ended { reason: failure.text }, model.now.wall);
+        }
         Slot::Membership | Slot::Status(_) | Slot::Sizes | Slot::Lease => {}
     }
 }

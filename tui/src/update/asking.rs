@@ -8,8 +8,8 @@ use crate::model::tree::{PAGE_ROWS, Selected, Wanted};
 use crate::model::value::ValueState;
 use crate::model::{Model, Pane};
 
-/// Asks for what the tree and the value pane show and do not have. Called whenever the cursor, the rows or the size
-/// changed.
+/// Asks for what the tree and the value pane show and do not have. Called whenever the cursor, the
+/// rows or the size changed.
 pub(super) fn settle_tree(model: &mut Model, cmds: &mut Vec<Cmd>) {
     model.tree.scroll_to_cursor(layout::tree_rows(model.size));
     if !matches!(model.pane, Pane::Tree | Pane::Value) {
@@ -31,7 +31,8 @@ pub(super) fn settle_tree(model: &mut Model, cmds: &mut Vec<Cmd>) {
 pub(super) fn ask_level(model: &mut Model, wanted: Wanted, cmds: &mut Vec<Cmd>) {
     let Wanted { prefix, from, limit } = wanted;
     let separator = model.tree.separator();
-    let request = Request::Level { prefix: prefix.clone(), separator, from, limit, reads: model.reads };
+    let request =
+        Request::Level { prefix: prefix.clone(), separator, from, limit, reads: model.reads };
     cmds.push(model.requests.ask(Slot::Level(prefix), request));
 }
 
@@ -47,8 +48,17 @@ pub(super) fn ask_sizes(model: &mut Model, cmds: &mut Vec<Cmd>) {
 }
 
 pub(super) fn ask_value(model: &mut Model, key: Bytes, cmds: &mut Vec<Cmd>) {
+    model.value.asked_at = model.cluster.revision;
     let request = Request::Value { key, reads: model.reads };
     cmds.push(model.requests.ask(Slot::Value, request));
+}
+
+pub(super) fn ask_lease(model: &mut Model, cmds: &mut Vec<Cmd>) {
+    if let Some(id) = model.value.lease_due(model.now)
+        && !model.requests.is_waiting(&Slot::Lease)
+    {
+        cmds.push(model.requests.ask(Slot::Lease, Request::Lease { id }));
+    }
 }
 
 /// Reads again what may have changed because `key` was written.

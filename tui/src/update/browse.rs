@@ -105,7 +105,8 @@ fn act_tree(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
         Action::Close => model.tree.close(),
         Action::Filter => {
             let before = model.tree.filter().to_vec();
-            model.prompt = Some(Prompt::Filter { field: Editor::new(&text::visible(&before)), before });
+            model.prompt =
+                Some(Prompt::Filter { field: Editor::new(&text::visible(&before)), before });
         }
         Action::Cancel => model.tree.set_filter(Vec::new()),
         Action::Format => next_format(model),
@@ -119,7 +120,9 @@ fn act_tree(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
         Action::WatchBelow => match model.tree.selected() {
             Some(Selected::Key(key)) => return watch(model, key, true, cmds),
             // Without the separator, so that the key of the same name is watched as well.
-            Some(Selected::Folder { prefix, .. }) => return watch(model, prefix.slice(..prefix.len() - 1), true, cmds),
+            Some(Selected::Folder { prefix, .. }) => {
+                return watch(model, prefix.slice(..prefix.len() - 1), true, cmds);
+            }
             _ => {}
         },
         _ => {}
@@ -161,7 +164,8 @@ fn act_value(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
 }
 
 fn act_watches(model: &mut Model, action: Action, cmds: &mut Vec<Cmd>) {
-    let height: usize = layout::inside(layout::watch_panes(model.size, model.watches.list.len()).1).height.into();
+    let height: usize =
+        layout::inside(layout::watch_panes(model.size, model.watches.list.len()).1).height.into();
     let page = height as i64 - 1;
     let mut scroll = |lines: i64| {
         if let Some(watch) = model.watches.current_mut() {
@@ -216,7 +220,8 @@ fn open_put(model: &mut Model) {
 fn open_edit(model: &mut Model) {
     let Some(kv) = shown_or_later(model, Action::Edit) else { return };
     if kv.value.len() > EDIT_MAX_BYTES {
-        return model.say("the value is too large to edit here: write it from a file with kvorum put");
+        return model
+            .say("the value is too large to edit here: write it from a file with kvorum put");
     }
     let Some(text) = readable(&kv.value, false) else {
         return model.say("the value is binary: write it from a file with kvorum put");

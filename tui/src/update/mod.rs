@@ -42,7 +42,8 @@ fn press(model: &mut Model, event: KeyEvent, cmds: &mut Vec<Cmd>) {
     }
     let action = keymap::action(&model.scopes(), &event);
     // What does nothing while nothing can be seen must not do anything either.
-    let blind = layout::is_too_small(model.size) && !matches!(action, Some(Action::Quit | Action::Repaint));
+    let blind =
+        layout::is_too_small(model.size) && !matches!(action, Some(Action::Quit | Action::Repaint));
     if blind {
         return;
     }

@@ -8,7 +8,7 @@ use crate::keymap::{self, Action, Scope};
 use crate::layout;
 use crate::model::Model;
 use crate::model::editor::{Editor, Step};
-use crate::model::prompt::Prompt;
+use crate::model::prompt::{EditForm, Prompt, PutForm};
 use crate::text;
 use crate::update::asking::settle_tree;
 use crate::update::browse::watch;
@@ -65,11 +65,14 @@ pub(super) fn paste(model: &mut Model, pasted: &str, cmds: &mut Vec<Cmd>) {
         form.problem = Some("pasted text is ignored here: type the number".into());
         return;
     }
-    let field = model.prompt.as_mut().and_then(|prompt| prompt.input().is_some().then(|| prompt.scope()));
+    let field =
+        model.prompt.as_mut().and_then(|prompt| prompt.input().is_some().then(|| prompt.scope()));
     let lines = pasted.replace("\r\n", "\n").replace('\r', "\n");
     match field.filter(|_| open) {
         // One line, in which escapes are understood: what was pasted is escaped to mean itself.
-        Some(Scope::Field) => type_text(model, &text::visible(lines.trim_end_matches('\n').as_bytes()), cmds),
+        Some(Scope::Field) => {
+            type_text(model, &text::visible(lines.trim_end_matches('\n').as_bytes()), cmds);
+        }
         Some(_) => type_text(model, &lines, cmds),
         None => model.say("pasted text was ignored: no input field is open"),
     }
@@ -125,16 +128,18 @@ fn cancel(model: &mut Model, cmds: &mut Vec<Cmd>) {
             cmds.extend(model.requests.cancel(&Slot::Count));
             drop(prompt);
         }
-        Some(prompt) => {
-            if let Some(cancelled) = model.requests.cancel(&Slot::Write) {
-                cmds.push(cancelled);
-                model.say("cancelled while it was being written: it may or may not have happened");
-                super::asking::refresh(model, cmds);
-            } else if prompt.is_changed() {
-                model.prompt = Some(Prompt::Discard(Box::new(prompt)));
-            }
+        Some(
+            Prompt::Put(PutForm { sending: true, .. })
+            | Prompt::Edit(EditForm { sending: true, .. }),
+        ) => {
+            cmds.extend(model.requests.cancel(&Slot::Write));
+            model.say("cancelled while it was being written: it may or may not have happened");
+            super::asking::refresh(model, cmds);
         }
-        None => {}
+        Some(prompt) if prompt.is_changed() => {
+            model.prompt = Some(Prompt::Discard(Box::new(prompt)));
+        }
+        Some(_) | None => {}
     }
 }
 
@@ -159,7 +164,10 @@ fn submit(model: &mut Model, cmds: &mut Vec<Cmd>) {
                 model.prompt = Some(Prompt::NewWatch { field, prefix, problem });
             }
             Ok(key) => watch(model, Bytes::from(key), prefix, cmds),
-            Err(error) => model.prompt = Some(Prompt::NewWatch { field, prefix, problem: Some(error.to_string()) }),
+            Err(error) => {
+                model.prompt =
+                    Some(Prompt::NewWatch { field, prefix, problem: Some(error.to_string()) });
+            }
         },
         Some(Prompt::DeletePrefix(mut form)) => {
             let typed = form.typed.text().trim().replace(',', "");
@@ -167,7 +175,11 @@ fn submit(model: &mut Model, cmds: &mut Vec<Cmd>) {
                 Some(count) if typed == count.to_string() => {
                     model.writing = form.prefix.clone();
                     model.say("deleting");
-                    cmds.push(model.requests.ask(Slot::Write, Request::DeletePrefix { prefix: form.prefix }));
+                    cmds.push(
+                        model
+                            .requests
+                            .ask(Slot::Write, Request::DeletePrefix { prefix: form.prefix }),
+                    );
                 }
                 count => {
                     form.problem = Some(match count {

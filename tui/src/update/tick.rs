@@ -3,6 +3,7 @@
 use crate::cmd::{Cmd, Request, Slot};
 use crate::model::{Conn, Model, Pane};
 use crate::msg::Moment;
+use crate::update::asking::ask_lease;
 
 pub(super) fn tick(model: &mut Model, now: Moment, cmds: &mut Vec<Cmd>) {
     let new_second = now.mono_ms / 1000 != model.now.mono_ms / 1000;
@@ -13,6 +14,9 @@ pub(super) fn tick(model: &mut Model, now: Moment, cmds: &mut Vec<Cmd>) {
     }
     if new_second && counts_seconds(model) {
         cmds.push(Cmd::Draw);
+    }
+    if matches!(model.pane, Pane::Tree | Pane::Value) {
+        ask_lease(model, cmds);
     }
     poll(model, cmds);
 }

@@ -1,4 +1,5 @@
-//! Colours and lines. Colour never says anything by itself: each has its word or its sign beside it.
+//! Colours and lines. Colour never says anything by itself: each has its word or its sign beside
+//! it.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;

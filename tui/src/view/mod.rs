@@ -26,13 +26,27 @@ use crate::model::{Conn, Model, Pane};
 use crate::msg::Size;
 use crate::text;
 
-pub fn draw(model: &Model, look: &Look, frame: &mut Frame<'_>) {
+pub fn draw(model: &Model, look: Look, frame: &mut Frame<'_>) {
     let screen = frame.area();
     let size = Size { width: screen.width, height: screen.height };
     if layout::is_too_small(size) {
-        let text = format!("too small: {}x{} of at least {}x{}", size.width, size.height, layout::MIN.width, layout::MIN.height);
-        for (nth, piece) in text::wrap(&text, usize::from(size.width)).iter().take(size.height.into()).enumerate() {
-            frame.buffer_mut().set_stringn(0, nth as u16, piece, size.width.into(), Style::default());
+        let text = format!(
+            "too small: {}x{} of at least {}x{}",
+            size.width,
+            size.height,
+            layout::MIN.width,
+            layout::MIN.height
+        );
+        for (nth, piece) in
+            text::wrap(&text, usize::from(size.width)).iter().take(size.height.into()).enumerate()
+        {
+            frame.buffer_mut().set_stringn(
+                0,
+                nth as u16,
+                piece,
+                size.width.into(),
+                Style::default(),
+            );
         }
         return;
     }
@@ -54,20 +68,26 @@ pub fn draw(model: &Model, look: &Look, frame: &mut Frame<'_>) {
     }
 }
 
-fn header(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn header(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let tabs = [
         (matches!(model.pane, Pane::Overview), "1 Overview".to_owned()),
         (matches!(model.pane, Pane::Tree | Pane::Value), "2 Keys".to_owned()),
-        (matches!(model.pane, Pane::Watches), match model.watches.list.len() {
-            0 => "3 Watches".to_owned(),
-            open => format!("3 Watches ({open})"),
-        }),
+        (
+            matches!(model.pane, Pane::Watches),
+            match model.watches.list.len() {
+                0 => "3 Watches".to_owned(),
+                open => format!("3 Watches ({open})"),
+            },
+        ),
     ];
     let tabs: Vec<Span<'_>> = tabs
         .into_iter()
-        .map(|(here, name)| match here {
-            true => Span::styled(format!("[{name}]"), look.strong()),
-            false => Span::raw(format!(" {name} ")),
+        .map(|(here, name)| {
+            if here {
+                Span::styled(format!("[{name}]"), look.strong())
+            } else {
+                Span::raw(format!(" {name} "))
+            }
         })
         .collect();
     let tabs = Line::from(tabs);
@@ -103,13 +123,19 @@ fn header(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
     buffer.set_line(area.x, area.y + 1, &line, area.width);
 }
 
-fn footer(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn footer(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     if let Some(notice) = &model.notice {
         return put(buffer, area, 0, &format!(" {}", safe(&notice.text)), look.strong());
     }
     let reads = format!(" {} reads ", model.reads);
     let right = reads.len() as u16;
-    buffer.set_stringn(area.right().saturating_sub(right), area.y, &reads, right.into(), look.dim());
+    buffer.set_stringn(
+        area.right().saturating_sub(right),
+        area.y,
+        &reads,
+        right.into(),
+        look.dim(),
+    );
     let room = usize::from(area.width.saturating_sub(right + 1));
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
@@ -132,8 +158,9 @@ fn safe(line: &str) -> String {
     text::visible_line(line)
 }
 
-/// A frame around a pane with its title; returns what is inside. The pane that has the keys stands out.
-fn pane(look: &Look, title: &str, focused: bool, area: Rect, buffer: &mut Buffer) -> Rect {
+/// A frame around a pane with its title; returns what is inside. The pane that has the keys stands
+/// out.
+fn pane(look: Look, title: &str, focused: bool, area: Rect, buffer: &mut Buffer) -> Rect {
     let room = usize::from(area.width.saturating_sub(4));
     let title = format!(" {} ", text::fit(title, room.saturating_sub(2)));
     let style = if focused { look.strong() } else { look.dim() };

@@ -25,28 +25,93 @@ struct Column {
 const NAME_MAX: usize = 20;
 
 const COLUMNS: [Column; 12] = [
-    Column { title: "ROLE", right: false, from_width: 0, cell: |_, member, status| role(member, status).into() },
-    Column { title: "TERM", right: true, from_width: 0, cell: |_, _, status| figures::grouped(status.raft_term) },
-    Column { title: "INDEX", right: true, from_width: 0, cell: |_, _, status| figures::grouped(status.raft_index) },
-    Column { title: "APPLIED", right: true, from_width: 0, cell: |_, _, status| figures::grouped(status.raft_applied) },
-    Column { title: "DB SIZE", right: true, from_width: 0, cell: |_, _, status| figures::bytes(status.db_size_bytes) },
-    Column { title: "IN USE", right: true, from_width: 100, cell: |_, _, status| figures::bytes(status.db_in_use_bytes) },
-    Column { title: "LATENCY", right: true, from_width: 0, cell: |_, _, status| figures::latency(status.latency_us) },
-    Column { title: "VERSION", right: false, from_width: 0, cell: |_, _, status| text::fit(&safe(&status.version), 12) },
-    Column { title: "ALARM", right: false, from_width: 76, cell: |model, member, _| alarms(model, member) },
-    Column { title: "ERRORS", right: false, from_width: 120, cell: |_, _, status| match status.errors.len() {
-        0 => "-".into(),
-        many => format!("{many}"),
-    } },
-    Column { title: "ID", right: false, from_width: 120, cell: |_, member, _| format!("{:x}", member.id) },
-    Column { title: "ADDRESS", right: false, from_width: 130, cell: |model, member, _| {
-        model.cluster.endpoint_of(member).map(|endpoint| text::fit(&safe(&endpoint.address), 40)).unwrap_or_default()
-    } },
+    Column {
+        title: "ROLE",
+        right: false,
+        from_width: 0,
+        cell: |_, member, status| role(member, status).into(),
+    },
+    Column {
+        title: "TERM",
+        right: true,
+        from_width: 0,
+        cell: |_, _, status| figures::grouped(status.raft_term),
+    },
+    Column {
+        title: "INDEX",
+        right: true,
+        from_width: 0,
+        cell: |_, _, status| figures::grouped(status.raft_index),
+    },
+    Column {
+        title: "APPLIED",
+        right: true,
+        from_width: 0,
+        cell: |_, _, status| figures::grouped(status.raft_applied),
+    },
+    Column {
+        title: "DB SIZE",
+        right: true,
+        from_width: 0,
+        cell: |_, _, status| figures::bytes(status.db_size_bytes),
+    },
+    Column {
+        title: "IN USE",
+        right: true,
+        from_width: 100,
+        cell: |_, _, status| figures::bytes(status.db_in_use_bytes),
+    },
+    Column {
+        title: "LATENCY",
+        right: true,
+        from_width: 0,
+        cell: |_, _, status| figures::latency(status.latency_us),
+    },
+    Column {
+        title: "VERSION",
+        right: false,
+        from_width: 0,
+        cell: |_, _, status| text::fit(&safe(&status.version), 12),
+    },
+    Column {
+        title: "ALARM",
+        right: false,
+        from_width: 76,
+        cell: |model, member, _| alarms(model, member),
+    },
+    Column {
+        title: "ERRORS",
+        right: false,
+        from_width: 120,
+        cell: |_, _, status| match status.errors.len() {
+            0 => "-".into(),
+            many => format!("{many}"),
+        },
+    },
+    Column {
+        title: "ID",
+        right: false,
+        from_width: 120,
+        cell: |_, member, _| format!("{:x}", member.id),
+    },
+    Column {
+        title: "ADDRESS",
+        right: false,
+        from_width: 130,
+        cell: |model, member, _| {
+            model
+                .cluster
+                .endpoint_of(member)
+                .map(|endpoint| text::fit(&safe(&endpoint.address), 40))
+                .unwrap_or_default()
+        },
+    },
 ];
 
-pub(super) fn draw(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let rows = model.cluster.members().len().max(model.cluster.endpoints.len().min(8)) as u16;
-    let [table, rest] = Layout::vertical([Constraint::Max(rows + 3), Constraint::Min(0)]).areas(area);
+    let [table, rest] =
+        Layout::vertical([Constraint::Max(rows + 3), Constraint::Min(0)]).areas(area);
     if model.cluster.members().is_empty() {
         return addresses(model, look, area, buffer);
     }
@@ -55,17 +120,20 @@ pub(super) fn draw(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) 
         return;
     }
     let facts = (rest.width * 2 / 5).min(56);
-    let [left, right] = Layout::horizontal([Constraint::Length(facts), Constraint::Min(1)]).areas(rest);
+    let [left, right] =
+        Layout::horizontal([Constraint::Length(facts), Constraint::Min(1)]).areas(rest);
     cluster(model, look, left, buffer);
     member(model, look, right, buffer);
 }
 
-fn members(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn members(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let inside = pane(look, "members", model.pane == Pane::Overview, area, buffer);
     let members = model.cluster.members();
-    let names: Vec<String> = members.iter().map(|member| text::fit(&model.cluster.name(member.id), NAME_MAX)).collect();
+    let names: Vec<String> =
+        members.iter().map(|member| text::fit(&model.cluster.name(member.id), NAME_MAX)).collect();
     let name_width = names.iter().map(|name| text::width(name)).max().unwrap_or(0).max(4);
-    let columns: Vec<&Column> = COLUMNS.iter().filter(|column| column.from_width <= area.width).collect();
+    let columns: Vec<&Column> =
+        COLUMNS.iter().filter(|column| column.from_width <= area.width).collect();
     let rows: Vec<Option<Vec<String>>> = members
         .iter()
         .map(|member| {
@@ -82,7 +150,13 @@ fn members(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
         })
         .collect();
     let titles: Vec<String> = columns.iter().map(|column| column.title.to_owned()).collect();
-    put(buffer, inside, 0, &format!("  {}{}", pad("NAME", name_width, false), cells(&columns, &widths, &titles)), look.dim());
+    put(
+        buffer,
+        inside,
+        0,
+        &format!("  {}{}", pad("NAME", name_width, false), cells(&columns, &widths, &titles)),
+        look.dim(),
+    );
 
     let room = usize::from(inside.height).saturating_sub(1).max(1);
     let first = model.cluster.selected.saturating_sub(room - 1);
@@ -101,7 +175,7 @@ fn members(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
 }
 
 /// What stands in the row of a member that does not answer.
-fn silence(model: &Model, member: &Member, standing: &Standing, look: &Look) -> (String, Style) {
+fn silence(model: &Model, member: &Member, standing: &Standing, look: Look) -> (String, Style) {
     let why = match model.cluster.endpoint_of(member).map(|endpoint| &endpoint.state) {
         Some(EndpointState::Silent { failure, .. }) => format!(": {}", safe(&failure.text)),
         _ => String::new(),
@@ -109,15 +183,18 @@ fn silence(model: &Model, member: &Member, standing: &Standing, look: &Look) -> 
     match standing {
         Standing::Serving | Standing::Asking => ("  asking".into(), look.dim()),
         Standing::Unstarted => ("  not started yet".into(), look.warning_text()),
-        Standing::Down { since } => (format!("  down since {}{why}", since.strftime("%H:%M:%S")), look.bad_text()),
-        Standing::Unreachable { since } => {
-            (format!("  unreachable from here since {}{why}", since.strftime("%H:%M:%S")), look.warning_text())
+        Standing::Down { since } => {
+            (format!("  down since {}{why}", since.strftime("%H:%M:%S")), look.bad_text())
         }
+        Standing::Unreachable { since } => (
+            format!("  unreachable from here since {}{why}", since.strftime("%H:%M:%S")),
+            look.warning_text(),
+        ),
     }
 }
 
 /// The addresses, as long as no list of members was read.
-fn addresses(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn addresses(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let inside = pane(look, "addresses", true, area, buffer);
     let mut row = 0;
     for endpoint in &model.cluster.endpoints {
@@ -135,11 +212,17 @@ fn addresses(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
         }
     }
     if !model.cluster.is_answering() {
-        put(buffer, inside, row + 1, "  An address that does not answer is tried again; r tries at once.", look.dim());
+        put(
+            buffer,
+            inside,
+            row + 1,
+            "  An address that does not answer is tried again; r tries at once.",
+            look.dim(),
+        );
     }
 }
 
-fn cluster(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn cluster(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let inside = pane(look, "cluster", false, area, buffer);
     let cluster = &model.cluster;
     let id = cluster.membership.as_ref().map_or(0, |membership| membership.cluster_id);
@@ -150,11 +233,16 @@ fn cluster(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
         Some(_) => " (at rest)".into(),
         None => String::new(),
     };
-    let alarms = match (cluster.membership.as_ref().and_then(|membership| membership.alarms.as_ref()), cluster.alarms().len()) {
+    let alarms = match (
+        cluster.membership.as_ref().and_then(|membership| membership.alarms.as_ref()),
+        cluster.alarms().len(),
+    ) {
         (None, _) => "unknown".to_owned(),
         (Some(_), 0) => "none".to_owned(),
         (Some(alarms), _) => {
-            let named = alarms.iter().map(|alarm| format!("{} on {}", safe(&alarm.kind), cluster.name(alarm.member)));
+            let named = alarms
+                .iter()
+                .map(|alarm| format!("{} on {}", safe(&alarm.kind), cluster.name(alarm.member)));
             named.collect::<Vec<_>>().join(", ")
         }
     };
@@ -172,14 +260,16 @@ fn cluster(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn member(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn member(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let Some(member) = model.cluster.members().get(model.cluster.selected) else { return };
     let title = format!("member {}", model.cluster.name(member.id));
     let inside = pane(look, &title, false, area, buffer);
     let endpoint = model.cluster.endpoint_of(member);
     let (through, whose) = match endpoint {
         None => ("no address is advertised".to_owned(), ""),
-        Some(endpoint) if endpoint.given => (safe(&endpoint.address), "(the address that was given)"),
+        Some(endpoint) if endpoint.given => {
+            (safe(&endpoint.address), "(the address that was given)")
+        }
         Some(endpoint) => (safe(&endpoint.address), "(the address that it advertises)"),
     };
     let mut facts = vec![
@@ -192,7 +282,9 @@ fn member(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
     if let Some(EndpointState::Silent { failure, .. }) = endpoint.map(|endpoint| &endpoint.state) {
         facts.push(("silent", safe(&failure.text)));
     }
-    for error in model.cluster.status_of(member).map(|status| status.errors.as_slice()).unwrap_or_default() {
+    for error in
+        model.cluster.status_of(member).map(|status| status.errors.as_slice()).unwrap_or_default()
+    {
         facts.push(("reports", safe(error)));
     }
     let mut row = 0;
@@ -205,9 +297,12 @@ fn member(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn fact_line(look: &Look, area: Rect, row: usize, label: &str, fact: &str, buffer: &mut Buffer) {
+fn fact_line(look: Look, area: Rect, row: usize, label: &str, fact: &str, buffer: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(11);
-    let line = Line::from(vec![Span::styled(format!(" {label:<9} "), look.dim()), Span::raw(text::fit(fact, room))]);
+    let line = Line::from(vec![
+        Span::styled(format!(" {label:<9} "), look.dim()),
+        Span::raw(text::fit(fact, room)),
+    ]);
     put_line(buffer, area, row, &line);
 }
 
@@ -230,12 +325,12 @@ fn alarms(model: &Model, member: &Member) -> String {
 }
 
 fn cells(columns: &[&Column], widths: &[usize], texts: &[String]) -> String {
-    columns
-        .iter()
-        .zip(widths)
-        .zip(texts)
-        .map(|((column, width), text)| format!("  {}", pad(text, *width, column.right)))
-        .collect()
+    let mut row = String::new();
+    for ((column, width), text) in columns.iter().zip(widths).zip(texts) {
+        row.push_str("  ");
+        row.push_str(&pad(text, *width, column.right));
+    }
+    row
 }
 
 fn pad(text: &str, columns: usize, right: bool) -> String {

@@ -10,7 +10,7 @@ use crate::model::{Model, Pane};
 use crate::text;
 use crate::view::{Look, pane, put, safe};
 
-pub(super) fn draw(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let tree = &model.tree;
     let focused = model.pane == Pane::Tree;
     let inside = pane(look, &title(model), focused, area, buffer);
@@ -25,15 +25,22 @@ pub(super) fn draw(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) 
         let indent = " ".repeat((usize::from(depth) * 2).min(width / 2));
         let separator = text::visible(&[tree.separator()]);
         let (name, count, style) = match row {
-            RowView::Key { name } => (format!("  {}", shown_name(name)), String::new(), Style::default()),
+            RowView::Key { name } => {
+                (format!("  {}", shown_name(name)), String::new(), Style::default())
+            }
             RowView::Folder { name, open, keys } => (
                 format!("{} {}{separator}", look.open_sign(open), text::visible(name)),
                 keys.map(|keys| figures::grouped(keys as i64)).unwrap_or_default(),
                 look.folder(),
             ),
             RowView::Loading => ("  reading".into(), String::new(), look.dim()),
+            RowView::More if model.tree.filter().is_empty() => {
+                ("  reading on".into(), String::new(), look.dim())
+            }
             RowView::More => ("  more keys follow: Enter".into(), String::new(), look.dim()),
-            RowView::Failed(failure) => (format!("  {}", safe(&failure.text)), String::new(), look.bad_text()),
+            RowView::Failed(failure) => {
+                (format!("  {}", safe(&failure.text)), String::new(), look.bad_text())
+            }
         };
         let room = width.saturating_sub(count.len() + 2);
         let line = text::fit(&format!("{sign}{indent}{name}"), room);
@@ -57,7 +64,7 @@ fn title(model: &Model) -> String {
     format!("keys at revision {}", tree.revision())
 }
 
-fn nothing(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn nothing(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let lines: &[&str] = if model.tree.has_no_keys() {
         &["There are no keys.", "p puts the first one."]
     } else if model.tree.filter().is_empty() {

@@ -14,16 +14,22 @@ use crate::msg::{Failure, KeyValue};
 use crate::text;
 use crate::view::{Look, pane, put, put_line, safe};
 
-pub(super) fn draw(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let name = model.value.key().map(|key| text::visible(key));
-    let title = name.map_or_else(|| "value".to_owned(), |name| text::fit_end(&name, usize::from(area.width).saturating_sub(6)));
+    let title = name.map_or_else(
+        || "value".to_owned(),
+        |name| text::fit_end(&name, usize::from(area.width).saturating_sub(6)),
+    );
     let inside = pane(look, &title, model.pane == Pane::Value, area, buffer);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(1), ..inside };
     match &model.value.state {
         ValueState::Nothing => folder(model, look, inside, buffer),
         ValueState::Reading(_) => put(buffer, inside, 0, "reading", look.dim()),
         ValueState::Missing(_) => {
-            let text = format!("there is no such key at revision {}", figures::grouped(model.value.read_at));
+            let text = format!(
+                "there is no such key at revision {}",
+                figures::grouped(model.value.read_at)
+            );
             put(buffer, inside, 0, &text, look.warning_text());
         }
         ValueState::Failed(_, failure) => failed(failure, "r tries again.", look, inside, buffer),
@@ -31,17 +37,33 @@ pub(super) fn draw(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) 
     }
 }
 
-fn shown(model: &Model, kv: &KeyValue, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn shown(model: &Model, kv: &KeyValue, look: Look, area: Rect, buffer: &mut Buffer) {
     let value = &model.value;
-    put_line(buffer, area, 0, &facts(look, &[
-        ("created", figures::grouped(kv.create_revision)),
-        ("modified", figures::grouped(kv.mod_revision)),
-        ("version", figures::grouped(kv.version)),
-    ]));
-    put_line(buffer, area, 1, &facts(look, &[
-        ("size", figures::bytes(kv.value.len() as u64)),
-        ("shown as", value.format.name().to_owned()),
-    ]));
+    put_line(
+        buffer,
+        area,
+        0,
+        &facts(
+            look,
+            &[
+                ("created", figures::grouped(kv.create_revision)),
+                ("modified", figures::grouped(kv.mod_revision)),
+                ("version", figures::grouped(kv.version)),
+            ],
+        ),
+    );
+    put_line(
+        buffer,
+        area,
+        1,
+        &facts(
+            look,
+            &[
+                ("size", figures::bytes(kv.value.len() as u64)),
+                ("shown as", value.format.name().to_owned()),
+            ],
+        ),
+    );
     put_line(buffer, area, 2, &facts(look, &[("lease", lease(model, kv))]));
     let line = if look.ascii { "-" } else { "─" };
     put(buffer, area, 3, &line.repeat(area.width.into()), look.dim());
@@ -76,14 +98,14 @@ fn lease(model: &Model, kv: &KeyValue) -> String {
     }
 }
 
-fn facts<'a>(look: &Look, facts: &[(&'static str, String)]) -> Line<'a> {
+fn facts<'a>(look: Look, facts: &[(&'static str, String)]) -> Line<'a> {
     let spans = facts.iter().flat_map(|(label, fact)| {
         [Span::styled(format!("{label} "), look.dim()), Span::raw(fact.clone()), Span::raw("  ")]
     });
     Line::from(spans.collect::<Vec<_>>())
 }
 
-fn failed(failure: &Failure, remedy: &str, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn failed(failure: &Failure, remedy: &str, look: Look, area: Rect, buffer: &mut Buffer) {
     let pieces = text::wrap_words(&safe(&failure.text), area.width.into());
     for (row, piece) in pieces.iter().enumerate() {
         put(buffer, area, row, piece, look.bad_text());
@@ -92,7 +114,7 @@ fn failed(failure: &Failure, remedy: &str, look: &Look, area: Rect, buffer: &mut
 }
 
 /// A folder has no value; what is known of it stands here instead.
-fn folder(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn folder(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     if let Some(failure) = model.tree.failure() {
         return failed(failure, "Enter tries again.", look, area, buffer);
     }

@@ -15,13 +15,13 @@ use crate::view::{Look, pane, put, safe};
 /// On narrower screens the value itself needs the room.
 const SIZE_FROM_WIDTH: u16 = 100;
 
-pub(super) fn draw(model: &Model, look: &Look, size: Size, buffer: &mut Buffer) {
+pub(super) fn draw(model: &Model, look: Look, size: Size, buffer: &mut Buffer) {
     let (list, events) = layout::watch_panes(size, model.watches.list.len());
     watch_list(model, look, list, buffer);
     event_list(model, look, events, buffer);
 }
 
-fn watch_list(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn watch_list(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let inside = pane(look, "watches", false, area, buffer);
     if model.watches.list.is_empty() {
         let text = " No watch is open. w opens one, here or on a key in the tree.";
@@ -29,7 +29,12 @@ fn watch_list(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
     }
     let room = usize::from(inside.height).max(1);
     let first = model.watches.selected.saturating_sub(room - 1);
-    let names: Vec<String> = model.watches.list.iter().map(|watch| text::fit_end(&target(watch), usize::from(inside.width) / 2)).collect();
+    let names: Vec<String> = model
+        .watches
+        .list
+        .iter()
+        .map(|watch| text::fit_end(&target(watch), usize::from(inside.width) / 2))
+        .collect();
     let wide = names.iter().map(|name| text::width(name)).max().unwrap_or(0);
     for (nth, watch) in model.watches.list.iter().enumerate().skip(first).take(room) {
         let selected = nth == model.watches.selected;
@@ -43,22 +48,33 @@ fn watch_list(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
         };
         let sign = if selected { ">" } else { " " };
         let blanks = " ".repeat(wide - text::width(&names[nth]));
-        let line = format!("{sign} {}{blanks}  {} events, {state}", names[nth], figures::grouped(watch.events));
-        put(buffer, inside, nth - first, &line, if selected { style.patch(look.strong()) } else { style });
+        let line = format!(
+            "{sign} {}{blanks}  {} events, {state}",
+            names[nth],
+            figures::grouped(watch.events)
+        );
+        put(
+            buffer,
+            inside,
+            nth - first,
+            &line,
+            if selected { style.patch(look.strong()) } else { style },
+        );
     }
 }
 
-fn event_list(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
+fn event_list(model: &Model, look: Look, area: Rect, buffer: &mut Buffer) {
     let Some(watch) = model.watches.current() else {
         pane(look, "events", model.pane == Pane::Watches, area, buffer);
         return;
     };
-    let mut title = format!("events of {}", text::fit_end(&target(watch), usize::from(area.width) / 2));
+    let mut title =
+        format!("events of {}", text::fit_end(&target(watch), usize::from(area.width) / 2));
     if watch.is_held() {
-        title.push_str(&format!(", held still, {} newer", figures::grouped(watch.behind())));
+        title = format!("{title}, held still, {} newer", figures::grouped(watch.behind()));
     }
     if watch.given_up() > 0 {
-        title.push_str(&format!(", {} older not kept", figures::grouped(watch.given_up())));
+        title = format!("{title}, {} older not kept", figures::grouped(watch.given_up()));
     }
     let inside = pane(look, &title, model.pane == Pane::Watches, area, buffer);
     let height = usize::from(inside.height);
@@ -79,11 +95,13 @@ fn event_list(model: &Model, look: &Look, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn event_line(line: &Line, key_width: usize, with_size: bool, look: &Look) -> (String, Style) {
+fn event_line(line: &Line, key_width: usize, with_size: bool, look: Look) -> (String, Style) {
     let at = line.at.strftime("%H:%M:%S");
     match &line.what {
         LineKind::Notice(text) => (format!(" {at}  -- {} --", safe(text)), look.warning_text()),
-        LineKind::Event(event) => (format!(" {at}  {}", told(event, key_width, with_size)), Style::default()),
+        LineKind::Event(event) => {
+            (format!(" {at}  {}", told(event, key_width, with_size)), Style::default())
+        }
     }
 }
 
@@ -96,7 +114,8 @@ fn told(event: &WatchEvent, key_width: usize, with_size: bool) -> String {
         Change::Put { preview, size, created } => {
             let kind = if *created { "CREATE" } else { "PUT   " };
             let value = text::visible(preview);
-            let size = if with_size { format!("{:>9}  ", figures::bytes(*size)) } else { String::new() };
+            let size =
+                if with_size { format!("{:>9}  ", figures::bytes(*size)) } else { String::new() };
             format!("{revision:>7}  {kind}  {key}  {size}{value}")
         }
     }

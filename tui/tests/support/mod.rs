@@ -1,5 +1,5 @@
-//! A dashboard without a terminal and a cluster without a network, wired together: keys go in, requests are answered
-//! from a map, and the screen is a buffer.
+//! A dashboard without a terminal and a cluster without a network, wired together: keys go in,
+//! requests are answered from a map, and the screen is a buffer.
 
 #![allow(dead_code, reason = "every test crate uses a part of it")]
 
@@ -11,8 +11,8 @@ use jiff::civil::{DateTime, date};
 use kvorum_tui::cmd::{Cmd, Request, Slot, Ticket};
 use kvorum_tui::model::Model;
 use kvorum_tui::msg::{
-    Alarm, Answer, Change, Entry, Failure, KeyValue, LeaseLeft, LevelPart, Member, Membership, Moment, Msg, Reply, Size,
-    Status, WatchEvent, WatchSignal,
+    Alarm, Answer, Change, Entry, Failure, KeyValue, LeaseLeft, LevelPart, Member, Membership,
+    Moment, Msg, Reply, Size, Status, WatchEvent, WatchSignal,
 };
 use kvorum_tui::update::update;
 use kvorum_tui::view::{self, Look};
@@ -42,8 +42,12 @@ pub(crate) struct FakeMember {
 
 impl Cluster {
     pub(crate) fn new(members: u64) -> Self {
-        let member =
-            |id| FakeMember { id: 0x8000 + id, name: format!("infra{id}"), up: true, errors: Vec::new() };
+        let member = |id| FakeMember {
+            id: 0x8000 + id,
+            name: format!("infra{id}"),
+            up: true,
+            errors: Vec::new(),
+        };
         Self {
             members: (1..=members).map(member).collect(),
             leader: 0x8001,
@@ -56,13 +60,16 @@ impl Cluster {
     /// Three members with a little of everything.
     pub(crate) fn example() -> Self {
         let mut cluster = Self::new(3);
-        cluster.put("/app/config/db.json", r#"{"pool":{"max":50,"min":2},"host":"db.internal","tags":["a","b"]}"#);
+        cluster.put(
+            "/app/config/db.json",
+            r#"{"pool":{"max":50,"min":2},"host":"db.internal","tags":["a","b"]}"#,
+        );
         cluster.put("/app/config/log.level", "info");
         cluster.put("/app/config/motd", "Welcome\n\tto the demonstration\n");
         cluster.put("/app/flags/new-ui", "on");
         cluster.put("/locks/cron/694d71", "");
         for host in 1..=3 {
-            cluster.put(&format!("/services/api/10.0.0.{host}"), "up");
+            cluster.put(format!("/services/api/10.0.0.{host}"), "up");
             let key = format!("/services/api/10.0.0.{host}").into_bytes();
             cluster.keys.get_mut(&key).expect("just put").lease = 0x694d_71ab;
         }
@@ -88,7 +95,8 @@ impl Cluster {
         if up <= self.members.len() / 2 {
             self.leader = 0;
         } else if self.leader == self.members[nth].id {
-            self.leader = self.members.iter().find(|member| member.up).map_or(0, |member| member.id);
+            self.leader =
+                self.members.iter().find(|member| member.up).map_or(0, |member| member.id);
         }
     }
 
@@ -106,7 +114,10 @@ impl Cluster {
         }
         let writes = matches!(
             request,
-            Request::Put { .. } | Request::Delete { .. } | Request::DeletePrefix { .. } | Request::Count { .. }
+            Request::Put { .. }
+                | Request::Delete { .. }
+                | Request::DeletePrefix { .. }
+                | Request::Count { .. }
         );
         if writes && self.leader == 0 {
             let text = "etcdserver: request timed out".to_owned();
@@ -115,7 +126,7 @@ impl Cluster {
         Ok(Some(match request {
             Request::Membership => Reply::Membership(self.membership()),
             Request::Level { prefix, separator, from, limit, .. } => {
-                Reply::Level(self.level(&prefix, separator, from, limit))
+                Reply::Level(self.level(&prefix, separator, from.as_ref(), limit))
             }
             Request::Sizes { mut prefixes } => {
                 let prefix = prefixes.pop().expect("nobody asks for nothing");
@@ -125,7 +136,9 @@ impl Cluster {
                 Reply::Value { found: self.keys.get(&key[..]).cloned(), revision: self.revision }
             }
             Request::Lease { id } => Reply::Lease(LeaseLeft { id, granted_s: 60, left_s: 42 }),
-            Request::Count { prefix } => Reply::Count { keys: self.count(&prefix), revision: self.revision },
+            Request::Count { prefix } => {
+                Reply::Count { keys: self.count(&prefix), revision: self.revision }
+            }
             Request::Put { key, value, expected, lease } => {
                 if let Some(conflict) = self.conflict(&key, expected) {
                     return Ok(Some(conflict));
@@ -161,8 +174,11 @@ impl Cluster {
 
     fn status(&self, address: &str) -> Result<Reply, Failure> {
         let bare = |url: &str| url.trim_start_matches("http://").to_owned();
-        let member = self.members.iter().find(|member| bare(&Self::address(member.id)) == bare(address));
-        let Some(member) = member.filter(|member| member.up) else { return Err(unreachable(address)) };
+        let member =
+            self.members.iter().find(|member| bare(&Self::address(member.id)) == bare(address));
+        let Some(member) = member.filter(|member| member.up) else {
+            return Err(unreachable(address));
+        };
         Ok(Reply::Status(Status {
             cluster_id: 0x4d1e_902b,
             member_id: member.id,
@@ -195,11 +211,13 @@ impl Cluster {
         }
     }
 
-    fn level(&self, prefix: &[u8], separator: u8, from: Option<Bytes>, limit: usize) -> LevelPart {
-        let start = from.as_ref().map_or(prefix, |from| &from[..]).to_vec();
+    fn level(&self, prefix: &[u8], separator: u8, from: Option<&Bytes>, limit: usize) -> LevelPart {
+        let start = from.map_or(prefix, |from| &from[..]).to_vec();
         let mut entries: Vec<Entry> = Vec::new();
         let mut rest = None;
-        for key in self.keys.range(start..).map(|(key, _)| key).take_while(|key| key.starts_with(prefix)) {
+        for key in
+            self.keys.range(start..).map(|(key, _)| key).take_while(|key| key.starts_with(prefix))
+        {
             let name = &key[prefix.len()..];
             let entry = match name.iter().position(|byte| *byte == separator) {
                 Some(at) => Entry { name: Bytes::copy_from_slice(&name[..at]), folder: true },
@@ -276,7 +294,9 @@ impl Dashboard {
     pub(crate) fn wait(&mut self, cluster: &mut Cluster, seconds: u64) {
         for _ in 0..seconds * 2 {
             self.mono_ms += 500;
-            let wall = START.checked_add(jiff::SignedDuration::from_millis(self.mono_ms as i64)).expect("a near date");
+            let wall = START
+                .checked_add(jiff::SignedDuration::from_millis(self.mono_ms as i64))
+                .expect("a near date");
             self.send(Msg::Tick { now: Moment { mono_ms: self.mono_ms, wall } });
             self.serve(cluster);
         }
@@ -311,13 +331,14 @@ impl Dashboard {
     }
 
     pub(crate) fn watch_signal(&mut self, id: u32, signal: WatchSignal) {
-        let generation = self.model.requests.generation(&Slot::Watch(id)).expect("the watch is open");
+        let generation =
+            self.model.requests.generation(&Slot::Watch(id)).expect("the watch is open");
         let ticket = Ticket { slot: Slot::Watch(id), generation };
         self.send(Msg::Answer(Answer { ticket, body: Ok(Reply::Watch(signal)) }));
     }
 
     pub(crate) fn draw(&mut self) -> &Buffer {
-        let (model, look) = (&self.model, &self.look);
+        let (model, look) = (&self.model, self.look);
         self.terminal.draw(|frame| view::draw(model, look, frame)).expect("a buffer");
         self.terminal.backend().buffer()
     }
@@ -370,7 +391,10 @@ pub(crate) fn key_event(name: &str) -> KeyEvent {
 }
 
 pub(crate) fn put_event(revision: i64, key: &str, value: &[u8]) -> WatchEvent {
-    let change =
-        Change::Put { preview: Bytes::copy_from_slice(value), size: value.len() as u64, created: revision % 2 == 0 };
+    let change = Change::Put {
+        preview: Bytes::copy_from_slice(value),
+        size: value.len() as u64,
+        created: revision % 2 == 0,
+    };
     WatchEvent { revision, change, key: Bytes::copy_from_slice(key.as_bytes()) }
 }

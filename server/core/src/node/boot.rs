@@ -136,3 +136,59 @@ impl Boot {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries 1 to 3 of term 1 and 4 to 5 of term 2, applied up to 3.
+    fn boot() -> Boot {
+        let entry = |index| Entry { index, term: 2, ..Entry::default() };
+        Boot {
+            hard_state: HardState { term: 2, vote: 1, commit: 4 },
+            conf_state: ConfState::from(([1], [])),
+            applied: (3, 1),
+            base: (0, 0),
+            last: 5,
+            runs: vec![TermRun { first: 1, term: 1 }, TermRun { first: 4, term: 2 }],
+            tail: vec![entry(4), entry(5)],
+        }
+    }
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut Boot), reason: &str) {
+        let mut boot = boot();
+        change(&mut boot);
+        let error = boot.check(1).expect_err("it does not fit together").to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+
+    #[test]
+    fn what_fits_together_is_taken() {
+        boot().check(1).expect("it fits together");
+        assert_eq!(boot().committed(), 4);
+        let first = Boot { conf_state: ConfState::from(([1], [])), ..Boot::default() };
+        first.check(1).expect("a first start");
+    }
+
+    #[test]
+    fn what_is_applied_was_committed() {
+        let boot = Boot { hard_state: HardState { term: 2, vote: 1, commit: 0 }, ..boot() };
+        boot.check(1).expect("a crash may lose the commit index");
+        assert_eq!(boot.committed(), 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused_with_a_diagnosis() {
+        refused(|boot| boot.applied = (6, 2), "applied up to index 6");
+        refused(|boot| boot.base = (4, 2), "begins after 4");
+        refused(|boot| boot.applied = (3, 2), "entry 3 has term 1 in the log and term 2");
+        refused(|boot| boot.hard_state.commit = 6, "6 was committed");
+        refused(|boot| boot.hard_state.term = 1, "only knows term 1");
+        refused(|boot| boot.tail.truncate(1), "near index 4");
+        refused(|boot| boot.tail[0].term = 1, "near index 4");
+        refused(|boot| boot.runs[0].first = 2, "near index 2");
+        refused(|boot| boot.runs.clear(), "near index 5");
+        refused(|boot| boot.conf_state.voters = vec![2], "member 1 is not");
+    }
+}

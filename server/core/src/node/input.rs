@@ -13,6 +13,7 @@ pub struct Proposal {
 
 /// What the shell tells the node. Closed: whoever adds a cause adds it here.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // under load most inputs are messages; a box each costs more
 pub enum Input {
     /// One heartbeat interval has passed.
     Tick,

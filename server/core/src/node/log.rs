@@ -236,3 +236,94 @@ fn take_bytes<'a>(entries: impl Iterator<Item = &'a Entry>, max_bytes: u64) -> V
 fn chunk_bytes(entries: &[Entry]) -> u64 {
     entries.iter().map(entry_bytes).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn entries(range: std::ops::RangeInclusive<u64>, term: u64) -> Vec<Entry> {
+        let data = Bytes::from_static(&[7; 100]);
+        range.map(|index| Entry { index, term, data: data.clone(), ..Entry::default() }).collect()
+    }
+
+    /// Entries 1 to 3 of term 1 and 4 to 6 of term 2.
+    fn log() -> Log {
+        let mut log = Log::new(Boot::default(), 0);
+        log.append(&entries(1..=3, 1));
+        log.append(&entries(4..=6, 2));
+        log
+    }
+
+    fn indexes(log: &Log, low: u64, high: u64, max_bytes: u64) -> Option<Vec<u64>> {
+        let context = GetEntriesContext::empty(true);
+        let entries = log.entries(low, high, max_bytes, context).ok()?;
+        Some(entries.iter().map(|entry| entry.index).collect())
+    }
+
+    #[test]
+    fn the_term_of_every_entry_is_known() {
+        let mut log = log();
+        log.evict(6);
+        let terms: Vec<_> = (0..=7).map(|index| log.term_of(index)).collect();
+        assert_eq!(terms, [Some(0), Some(1), Some(1), Some(1), Some(2), Some(2), Some(2), None]);
+    }
+
+    #[test]
+    fn new_entries_replace_the_old_from_their_index_on() {
+        let mut log = log();
+        log.append(&entries(3..=4, 5));
+        assert_eq!((log.last(), log.term_of(2), log.term_of(3)), (4, Some(1), Some(5)));
+        assert_eq!(indexes(&log, 1, 5, u64::MAX), Some(vec![1, 2, 3, 4]));
+        assert_eq!(log.tail_bytes, log.tail.iter().map(entry_bytes).sum::<u64>());
+    }
+
+    #[test]
+    fn entries_are_limited_by_bytes_but_one_is_always_given() {
+        let log = log();
+        assert_eq!(indexes(&log, 2, 7, 1), Some(vec![2]));
+        assert_eq!(indexes(&log, 2, 7, 250), Some(vec![2, 3]));
+    }
+
+    #[test]
+    fn only_what_may_go_is_let_go_of() {
+        let mut log = log();
+        log.evict(4);
+        assert_eq!(log.tail_first(), 5);
+        assert_eq!(indexes(&log, 5, 7, u64::MAX), Some(vec![5, 6]));
+    }
+
+    #[test]
+    fn what_is_not_resident_is_asked_for_and_found_when_it_was_read_back() {
+        let mut log = log();
+        log.evict(4);
+        assert_eq!(indexes(&log, 2, 7, u64::MAX), None);
+        let wanted = log.take_wanted();
+        assert_eq!((wanted.len(), wanted[0].low, wanted[0].high), (1, 2, 5));
+        let mut read_back = entries(2..=3, 1);
+        read_back.extend(entries(4..=4, 2));
+        assert!(log.keep_fetched(2, read_back));
+        assert_eq!(indexes(&log, 2, 7, u64::MAX), Some(vec![2, 3, 4]));
+        assert_eq!(indexes(&log, 4, 7, u64::MAX), Some(vec![4]));
+        assert!(log.take_wanted().is_empty());
+    }
+
+    #[test]
+    fn entries_that_are_not_the_log_s_are_not_kept() {
+        let mut log = log();
+        log.evict(4);
+        assert!(!log.keep_fetched(2, entries(2..=4, 1)));
+        assert!(!log.keep_fetched(2, entries(3..=3, 1)));
+        assert!(!log.keep_fetched(2, Vec::new()));
+    }
+
+    #[test]
+    fn raft_s_questions_that_cannot_wait_are_not_left_open() {
+        let mut log = log();
+        log.evict(4);
+        let now = log.entries(2, 7, None, GetEntriesContext::empty(false));
+        assert_eq!(now, Err(StorageError::Unavailable.into()));
+        assert!(log.take_wanted().is_empty());
+    }
+}

@@ -34,7 +34,7 @@ mod status;
 mod validate;
 
 use raft::RawNode;
-use raft_proto::eraftpb::Message;
+use raft_proto::eraftpb::{Message, MessageType};
 
 pub use boot::{Boot, BootError, TermRun};
 pub use config::{Config, Limits};
@@ -160,7 +160,7 @@ impl Node {
             return;
         }
         if let [question] = &*message.entries
-            && message.get_msg_type() == raft_proto::eraftpb::MessageType::MsgReadIndex
+            && message.get_msg_type() == MessageType::MsgReadIndex
         {
             self.reads.note(message.from, &question.data);
         }

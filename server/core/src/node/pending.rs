@@ -36,9 +36,18 @@ struct Write {
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     /// Not to be tried before this tick; `turned_away` by a leader that took no more.
-    Held { not_before: u64, turned_away: bool },
-    Forwarded { to: u64, term: u64 },
-    Appended { index: u64, term: u64 },
+    Held {
+        not_before: u64,
+        turned_away: bool,
+    },
+    Forwarded {
+        to: u64,
+        term: u64,
+    },
+    Appended {
+        index: u64,
+        term: u64,
+    },
 }
 
 impl Pending {
@@ -121,11 +130,7 @@ impl Pending {
 
     /// Ends what was appended up to `index`: `term` says what is committed there. The ids of
     /// those that lost their place to another entry are returned.
-    pub(super) fn committed(
-        &mut self,
-        index: u64,
-        term: impl Fn(u64) -> Option<u64>,
-    ) -> Vec<u64> {
+    pub(super) fn committed(&mut self, index: u64, term: impl Fn(u64) -> Option<u64>) -> Vec<u64> {
         let mut lost = Vec::new();
         while let Some((at, id)) = self.appended.first_key_value()
             && at.0 <= index

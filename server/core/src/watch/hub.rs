@@ -1,19 +1,15 @@
-//! The hub: what the shell calls, and the steps in which watches are served.
+//! The hub: what the shell calls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Unbounded};
 
 use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
 
-use super::chunk;
-use super::index::{Index, Member, Options};
+use super::index::{Index, Options};
 use super::keys::Keys;
-use super::limits::{
-    CHUNK_VERSIONS, RIDERS, RIDERS_PER_CREDIT, WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM,
-};
+use super::limits::{WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
 use super::reply::{Body, Delivery, Refusal, StreamId, WatchId, WatchReply};
-use super::stream::{Batch, Stream, Watch};
+use super::stream::{Stream, Watch};
 use crate::store::{Revision, Root};
 
 /// Stands for no watch, or for all of a stream.
@@ -23,17 +19,17 @@ const NO_WATCH: WatchId = -1;
 #[derive(Debug)]
 pub struct Hub {
     /// What synced watches have got.
-    revision: i64,
+    pub(super) revision: i64,
     /// The latest compaction that was looked at.
-    compacted: i64,
+    pub(super) compacted: i64,
     /// Where replies to watches that want fragments are cut.
-    response_bytes: usize,
-    streams: BTreeMap<StreamId, Stream>,
-    synced: Index,
+    pub(super) response_bytes: usize,
+    pub(super) streams: BTreeMap<StreamId, Stream>,
+    pub(super) synced: Index,
     /// Streams with credit and with watches that are behind.
-    ready: BTreeSet<StreamId>,
+    pub(super) ready: BTreeSet<StreamId>,
     /// The stream whose watches caught up last; the next one's turn comes after it.
-    served: StreamId,
+    pub(super) served: StreamId,
     /// Streams that wait for an answer to a progress request.
     asking: BTreeSet<StreamId>,
 }
@@ -210,13 +206,13 @@ impl Hub {
     }
 
     /// The header of this one carries no revision in etcd.
-    fn overtake(&mut self, stream: StreamId, id: WatchId, compact_revision: i64) {
+    pub(super) fn overtake(&mut self, stream: StreamId, id: WatchId, compact_revision: i64) {
         self.end(stream, id, 0, Body::Overtaken { compact_revision });
     }
 
     /// Sends what waits for nothing but credit: answers, then progress; and notes whether
     /// watches of the stream can catch up.
-    fn pump(&mut self, id: StreamId, out: &mut Vec<Delivery>) {
+    pub(super) fn pump(&mut self, id: StreamId, out: &mut Vec<Delivery>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let mut send = |reply| out.push(Delivery { stream: id, reply });
         while stream.credit > 0
@@ -251,126 +247,6 @@ impl Hub {
             self.ready.insert(id);
         } else {
             self.ready.remove(&id);
-        }
-    }
-
-    /// Ends the watches whose next events a compaction may have taken.
-    fn note_compaction(&mut self, root: &Root, out: &mut Vec<Delivery>) {
-        let compacted = root.compacted_revision();
-        if compacted <= self.compacted {
-            return;
-        }
-        self.compacted = compacted;
-        let mut lost: Vec<Member> = Vec::new();
-        for (id, stream) in &self.streams {
-            let gone = stream.behind.iter().take_while(|(cursor, _)| cursor.main < compacted);
-            lost.extend(gone.map(|(_, watch)| (*id, *watch)));
-        }
-        if self.revision + 1 < compacted {
-            let synced = self.synced.groups().flat_map(|group| &group.members);
-            lost.extend(
-                synced.filter(|(stream, id)| {
-                    self.streams[stream].watches[id].cursor.main < compacted
-                }),
-            );
-            self.revision = compacted - 1;
-        }
-        for (stream, id) in &lost {
-            self.overtake(*stream, *id, compacted);
-        }
-        for (stream, _) in lost {
-            self.pump(stream, out);
-        }
-    }
-
-    /// Serves all synced watches one chunk of what is new.
-    fn follow(&mut self, root: &Root, out: &mut Vec<Delivery>) {
-        if self.revision >= root.revision() {
-            return;
-        }
-        if self.synced.groups().next().is_none() {
-            self.revision = root.revision();
-            return;
-        }
-        let chunk = chunk::read(root, &self.synced, self.revision + 1, root.revision());
-        self.revision = chunk.end;
-        let mut slow: Vec<(Member, Revision)> = Vec::new();
-        for (group, found) in &chunk.batches {
-            let batch =
-                Batch { found, revision: self.revision, response_bytes: self.response_bytes };
-            for &(id, watch_id) in &self.synced.group(*group).members {
-                let stream = self.streams.get_mut(&id).expect("an indexed watch has a stream");
-                let mut send = |reply| out.push(Delivery { stream: id, reply });
-                if let Err(cursor) = stream.deliver(watch_id, &batch, &mut send) {
-                    slow.push(((id, watch_id), cursor));
-                }
-            }
-        }
-        for ((stream, id), cursor) in slow {
-            self.file(stream, id, cursor);
-        }
-    }
-
-    /// Serves one chunk of history to watches of the next stream that is ready. By turns it
-    /// starts where its farthest watch is and where its closest is: the one must arrive, the
-    /// other must not wait for it. Others that are on the way come along.
-    fn catch_up(&mut self, root: &Root, out: &mut Vec<Delivery>) {
-        let after = self.ready.range((Excluded(self.served), Unbounded)).next();
-        let Some(id) = after.or_else(|| self.ready.first()).copied() else { return };
-        self.served = id;
-        let stream = self.streams.get_mut(&id).expect("a stream that is ready is open");
-        let first = if stream.closest_next { stream.behind.last() } else { stream.behind.first() };
-        stream.closest_next = !stream.closest_next;
-        let from = first.expect("a stream that is ready has a watch behind").0.main;
-
-        let farthest = from.saturating_add(CHUNK_VERSIONS as i64);
-        let limit = RIDERS.min(stream.credit.saturating_mul(RIDERS_PER_CREDIT));
-        let riders: Vec<(Revision, WatchId)> = stream
-            .behind
-            .range((Revision { main: from, sub: 0 }, WatchId::MIN)..)
-            .take_while(|(cursor, _)| cursor.main < farthest)
-            .take(limit)
-            .copied()
-            .collect();
-        let mut index = Index::default();
-        for (_, watch_id) in &riders {
-            let watch = &stream.watches[watch_id];
-            index.add(&watch.keys, watch.options, (id, *watch_id));
-        }
-
-        let chunk = chunk::read(root, &index, from, self.revision);
-        let (revision, response_bytes) = (self.revision, self.response_bytes);
-        let batch = |found| Batch { found, revision, response_bytes };
-        let mut stuck: BTreeMap<WatchId, Revision> = BTreeMap::new();
-        let mut send = |reply| out.push(Delivery { stream: id, reply });
-        for (group, found) in &chunk.batches {
-            for (_, watch_id) in &index.group(*group).members {
-                if let Err(cursor) = stream.deliver(*watch_id, &batch(found), &mut send) {
-                    stuck.insert(*watch_id, cursor);
-                }
-            }
-        }
-        let next = Revision { main: chunk.end + 1, sub: 0 };
-        for (cursor, watch_id) in riders {
-            let cursor = stuck.get(&watch_id).copied().unwrap_or(cursor.max(next));
-            self.file(id, watch_id, cursor);
-        }
-        self.pump(id, out);
-    }
-
-    /// Files a watch under its new cursor: behind, or synced if that is where it has come.
-    fn file(&mut self, stream: StreamId, id: WatchId, cursor: Revision) {
-        let Some(known) = self.streams.get_mut(&stream) else { return };
-        let Some(watch) = known.watches.get(&id) else { return };
-        if cursor.main <= self.revision {
-            self.synced.remove(&watch.keys, watch.options, (stream, id));
-            known.fall_behind(id, cursor);
-            return;
-        }
-        self.synced.add(&watch.keys, watch.options, (stream, id));
-        known.leave_behind(id);
-        if let Some(watch) = known.watches.get_mut(&id) {
-            watch.cursor = cursor;
         }
     }
 }

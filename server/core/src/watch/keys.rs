@@ -37,17 +37,18 @@ pub(super) enum Keys {
 
 impl Keys {
     /// Reads a request's key and range end; an empty key is the smallest one, `"\0"`. `None` if
-    /// no key is meant.
-    pub(super) fn parse(key: &Bytes, range_end: &Bytes) -> Option<Keys> {
-        let key = if key.is_empty() { Bytes::from_static(b"\0") } else { key.clone() };
-        let range = KeyRange::new(key, range_end.clone());
+    /// no key is meant. The bytes are copied: those of the request keep all of its buffer alive.
+    pub(super) fn parse(key: &[u8], range_end: &[u8]) -> Option<Keys> {
+        let key = if key.is_empty() { b"\0" } else { key };
+        let range_end = Bytes::copy_from_slice(range_end);
+        let range = KeyRange::new(Bytes::copy_from_slice(key), range_end.clone());
         if range.is_empty() {
             return None;
         }
         let start = range.start().clone();
         Some(match range.end_bound() {
             Bound::Included(_) => Keys::One(start),
-            Bound::Excluded(_) => Keys::Span(Span { start, end: End::Before(range_end.clone()) }),
+            Bound::Excluded(_) => Keys::Span(Span { start, end: End::Before(range_end) }),
             Bound::Unbounded => Keys::Span(Span { start, end: End::Unbounded }),
         })
     }

@@ -30,6 +30,7 @@ mod intervals;
 mod keys;
 mod limits;
 mod reply;
+mod serve;
 mod stream;
 
 pub use hub::Hub;

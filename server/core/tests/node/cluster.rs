@@ -63,7 +63,10 @@ pub(crate) struct Cluster {
     /// Reads that were served, and from which index.
     pub(crate) served: BTreeMap<u64, u64>,
     pub(crate) refused: BTreeMap<u64, Refusal>,
-    leaders: BTreeMap<u64, u64>,
+    /// Who led in which term.
+    pub(crate) leaders: BTreeMap<u64, u64>,
+    /// How often entries were read back from a log.
+    pub(crate) fetches: u64,
     pub(crate) configure: fn(&mut Config),
     seed: u64,
 }
@@ -82,6 +85,7 @@ impl Cluster {
             served: BTreeMap::new(),
             refused: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            fetches: 0,
             configure,
             seed,
         };
@@ -329,6 +333,7 @@ impl Cluster {
     }
 
     fn fetch(&mut self, id: u64, low: u64, high: u64, max_bytes: u64) {
+        self.fetches += 1;
         let mut bytes = 0;
         let log = &self.member(id).disk.log;
         let entries = log[low as usize - 1..high as usize - 1]
@@ -358,7 +363,8 @@ impl Cluster {
 
     fn refuse(&mut self, id: u64, request: u64, refusal: Refusal) {
         let member = self.member(id);
-        let open = member.open_writes.remove(&request) || member.open_reads.remove(&request).is_some();
+        let open =
+            member.open_writes.remove(&request) || member.open_reads.remove(&request).is_some();
         if open {
             self.refused.insert(request, refusal);
         }

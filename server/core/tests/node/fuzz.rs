@@ -131,8 +131,9 @@ fn attack(seed: u64, steps: u32) {
 
 #[test]
 fn no_changed_message_stops_a_member() {
-    let seeds = std::env::var("SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
-    for seed in 0..seeds {
+    // `KVORUM_FUZZ_RUNS` is for long searches.
+    let runs = std::env::var("KVORUM_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
+    for seed in 0..runs.unwrap_or(300) {
         let outcome = std::panic::catch_unwind(|| attack(seed, 3000));
         assert!(outcome.is_ok(), "a member was stopped by seed {seed}");
     }

@@ -3,5 +3,7 @@
 mod cluster;
 mod crash;
 mod fuzz;
+mod membership;
+mod order;
 mod script;
 mod sim;

@@ -5,7 +5,9 @@
 //! commit is durable when it returns. Commits come from one thread; values of old versions are
 //! read back through [`Values`] by any.
 
+mod file;
 mod redb;
+mod rows;
 #[cfg(test)]
 mod tests;
 

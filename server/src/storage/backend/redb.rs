@@ -13,13 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use kvorum_core::store::{Change, Position, Revision, Table, stored_value};
-use prost::Message;
-use raft_proto::eraftpb::ConfState;
-use redb::{
-    Builder, Database, OwnedRange, ReadableDatabase, StorageBackend, TableDefinition,
-    WriteTransaction,
-};
+use redb::{Builder, Database, OwnedRange, ReadableDatabase, TableDefinition, WriteTransaction};
 
+use super::file::DiskBacking;
+use super::rows::{decode_identity, decode_position, encode_identity, encode_position};
 use super::{Backend, BackendError, FORMAT, Records, Values};
 use crate::identity::Identity;
 use crate::storage::disk::{Disk, DiskFile};
@@ -147,7 +144,7 @@ impl Values for Shared {
 
 impl Shared {
     fn open(path: &Path, file: Arc<dyn DiskFile>) -> Result<Shared, BackendError> {
-        let backing = DiskBacking { file: Arc::clone(&file) };
+        let backing = DiskBacking::new(Arc::clone(&file));
         // Damage that redb does not expect makes it panic here and there; the member must say
         // what is wrong instead.
         let opened = catch_unwind(AssertUnwindSafe(|| {
@@ -314,35 +311,6 @@ impl Records for RedbRecords {
     }
 }
 
-/// redb's file on our disk.
-#[derive(Debug)]
-struct DiskBacking {
-    file: Arc<dyn DiskFile>,
-}
-
-impl StorageBackend for DiskBacking {
-    fn len(&self) -> io::Result<u64> {
-        self.file.size()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let read = self.file.read_at(out, offset)?;
-        if read < out.len() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.file.set_size(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.file.sync()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.write_at(data, offset)
-    }
-}
-
 fn definition(table: Table) -> Definition {
     TableDefinition::new(match table {
         Table::Versions => "versions",
@@ -351,43 +319,6 @@ fn definition(table: Table) -> Definition {
         Table::Alarms => "alarms",
         Table::Meta => "meta",
     })
-}
-
-fn encode_identity(identity: Identity) -> [u8; 16] {
-    let mut out = [0; 16];
-    out[..8].copy_from_slice(&identity.cluster_id.to_le_bytes());
-    out[8..].copy_from_slice(&identity.member_id.to_le_bytes());
-    out
-}
-
-fn decode_identity(bytes: &[u8]) -> Option<Identity> {
-    let (cluster_id, member_id) = bytes.split_at_checked(8)?;
-    Some(Identity {
-        cluster_id: u64::from_le_bytes(cluster_id.try_into().ok()?),
-        member_id: u64::from_le_bytes(member_id.try_into().ok()?),
-    })
-}
-
-/// Index, term and the bytes in use, 8 bytes little-endian each, then raft's message.
-fn encode_position(position: &Position, in_use: u64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(24 + position.conf_state.encoded_len());
-    out.extend_from_slice(&position.index.to_le_bytes());
-    out.extend_from_slice(&position.term.to_le_bytes());
-    out.extend_from_slice(&in_use.to_le_bytes());
-    out.extend_from_slice(&position.conf_state.encode_to_vec());
-    out
-}
-
-fn decode_position(bytes: &[u8]) -> Option<(Position, u64)> {
-    let (index, rest) = bytes.split_first_chunk::<8>()?;
-    let (term, rest) = rest.split_first_chunk::<8>()?;
-    let (in_use, conf_state) = rest.split_first_chunk::<8>()?;
-    let position = Position {
-        index: u64::from_le_bytes(*index),
-        term: u64::from_le_bytes(*term),
-        conf_state: ConfState::decode(conf_state).ok()?,
-    };
-    Some((position, u64::from_le_bytes(*in_use)))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackendError {

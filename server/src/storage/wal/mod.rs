@@ -72,6 +72,7 @@ mod error;
 mod format;
 mod index;
 mod log;
+mod read;
 mod recover;
 mod scan;
 mod segment;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use kvorum_core::store::{Root, Store};
+use kvorum_core::store::{Root, Store, Version};
 use kvorum_core::watch::{Body, Delivery, Event, Hub, StreamId, WatchId};
 use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
 use kvorum_proto::etcdserverpb::{
@@ -15,6 +15,8 @@ use kvorum_proto::etcdserverpb::{
     WatchCreateRequest, request_op,
 };
 use raft_proto::eraftpb::ConfState;
+
+use crate::oracle::{Change, Client, Log};
 
 const SEEDS: u64 = 1000;
 const STEPS: usize = 400;
@@ -43,42 +45,13 @@ impl Random {
     }
 }
 
-/// A change as the test itself knows it.
-#[derive(Clone, Debug, PartialEq)]
-struct Change {
-    at: i64,
-    key: Bytes,
-    /// `None` for a deletion.
-    value: Option<Bytes>,
-    prev: Option<Bytes>,
-    /// When `prev` was written.
-    prev_at: i64,
-}
-
-/// What a client knows about one of its watches.
-#[derive(Debug)]
-struct Client {
-    request: WatchCreateRequest,
-    /// The first revision it is owed.
-    from: i64,
-    got: Vec<Change>,
-    /// All up to here was promised to have been sent.
-    progress: i64,
-    /// The last reply ended within a revision.
-    in_fragment: bool,
-    /// How many did.
-    fragments: usize,
-    ended: Option<Body>,
-}
-
 struct World {
     random: Random,
     store: Store,
     hub: Hub,
     out: Vec<Delivery>,
     live: BTreeMap<Bytes, (Bytes, i64)>,
-    log: Vec<Change>,
-    compacted: i64,
+    log: Log,
     /// Open streams and the credit they have left.
     streams: BTreeMap<StreamId, usize>,
     clients: BTreeMap<(StreamId, WatchId), Client>,
@@ -98,8 +71,7 @@ impl World {
             hub,
             out: Vec::new(),
             live: BTreeMap::new(),
-            log: Vec::new(),
-            compacted: 0,
+            log: Log::default(),
             streams: BTreeMap::new(),
             clients: BTreeMap::new(),
             finished: Vec::new(),
@@ -139,7 +111,7 @@ impl World {
     /// Lets everybody read all, and compares.
     fn finish(mut self) -> Vec<Client> {
         for stream in self.streams.keys().copied().collect::<Vec<_>>() {
-            *self.streams.get_mut(&stream).unwrap() += 100_000;
+            *self.streams.get_mut(&stream).expect("an open stream") += 100_000;
             self.hub.credit(stream, 100_000, &mut self.out);
         }
         let root = self.store.root();
@@ -148,7 +120,7 @@ impl World {
         assert!(self.waiting.values().all(Vec::is_empty), "every request was answered");
         for (_, client) in std::mem::take(&mut self.clients) {
             assert!(!client.in_fragment, "nothing ends with a fragment");
-            assert_eq!(client.got, self.owed(&client, i64::MAX), "{:?}", client.request);
+            assert_eq!(client.got, self.log.owed(&client, i64::MAX), "{:?}", client.request);
             self.finished.push(client);
         }
         self.finished
@@ -185,7 +157,7 @@ impl World {
             let (prev, prev_at) = prev.map_or((None, 0), |(value, at)| (Some(value), at));
             changes.push(Change { at, key, value, prev, prev_at });
         }
-        self.log.extend(changes);
+        self.log.changes.extend(changes);
         let success = ops.into_iter().map(|op| RequestOp { request: Some(op) }).collect();
         let txn = TxnRequest { success, ..TxnRequest::default() };
         self.apply(&InternalRaftRequest { txn: Some(txn), ..InternalRaftRequest::default() });
@@ -193,20 +165,20 @@ impl World {
 
     fn compact(&mut self, root: &Root) {
         let revision = root.revision() - self.random.below(12) as i64;
-        if revision <= self.compacted {
+        if revision <= self.log.compacted {
             return;
         }
         if self.random.chance(70) {
             while self.hub.advance(root, &mut self.out) {}
         }
-        self.compacted = revision;
+        self.log.compacted = revision;
         let compaction = Some(CompactionRequest { revision, physical: false });
         self.apply(&InternalRaftRequest { compaction, ..InternalRaftRequest::default() });
     }
 
     fn apply(&mut self, request: &InternalRaftRequest) {
         let index = self.store.root().index() + 1;
-        self.store.apply(index, 1, request).reply.unwrap();
+        self.store.apply(index, 1, request).reply.expect("only what can be done is asked");
     }
 
     fn open(&mut self) {
@@ -270,7 +242,7 @@ impl World {
     fn credit(&mut self) {
         let Some(stream) = self.any_stream() else { return };
         let replies = 1 + self.random.below(4);
-        *self.streams.get_mut(&stream).unwrap() += replies;
+        *self.streams.get_mut(&stream).expect("an open stream") += replies;
         self.hub.credit(stream, replies, &mut self.out);
     }
 
@@ -287,7 +259,7 @@ impl World {
             let key = (stream, reply.watch_id);
             match reply.body {
                 Body::Created => {
-                    let request = self.waiting.get_mut(&stream).unwrap().remove(0);
+                    let request = self.waiting.get_mut(&stream).expect("it asked").remove(0);
                     let from = if request.start_revision > 0 {
                         request.start_revision
                     } else {
@@ -305,7 +277,7 @@ impl World {
                     assert!(self.clients.insert(key, client).is_none(), "ids are unique");
                 }
                 Body::Refused(_) => {
-                    let request = self.waiting.get_mut(&stream).unwrap().remove(0);
+                    let request = self.waiting.get_mut(&stream).expect("it asked").remove(0);
                     let empty = !request.range_end.is_empty()
                         && request.range_end != b"\0"[..]
                         && request.key >= request.range_end;
@@ -317,9 +289,9 @@ impl World {
                 }
                 Body::Overtaken { compact_revision } => {
                     let mut client = self.clients.remove(&key).expect("overtaken once");
-                    assert!(compact_revision <= self.compacted);
+                    assert!(compact_revision <= self.log.compacted);
                     let got = client.got.len();
-                    let owed = self.owed(&client, i64::MAX);
+                    let owed = self.log.owed(&client, i64::MAX);
                     assert_eq!(client.got, owed[..got], "all before was in order");
                     client.ended = Some(Body::Overtaken { compact_revision });
                     self.finished.push(client);
@@ -351,7 +323,7 @@ impl World {
             assert!(at >= client.from && at > client.progress && at <= header);
             assert!(at > last || n > 0 || client.in_fragment, "a revision came in two replies");
             last = at;
-            let value = |version: &kvorum_core::store::Version| {
+            let value = |version: &Version| {
                 // What is stored only can not be compared here, but for its length.
                 version
                     .value
@@ -372,17 +344,11 @@ impl World {
         client.fragments += usize::from(fragment);
         let client = &self.clients[&key];
         let from = client.got.len() - events.len();
-        // A previous value may be left out if it was compacted by the time of sending.
-        let mut owed = self.owed(client, i64::MAX);
+        let mut owed = self.log.owed(client, i64::MAX);
         owed.truncate(client.got.len());
-        for (owed, got) in owed.iter_mut().zip(&client.got) {
-            if got.prev.is_none() && owed.prev.is_some() && got.at <= self.compacted {
-                (owed.prev, owed.prev_at) = (None, 0);
-            }
-        }
         assert_eq!(client.got[from..], owed[from..], "{:?}", client.request);
         if !fragment {
-            let rest = self.owed(client, last);
+            let rest = self.log.owed(client, last);
             assert_eq!(rest.len(), client.got.len(), "the revision was not whole");
         }
     }
@@ -391,40 +357,10 @@ impl World {
         let client = &self.clients[&key];
         assert!(revision + 1 >= client.from.min(client.request.start_revision), "too early");
         assert!(!client.in_fragment);
-        let owed = self.owed(client, revision);
+        let owed = self.log.owed(client, revision);
         assert_eq!(client.got.len(), owed.len(), "progress overtook events");
-        let client = self.clients.get_mut(&key).unwrap();
+        let client = self.clients.get_mut(&key).expect("looked up above");
         client.progress = client.progress.max(revision);
-    }
-
-    /// What the watch must get of the revisions up to `upto`.
-    fn owed(&self, client: &Client, upto: i64) -> Vec<Change> {
-        let request = &client.request;
-        let (no_put, no_delete) = (
-            request.filters.contains(&FilterType::Noput.into()),
-            request.filters.contains(&FilterType::Nodelete.into()),
-        );
-        let inside = |key: &Bytes| match &request.range_end[..] {
-            [] => *key == request.key,
-            [0] => *key >= request.key,
-            end => *key >= request.key && &key[..] < end,
-        };
-        let mut owed: Vec<Change> = Vec::new();
-        for change in &self.log {
-            let put = change.value.is_some();
-            let filtered = if put { no_put } else { no_delete };
-            if change.at < client.from || change.at > upto || filtered || !inside(&change.key) {
-                continue;
-            }
-            let mut change = change.clone();
-            let n = owed.len();
-            let untold = client.got.get(n).is_some_and(|got| got.prev.is_none());
-            if !request.prev_kv || (untold && change.at <= self.compacted) {
-                (change.prev, change.prev_at) = (None, 0);
-            }
-            owed.push(change);
-        }
-        owed
     }
 }
 
@@ -446,14 +382,10 @@ fn every_watch_gets_exactly_its_events_in_order() {
             }
             world.finish()
         });
-        match result {
-            Ok(clients) => {
-                events += clients.iter().map(|client| client.got.len()).sum::<usize>();
-                overtaken += clients.iter().filter(|client| client.ended.is_some()).count();
-                fragments += clients.iter().map(|client| client.fragments).sum::<usize>();
-            }
-            Err(_) => panic!("see above; replay with KVORUM_SEED={seed}"),
-        }
+        let Ok(clients) = result else { panic!("see above; replay with KVORUM_SEED={seed}") };
+        events += clients.iter().map(|client| client.got.len()).sum::<usize>();
+        overtaken += clients.iter().filter(|client| client.ended.is_some()).count();
+        fragments += clients.iter().map(|client| client.fragments).sum::<usize>();
     }
     if seeds.end - seeds.start > 1 {
         let counts = (events, overtaken, fragments);

@@ -17,7 +17,6 @@
 //!
 //! In keys, ends and values `\0` stands for a zero byte and `*N` for N times the letter before.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -122,10 +121,12 @@ impl Script {
     fn printed(&mut self) -> String {
         let mut text = String::new();
         for delivery in self.out.drain(..) {
-            writeln!(text, "{}", describe(&delivery)).unwrap();
+            text += &describe(&delivery);
+            text.push('\n');
         }
         for note in self.notes.drain(..) {
-            writeln!(text, "{note}").unwrap();
+            text += &note;
+            text.push('\n');
         }
         text
     }
@@ -142,14 +143,11 @@ fn describe(Delivery { stream, reply }: &Delivery) -> String {
         }
         Body::Progress => format!("{head} progress"),
         Body::Events { events, fragment } => {
-            let mut text = format!("{head} events");
-            for event in events.iter() {
-                write!(text, " [{}", change(&event.version)).unwrap();
-                if let Some(prev) = &event.prev {
-                    write!(text, " was {}", change(prev)).unwrap();
-                }
-                text.push(']');
-            }
+            let events = events.iter().map(|event| match &event.prev {
+                Some(prev) => format!("[{} was {}]", change(&event.version), change(prev)),
+                None => format!("[{}]", change(&event.version)),
+            });
+            let text = format!("{head} events {}", events.collect::<Vec<_>>().join(" "));
             text + if *fragment { " to be continued" } else { "" }
         }
     }

@@ -1,0 +1,30 @@
+//! Signals that ask the program to end. Whoever has something to tidy up waits for them.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Somebody outside wants the program to end, or its terminal is gone. From its making on these
+/// signals end nothing by themselves, for the rest of the process.
+pub struct Ended {
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Ended {
+    /// Must be made within a runtime.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the program is to end.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}

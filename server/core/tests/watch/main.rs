@@ -1,0 +1,5 @@
+//! The watch hub: what it says, by golden scripts, and that nothing is lost, by random histories.
+
+mod oracle;
+mod properties;
+mod scripts;

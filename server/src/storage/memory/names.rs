@@ -1,0 +1,116 @@
+//! Which names there are, and which of them a crash would leave.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    Dir,
+    File(usize),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum NameChange {
+    Add(PathBuf, Node),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+/// A tree of names, by their full paths.
+#[derive(Debug)]
+pub(super) struct Names {
+    live: BTreeMap<PathBuf, Node>,
+    durable: BTreeMap<PathBuf, Node>,
+    /// Changes since their directories were synced, oldest first.
+    pending: Vec<NameChange>,
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        let live = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
+        Names { durable: live.clone(), live, pending: Vec::new() }
+    }
+}
+
+impl Names {
+    pub(super) fn get(&self, path: &Path) -> Option<Node> {
+        self.live.get(path).copied()
+    }
+
+    /// The names in a directory, sorted.
+    pub(super) fn inside(&self, dir: &Path) -> Vec<String> {
+        let inside = self.live.keys().filter(|path| path.parent() == Some(dir));
+        let names = inside.filter_map(|path| path.file_name());
+        names.map(|name| name.to_string_lossy().into_owned()).collect()
+    }
+
+    pub(super) fn change(&mut self, change: NameChange) {
+        apply_name(&mut self.live, &change);
+        self.pending.push(change);
+    }
+
+    /// Makes the changes of names in `dir` durable.
+    pub(super) fn sync(&mut self, dir: &Path) {
+        let touches = |path: &Path| path.parent() == Some(dir);
+        for change in std::mem::take(&mut self.pending) {
+            let ours = match &change {
+                NameChange::Add(path, _) | NameChange::Remove(path) => touches(path),
+                NameChange::Rename(from, to) => touches(from) || touches(to),
+            };
+            if ours {
+                apply_name(&mut self.durable, &change);
+            } else {
+                self.pending.push(change);
+            }
+        }
+    }
+
+    /// Keeps what is durable and some of the changes after it.
+    pub(super) fn crash(&mut self, survives: &mut impl FnMut() -> bool) {
+        for change in std::mem::take(&mut self.pending) {
+            // Names are journaled in order: after one that is lost, all are.
+            if !survives() {
+                break;
+            }
+            apply_name(&mut self.durable, &change);
+        }
+        self.durable = reachable(&self.durable);
+        self.live = self.durable.clone();
+    }
+
+    /// The same names, all of them durable.
+    pub(super) fn copy(&self) -> Names {
+        Names { live: self.live.clone(), durable: self.live.clone(), pending: Vec::new() }
+    }
+}
+
+/// Without what lies in directories that did not survive.
+fn reachable(names: &BTreeMap<PathBuf, Node>) -> BTreeMap<PathBuf, Node> {
+    let mut reachable = BTreeMap::new();
+    for (path, node) in names {
+        let in_dir = path.parent().is_none_or(|dir| reachable.get(dir) == Some(&Node::Dir));
+        if in_dir {
+            reachable.insert(path.clone(), *node);
+        }
+    }
+    reachable
+}
+
+fn apply_name(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
+    match change {
+        NameChange::Add(path, node) => {
+            names.insert(path.clone(), *node);
+        }
+        NameChange::Remove(path) => names.retain(|name, _| !name.starts_with(path)),
+        NameChange::Rename(from, to) => {
+            let moved: Vec<PathBuf> =
+                names.keys().filter(|name| name.starts_with(from)).cloned().collect();
+            for name in moved {
+                if let (Some(node), Ok(rest)) = (names.remove(&name), name.strip_prefix(from)) {
+                    let new = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
+                    names.insert(new, node);
+                }
+            }
+        }
+    }
+}

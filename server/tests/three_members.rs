@@ -1,0 +1,203 @@
+//! Three members in this process, over gRPC between them and to them.
+
+mod support;
+
+use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
+use kvorum_proto::etcdserverpb::{
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, MemberListRequest,
+    MoveLeaderRequest, PutRequest, RangeRequest, StatusRequest, WatchCreateRequest, WatchRequest,
+};
+use support::{Client, Cluster, eventually, get, put};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+
+/// The index of the leader, asked of `client`.
+async fn leader(clients: &[(usize, Client)]) -> usize {
+    eventually("somebody leads", async || {
+        for (index, client) in clients {
+            let Ok(status) = client.maintenance().status(StatusRequest {}).await else {
+                continue;
+            };
+            let status = status.into_inner();
+            if status.leader != 0 && status.leader == status.header.unwrap().member_id {
+                return Some(*index);
+            }
+        }
+        None
+    })
+    .await
+}
+
+fn clients(cluster: &Cluster, indexes: &[usize]) -> Vec<(usize, Client)> {
+    indexes.iter().map(|index| (*index, cluster.client(*index))).collect()
+}
+
+#[test]
+fn every_member_takes_writes_and_reads_what_was_written_anywhere() {
+    let cluster = Cluster::start(3);
+    let clients = clients(&cluster, &[0, 1, 2]);
+    cluster.runtime.block_on(async {
+        for (index, client) in &clients {
+            client.put(&format!("by{index}"), "v").await;
+            for (_, other) in &clients {
+                assert_eq!(other.get(&format!("by{index}")).await.as_deref(), Some("v"));
+            }
+        }
+        let list = MemberListRequest { linearizable: true };
+        let members = clients[0].1.cluster().member_list(list).await.unwrap().into_inner().members;
+        let mut names: Vec<_> = members.iter().map(|member| member.name.clone()).collect();
+        names.sort();
+        assert_eq!(names, ["m1", "m2", "m3"]);
+        assert!(members.iter().all(|member| member.client_ur_ls.len() == 1));
+    });
+}
+
+#[test]
+fn a_watch_on_one_member_sees_what_another_took() {
+    let cluster = Cluster::start(3);
+    let clients = clients(&cluster, &[0, 1, 2]);
+    cluster.runtime.block_on(async {
+        let (requests, receiver) = mpsc::channel(1);
+        let create = WatchCreateRequest {
+            key: "k".into(),
+            range_end: "l".into(),
+            ..WatchCreateRequest::default()
+        };
+        let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        requests.send(create).await.unwrap();
+        let mut responses =
+            clients[0].1.watch().watch(ReceiverStream::new(receiver)).await.unwrap().into_inner();
+        assert!(responses.message().await.unwrap().unwrap().created);
+        for (index, client) in &clients {
+            client.put(&format!("k{index}"), "v").await;
+        }
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            let response = responses.message().await.unwrap().unwrap();
+            seen.extend(response.events.into_iter().map(|event| event.kv.unwrap().key));
+        }
+        assert_eq!(seen, ["k0", "k1", "k2"]);
+    });
+}
+
+#[test]
+fn leases_are_kept_alive_through_any_member_and_outlive_their_leader() {
+    let mut cluster = Cluster::start(3);
+    let all = clients(&cluster, &[0, 1, 2]);
+    let (lease, first) = cluster.runtime.block_on(async {
+        let grant = LeaseGrantRequest { ttl: 100, id: 0 };
+        let lease = all[0].1.lease().lease_grant(grant).await.unwrap().into_inner().id;
+        all[1].1.kv().put(PutRequest { lease, ..put("leased", "v") }).await.unwrap();
+        for (_, client) in &all {
+            let (sender, receiver) = mpsc::channel(1);
+            sender.send(LeaseKeepAliveRequest { id: lease }).await.unwrap();
+            let mut answers = client
+                .lease()
+                .lease_keep_alive(ReceiverStream::new(receiver))
+                .await
+                .unwrap()
+                .into_inner();
+            assert_eq!(answers.message().await.unwrap().unwrap().ttl, 100);
+            let asked = LeaseTimeToLiveRequest { id: lease, keys: true };
+            let left = client.lease().lease_time_to_live(asked).await.unwrap().into_inner();
+            assert!(left.ttl > 90 && left.ttl <= 100, "{left:?}");
+            assert_eq!(left.keys, ["leased"]);
+        }
+        (lease, leader(&all).await)
+    });
+    cluster.stop(first);
+    let left: Vec<usize> = (0..3).filter(|index| *index != first).collect();
+    let rest = clients(&cluster, &left);
+    cluster.runtime.block_on(async {
+        let asked = LeaseTimeToLiveRequest { id: lease, keys: false };
+        let left = rest[0].1.lease().lease_time_to_live(asked).await.unwrap().into_inner();
+        assert!(left.ttl > 50 && left.ttl <= 102, "{left:?}");
+    });
+}
+
+#[test]
+fn leadership_moves_where_it_is_sent() {
+    let cluster = Cluster::start(3);
+    let clients = clients(&cluster, &[0, 1, 2]);
+    cluster.runtime.block_on(async {
+        let from = leader(&clients).await;
+        let to = (from + 1) % 3;
+        let target_id = cluster.members[to].as_ref().unwrap().identity().member_id;
+        let request = MoveLeaderRequest { target_id };
+        let status = clients[to].1.maintenance().move_leader(request).await.unwrap_err();
+        assert_eq!(
+            (status.code(), status.message()),
+            (Code::FailedPrecondition, "etcdserver: not leader")
+        );
+        let unknown = MoveLeaderRequest { target_id: 1 };
+        let status = clients[from].1.maintenance().move_leader(unknown).await.unwrap_err();
+        assert_eq!(status.message(), "etcdserver: bad leader transferee");
+        clients[from].1.maintenance().move_leader(request).await.unwrap();
+        assert_eq!(leader(&clients).await, to);
+        clients[from].1.put("k", "v").await;
+    });
+}
+
+#[test]
+fn a_member_that_was_away_catches_up() {
+    let mut cluster = Cluster::start(3);
+    let away = {
+        let all = clients(&cluster, &[0, 1, 2]);
+        let leader = cluster.runtime.block_on(leader(&all));
+        (leader + 1) % 3
+    };
+    cluster.stop(away);
+    let rest: Vec<usize> = (0..3).filter(|index| *index != away).collect();
+    let others = clients(&cluster, &rest);
+    let last = cluster.runtime.block_on(async {
+        let mut last = 0;
+        for i in 0..100 {
+            last = others[0].1.put(&format!("k{i}"), "v").await;
+        }
+        last
+    });
+    cluster.restart(away);
+    let back = cluster.client(away);
+    cluster.runtime.block_on(async {
+        assert_eq!(back.get("k99").await.as_deref(), Some("v"));
+        let all = RangeRequest {
+            key: "k".into(),
+            range_end: "l".into(),
+            serializable: true,
+            ..RangeRequest::default()
+        };
+        let local = back.kv().range(all.clone()).await.unwrap().into_inner();
+        let remote = others[0].1.kv().range(all).await.unwrap().into_inner();
+        assert_eq!(local.kvs, remote.kvs);
+        assert_eq!(local.header.unwrap().revision, last);
+    });
+}
+
+#[test]
+fn without_a_quorum_only_serializable_reads_are_answered() {
+    let mut cluster = Cluster::start(3);
+    let client = cluster.client(0);
+    cluster.runtime.block_on(client.put("k", "v"));
+    cluster.runtime.block_on(eventually("the first member has applied it", async || {
+        let read = RangeRequest { serializable: true, ..get("k") };
+        let response = client.kv().range(read).await.unwrap().into_inner();
+        (response.count == 1).then_some(())
+    }));
+    cluster.stop(1);
+    cluster.stop(2);
+    cluster.runtime.block_on(async {
+        eventually("the first member notices", async || {
+            let status = client.maintenance().status(StatusRequest {}).await.unwrap().into_inner();
+            (status.leader == 0).then_some(())
+        })
+        .await;
+        let status = client.kv().range(get("k")).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let status = client.kv().put(put("k", "w")).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let read = RangeRequest { serializable: true, ..get("k") };
+        let response = client.kv().range(read).await.unwrap().into_inner();
+        assert_eq!(&response.kvs[0].value[..], b"v");
+    });
+}

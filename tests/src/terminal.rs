@@ -1,0 +1,126 @@
+//! A real terminal for a program: a pty at whose other end a test types keys and reads the screen.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pty_process::Size;
+use pty_process::blocking::{Pty, open};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::wait::until;
+
+/// How long a program may take to show something. Two busy cores are slow.
+const SHOWS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a program may take to end after it was asked to.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Lines above the screen that a failing test shows.
+const SCROLLBACK: usize = 200;
+
+/// A program on a terminal of its own. Dropping it kills the program.
+pub struct Terminal {
+    pty: Arc<Pty>,
+    child: Child,
+    screen: Arc<Mutex<vt100::Parser>>,
+}
+
+impl Terminal {
+    /// Starts `command` on a terminal of this size.
+    pub fn start(mut command: Command, columns: u16, rows: u16) -> Terminal {
+        let (pty, pts) = open().expect("a pty can be opened");
+        pty.resize(Size::new(rows, columns)).expect("a pty has a size");
+        command.env("TERM", "xterm-256color");
+        let command = pty_process::blocking::Command::from(command);
+        let child = command.spawn(pts).expect("the program can be run");
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, SCROLLBACK)));
+        let pty = Arc::new(pty);
+        let (source, shown) = (Arc::clone(&pty), Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // The other end is closed when the program is gone, and that is an error on Linux.
+            while let Ok(count @ 1..) = (&*source).read(&mut bytes) {
+                lock(&shown).process(&bytes[..count]);
+            }
+        });
+        Terminal { pty, child, screen }
+    }
+
+    /// Types this. `\r` is Enter, `\t` Tab, `\x03` Ctrl-C, `\x04` Ctrl-D.
+    pub fn keys(&self, keys: &str) {
+        (&*self.pty).write_all(keys.as_bytes()).expect("the terminal takes keys");
+    }
+
+    /// Pastes this, as a terminal does that tells pasted text from typed.
+    pub fn paste(&self, text: &str) {
+        self.keys(&format!("\x1b[200~{text}\x1b[201~"));
+    }
+
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.pty.resize(Size::new(rows, columns)).expect("a pty can be resized");
+        lock(&self.screen).screen_mut().set_size(rows, columns);
+    }
+
+    /// What the screen shows, without the spaces at the ends of lines.
+    pub fn screen(&self) -> String {
+        lock(&self.screen).screen().contents()
+    }
+
+    /// Waits until the screen shows this text, and says how long that took.
+    pub fn shows(&self, text: &str) -> Duration {
+        self.shows_all(&[text])
+    }
+
+    /// Waits until the screen shows all of this at once, and says how long that took.
+    pub fn shows_all(&self, texts: &[&str]) -> Duration {
+        self.becomes(&format!("{texts:?}"), |screen| texts.iter().all(|text| screen.contains(text)))
+    }
+
+    /// Waits until the screen is as described, and says how long that took.
+    pub fn becomes(&self, what: &str, is: impl Fn(&str) -> bool) -> Duration {
+        let asked = Instant::now();
+        let found = until(SHOWS_WITHIN, || is(&self.screen()).then_some(()));
+        assert!(found.is_some(), "the screen does not show {what}, but:\n{}", self.screen());
+        asked.elapsed()
+    }
+
+    /// Whether the program has given the terminal back: ordinary screen, cursor, modes and keys.
+    pub fn is_restored(&self) -> bool {
+        let modes = tcgetattr(&*self.pty).expect("a pty has modes").local_modes;
+        let screen = lock(&self.screen);
+        let screen = screen.screen();
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+            && !screen.alternate_screen()
+            && !screen.hide_cursor()
+            && !screen.bracketed_paste()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
+    }
+
+    /// Waits until the program is gone and all that it wrote is on the screen.
+    pub fn ended(&mut self) -> ExitStatus {
+        let status = until(ENDS_WITHIN, || self.child.try_wait().expect("a child can be asked"));
+        let status = status.unwrap_or_else(|| panic!("it does not end:\n{}", self.screen()));
+        // The thread that reads lets go of the pty when there is nothing more to read.
+        let read = until(ENDS_WITHIN, || (Arc::strong_count(&self.pty) == 1).then_some(()));
+        assert!(read.is_some(), "somebody still holds the terminal:\n{}", self.screen());
+        status
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed.
+        let _ = self.child.kill();
+        self.child.wait().expect("a killed child ends");
+    }
+}
+
+fn lock(screen: &Mutex<vt100::Parser>) -> MutexGuard<'_, vt100::Parser> {
+    screen.lock().unwrap_or_else(PoisonError::into_inner)
+}
