@@ -52,7 +52,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             let usage = path.map(|path| usage::text(&path)).unwrap_or_default();
             streams.exit(&usage, &format!("Error: {message}\n"), 1)
         }
-        Resolved::Line(line, command) => run::command(&line.global, &command, Mode::Etcdctl, streams),
+        Resolved::Line(line, command) => {
+            run::command(&line.global, &command, Mode::Etcdctl, streams)
+        }
     }
 }
 

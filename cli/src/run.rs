@@ -36,7 +36,8 @@ pub fn command(global: &Global, command: &Command, mode: Mode, mut streams: Stre
     if let Command::Version = command {
         return streams.exit(&format!("{}\n", command::version_text(mode)), "", 0);
     }
-    let prepared = command.check().map_err(CommandError::from).and_then(|()| settings(global, mode));
+    let prepared =
+        command.check().map_err(CommandError::from).and_then(|()| settings(global, mode));
     let outcome = prepared.and_then(|settings| {
         if let Some(report) = &settings.report {
             let _ = writeln!(streams.err, "{}", report.join("\n"));

@@ -5,6 +5,10 @@ use std::time::Duration;
 /// Largest encoded request; etcd's default.
 pub const DEFAULT_MAX_REQUEST_BYTES: usize = 3 * 512 * 1024;
 
+/// What `--max-request-bytes` may be raised to: a request must fit into one message between
+/// members with room to spare.
+pub const HIGHEST_MAX_REQUEST_BYTES: usize = 16 << 20;
+
 /// What gRPC may add to a request before it is refused unread; etcd's figure.
 pub const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 

@@ -175,6 +175,10 @@ fn values_that_do_not_go_together_are_refused_in_etcds_words() {
             &["--election-timeout", "50001"],
             "--election-timeout[50001ms] is too long, and should be set less than 50000ms",
         ),
+        (
+            &["--max-request-bytes", "20000000"],
+            "--max-request-bytes[20000000] is too large, and should be at most 16777216",
+        ),
         (&["--auto-compaction-mode", "foo"], "unknown auto-compaction-mode \"foo\""),
         (&["--auto-compaction-mode", ""], "undefined auto-compaction-mode"),
     ] {

@@ -1,5 +1,7 @@
 //! One member in this process, over gRPC.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use kvorum_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};

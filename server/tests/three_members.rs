@@ -1,5 +1,7 @@
 //! Three members in this process, over gRPC between them and to them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
@@ -192,10 +194,11 @@ fn without_a_quorum_only_serializable_reads_are_answered() {
             (status.leader == 0).then_some(())
         })
         .await;
-        let status = client.kv().range(get("k")).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
-        let status = client.kv().put(put("k", "w")).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        let (mut reader, mut writer) = (client.kv(), client.kv());
+        let (read, written) = tokio::join!(reader.range(get("k")), writer.put(put("k", "w")));
+        for status in [read.unwrap_err(), written.unwrap_err()] {
+            assert_eq!(status.code(), Code::Unavailable, "{status}");
+        }
         let read = RangeRequest { serializable: true, ..get("k") };
         let response = client.kv().range(read).await.unwrap().into_inner();
         assert_eq!(&response.kvs[0].value[..], b"v");

@@ -10,7 +10,10 @@ use tokio::task::JoinSet;
 use crate::ledger::{Ledger, Write};
 
 /// How long a writer waits for an answer before it leaves the outcome open and goes elsewhere.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Short, because a write that was sent when there was no leader hides that there is one again.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+const CONNECTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Each writer has so many keys, so that keys are overwritten and deleted and made again.
 const KEYS_PER_WRITER: u64 = 8;
@@ -125,6 +128,6 @@ impl Writer {
 
 /// A client of one member only.
 pub async fn connect(url: &str) -> Result<Client, Error> {
-    let options = ConnectOptions::new().with_connect_timeout(PATIENCE);
+    let options = ConnectOptions::new().with_connect_timeout(CONNECTS_WITHIN);
     Client::connect([url], Some(options)).await
 }

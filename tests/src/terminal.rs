@@ -1,6 +1,7 @@
 //! A real terminal for a program: a pty at whose other end a test types keys and reads the screen.
 
 use std::io::{Read as _, Write as _};
+use std::num::NonZeroU16;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,9 +19,6 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a program may take to end after it was asked to.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Lines above the screen that a failing test shows.
-const SCROLLBACK: usize = 200;
-
 /// A program on a terminal of its own. Dropping it kills the program.
 pub struct Terminal {
     pty: Arc<Pty>,
@@ -36,7 +34,7 @@ impl Terminal {
         command.env("TERM", "xterm-256color");
         let command = pty_process::blocking::Command::from(command);
         let child = command.spawn(pts).expect("the program can be run");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, SCROLLBACK)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(columns), 0)));
         let pty = Arc::new(pty);
         let (source, shown) = (Arc::clone(&pty), Arc::clone(&screen));
         std::thread::spawn(move || {
@@ -61,12 +59,13 @@ impl Terminal {
 
     pub fn resize(&self, columns: u16, rows: u16) {
         self.pty.resize(Size::new(rows, columns)).expect("a pty can be resized");
-        lock(&self.screen).screen_mut().set_size(rows, columns);
+        lock(&self.screen).screen_mut().set_size(cells(rows), cells(columns));
     }
 
     /// What the screen shows, without the spaces at the ends of lines.
     pub fn screen(&self) -> String {
-        lock(&self.screen).screen().contents()
+        let contents = lock(&self.screen).screen().contents();
+        contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
     /// Waits until the screen shows this text, and says how long that took.
@@ -119,6 +118,10 @@ impl Drop for Terminal {
         let _ = self.child.kill();
         self.child.wait().expect("a killed child ends");
     }
+}
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).expect("a screen has room")
 }
 
 fn lock(screen: &Mutex<vt100::Parser>) -> MutexGuard<'_, vt100::Parser> {

@@ -71,6 +71,10 @@ impl ConnectError {
             Phase::Tls => {
                 "check --cacert, --cert and --key, or whether the endpoint is http:// after all"
             }
+            // A server that misses a certificate says so only after the handshake.
+            Phase::Http2 if self.endpoint.starts_with("https://") => {
+                "check that this is a client port, and whether it wants --cert and --key"
+            }
             Phase::Http2 => WRONG_PROTOCOL,
         };
         Some(hint.to_owned())

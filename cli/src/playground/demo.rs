@@ -1,8 +1,11 @@
 //! A small data set that shows what people use etcd for: services that live under leases, a
 //! configuration tree, a queue of lock holders.
 
+use std::time::Duration;
+
 use kvorum_client::{Connection, Failure, Put};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// Configuration, as a centre would push it.
 const CONFIG: [(&str, &str); 8] = [
@@ -33,9 +36,12 @@ const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 const SERVICE_TTL_S: i64 = 10;
 const WORKER_TTL_S: i64 = 30;
 
+/// Between two attempts to come back: well within what a lease allows.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// The leases of the data set, kept alive for as long as this is held.
 pub(super) struct Demo {
-    _beats: JoinSet<()>,
+    _lives: JoinSet<()>,
 }
 
 impl Demo {
@@ -49,41 +55,59 @@ impl Demo {
 
     /// Lets the services and the workers appear.
     pub(super) async fn start(connection: &Connection) -> Result<Self, Failure> {
-        let mut beats = JoinSet::new();
-        for (key, value) in SERVICES {
-            let lease = leased(connection, &mut beats, SERVICE_TTL_S).await?;
-            connection.put(Put { lease, ..Put::new(key, value) }).await?;
+        let mut lives = JoinSet::new();
+        let services = SERVICES.map(|(key, value)| Role::Service { key, value });
+        let workers = WORKERS.map(|name| Role::Worker { name });
+        for role in services.into_iter().chain(workers) {
+            let lease = role.appear(connection).await?;
+            lives.spawn(role.live(connection.clone(), lease));
         }
-        for worker in WORKERS {
-            let lease = leased(connection, &mut beats, WORKER_TTL_S).await?;
-            // The name that etcd's Lock service gives to a place in the queue.
-            let key = format!("{LOCK}/{lease:x}");
-            connection.put(Put { lease, ..Put::new(key, worker) }).await?;
-        }
-        Ok(Self { _beats: beats })
+        Ok(Self { _lives: lives })
     }
 }
 
-/// Grants a lease and keeps it alive in the background.
-async fn leased(
-    connection: &Connection,
-    beats: &mut JoinSet<()>,
-    ttl_s: i64,
-) -> Result<i64, Failure> {
-    let id = connection.lease_grant(ttl_s).await?.id;
-    let connection = connection.clone();
-    beats.spawn(async move {
-        // A broken stream is opened again; an expired lease is let go.
-        while let Ok(mut beat) = connection.lease_keep_alive(id).await {
-            loop {
-                match beat.next().await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => return,
-                    Err(failure) if failure.is_connection() => break,
-                    Err(_) => return,
+/// Somebody whose key is there for as long as he lives.
+#[derive(Clone, Copy)]
+enum Role {
+    Service { key: &'static str, value: &'static str },
+    Worker { name: &'static str },
+}
+
+impl Role {
+    /// Puts the key under a new lease, and says which.
+    async fn appear(self, connection: &Connection) -> Result<i64, Failure> {
+        let ttl_s = match self {
+            Self::Service { .. } => SERVICE_TTL_S,
+            Self::Worker { .. } => WORKER_TTL_S,
+        };
+        let lease = connection.lease_grant(ttl_s).await?.id;
+        let put = match self {
+            Self::Service { key, value } => Put::new(key, value),
+            // The name that etcd's Lock service gives to a place in the queue.
+            Self::Worker { name } => Put::new(format!("{LOCK}/{lease:x}"), name),
+        };
+        connection.put(Put { lease, ..put }).await?;
+        Ok(lease)
+    }
+
+    /// Keeps the lease alive. One that expired all the same, or was revoked, is replaced, as a real
+    /// service would do it.
+    async fn live(self, connection: Connection, mut lease: i64) {
+        loop {
+            match keep_alive(&connection, lease).await {
+                Err(failure) if !failure.is_not_found() => sleep(PAUSE).await,
+                _ => {
+                    sleep(PAUSE).await;
+                    lease = self.appear(&connection).await.unwrap_or(lease);
                 }
             }
         }
-    });
-    Ok(id)
+    }
+}
+
+/// Returns when the lease is gone; the error may be the connection's alone.
+async fn keep_alive(connection: &Connection, lease: i64) -> Result<(), Failure> {
+    let mut beats = connection.lease_keep_alive(lease).await?;
+    while beats.next().await?.is_some() {}
+    Ok(())
 }

@@ -47,16 +47,12 @@ pub fn main(args: &PlaygroundArgs) -> ExitCode {
 fn play(args: &PlaygroundArgs) -> anyhow::Result<ExitCode> {
     // Removed with everything in it when the playground ends.
     let temporary;
-    let dir = match &args.data_dir {
-        Some(dir) => {
-            std::fs::create_dir_all(dir)
-                .with_context(|| format!("cannot make {}", dir.display()))?;
-            dir.as_path()
-        }
-        None => {
-            temporary = tempfile::Builder::new().prefix("kvorum-playground-").tempdir()?;
-            temporary.path()
-        }
+    let dir = if let Some(dir) = &args.data_dir {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        dir.as_path()
+    } else {
+        temporary = tempfile::Builder::new().prefix("kvorum-playground-").tempdir()?;
+        temporary.path()
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

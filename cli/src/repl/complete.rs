@@ -28,7 +28,7 @@ pub(super) fn wanted<'a>(
     builtins: &[&str],
     line: &str,
 ) -> (usize, Wanted<'a>) {
-    let Words { mut words, in_word, .. } = Words::split(line);
+    let Words { list: mut words, in_word, .. } = Words::split(line);
     let last = if in_word { words.pop() } else { None };
     let (start, prefix) = last.map_or((line.len(), Vec::new()), |word| (word.start, word.bytes));
     let mut command = grammar;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustyline::completion::{Completer, Pair};
@@ -91,7 +91,7 @@ impl Editor {
         let (answer, typed) = mpsc::channel(1);
         std::thread::Builder::new()
             .name("line-editor".to_owned())
-            .spawn(move || read_lines(editor, history, &asked, &answer))?;
+            .spawn(move || read_lines(editor, history.as_deref(), &asked, &answer))?;
         Ok((Self { questions, typed, pasted: VecDeque::new() }, above))
     }
 
@@ -122,7 +122,7 @@ impl Editor {
 
 fn read_lines(
     mut editor: Rustyline<Assistant, FileHistory>,
-    history: Option<PathBuf>,
+    history: Option<&Path>,
     asked: &Receiver<(String, Wants)>,
     answer: &mpsc::Sender<Typed>,
 ) {
@@ -140,7 +140,7 @@ fn read_lines(
                 if wants == Wants::Command
                     && history::may_be_kept(&line)
                     && editor.add_history_entry(line.as_str()).is_ok_and(|added| added)
-                    && let Some(path) = &history
+                    && let Some(path) = history
                 {
                     let _ = editor.append_history(path);
                 }

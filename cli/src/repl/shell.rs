@@ -144,10 +144,9 @@ impl Shell {
         match verb {
             Verb::Exit => return Next::Leave,
             Verb::Jobs => {
-                let lines = self.jobs.list().into_iter();
-                let lines: String =
-                    lines.map(|(number, line)| format!("[{number}] {line}\n")).collect();
-                self.say(&lines);
+                for (number, line) in self.jobs.list() {
+                    self.say(&format!("[{number}] {line}\n"));
+                }
             }
             Verb::Kill { number } => {
                 if !self.jobs.kill(number) {

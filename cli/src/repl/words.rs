@@ -17,7 +17,7 @@ pub(super) struct Word {
 /// A line cut into words.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
-    pub words: Vec<Word>,
+    pub list: Vec<Word>,
     /// The quote that was opened and not closed, so that the line goes on.
     pub open_quote: Option<char>,
     /// The line ends within the last word and not after a space.
@@ -49,16 +49,16 @@ impl Words {
 
     fn current(&mut self, at: usize) -> &mut Vec<u8> {
         if !self.in_word {
-            self.words.push(Word { start: at, bytes: Vec::new() });
+            self.list.push(Word { start: at, bytes: Vec::new() });
             self.in_word = true;
         }
-        let last = self.words.len() - 1;
-        &mut self.words[last].bytes
+        let last = self.list.len() - 1;
+        &mut self.list[last].bytes
     }
 
     /// The words as arguments.
     pub(super) fn into_arguments(self) -> Vec<OsString> {
-        self.words.into_iter().map(|word| OsString::from_vec(word.bytes)).collect()
+        self.list.into_iter().map(|word| OsString::from_vec(word.bytes)).collect()
     }
 }
 
@@ -164,7 +164,7 @@ mod tests {
     use super::{Words, lines, quote};
 
     fn texts(line: &str) -> Vec<String> {
-        let words = Words::split(line).words;
+        let words = Words::split(line).list;
         words.into_iter().map(|word| String::from_utf8_lossy(&word.bytes).into_owned()).collect()
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn the_last_word_is_known_to_be_finished_or_not() {
         assert!(Words::split("get /a").in_word);
         assert!(!Words::split("get /a ").in_word);
-        assert_eq!(Words::split("get /a").words[1].start, 4);
+        assert_eq!(Words::split("get /a").list[1].start, 4);
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         for bytes in [&b"plain"[..], b"", b"a b", b"\"'\\", b"\xff\x00\n", "ключ\u{85}".as_bytes()]
         {
             let line = quote(bytes);
-            assert_eq!(Words::split(&line).words[0].bytes, bytes, "{line}");
+            assert_eq!(Words::split(&line).list[0].bytes, bytes, "{line}");
         }
     }
 }

@@ -8,6 +8,7 @@ use super::go_flags::{self, Words};
 use super::table::{self, Flag, Stand};
 use super::url::{self, Url};
 use super::{ClusterState, Config, ConfigError, DEFAULT_NAME, LogFormat, LogLevel, Parsed, Scheme};
+use crate::limits;
 
 /// Reads a command line without the program's name, and the environment.
 pub fn parse(args: &[String], env: &[(String, String)]) -> Result<Parsed, ConfigError> {
@@ -274,6 +275,13 @@ fn check(config: &mut Config, listen_client_is_set: bool) -> Result<(), ConfigEr
         return Err(invalid(
             "--advertise-client-urls is required when --listen-client-urls is set explicitly",
         ));
+    }
+    if config.max_request_bytes > limits::HIGHEST_MAX_REQUEST_BYTES {
+        return Err(invalid(format!(
+            "--max-request-bytes[{}] is too large, and should be at most {}",
+            config.max_request_bytes,
+            limits::HIGHEST_MAX_REQUEST_BYTES
+        )));
     }
     if config.watch_progress_notify_interval < MIN_PROGRESS_INTERVAL {
         config.warnings.push(format!(

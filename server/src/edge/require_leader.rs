@@ -4,24 +4,23 @@ use kvorum_core::node::Refusal;
 use tokio::time::timeout;
 use tonic::Status;
 
-use super::status::of_refusal;
-use crate::runtime::Handle;
+use super::status::{of_refusal, of_request};
+use crate::runtime::{Handle, RequestError};
 
 /// An absence of three election timeouts is more than an election.
 const PATIENCE_ELECTIONS: u32 = 3;
 
-/// Runs `stream` to its end; if `wanted`, at most until there is no leader for a while.
+/// Runs `stream` to its end, at most until the member stops; if `wanted`, at most until there is
+/// no leader for a while.
 pub(super) async fn while_led(
     handle: &Handle,
     wanted: bool,
     stream: impl Future<Output = Result<(), Status>>,
 ) -> Result<(), Status> {
-    if !wanted {
-        return stream.await;
-    }
     tokio::select! {
         ended = stream => ended,
-        () = leader_lost(handle) => Err(of_refusal(Refusal::NoLeader)),
+        _ = handle.stop.wait() => Err(of_request(RequestError::Stopped)),
+        () = leader_lost(handle), if wanted => Err(of_refusal(Refusal::NoLeader)),
     }
 }
 

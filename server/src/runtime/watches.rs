@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kvorum_core::store::Root;
@@ -55,12 +55,18 @@ enum Work {
 /// The way to the watch thread.
 pub(crate) struct Watches {
     work: Queue<Work>,
+    /// A `Wake` is on its way; one is enough for any number of roots.
+    woken: AtomicBool,
     next_stream: AtomicU64,
 }
 
 impl Watches {
     pub(super) fn new() -> Watches {
-        Watches { work: Queue::new(), next_stream: AtomicU64::new(1) }
+        Watches {
+            work: Queue::new(),
+            woken: AtomicBool::new(false),
+            next_stream: AtomicU64::new(1),
+        }
     }
 
     /// Opens a stream; dropping it closes it.
@@ -74,7 +80,9 @@ impl Watches {
     }
 
     pub(super) fn wake(&self) {
-        self.work.push(Work::Wake);
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            self.work.push(Work::Wake);
+        }
     }
 
     pub(super) fn before_compaction(&self, root: Arc<Root>) {
@@ -237,7 +245,10 @@ impl WatchThread {
                 }
                 self.pending.push_back(root);
             }
-            Work::Wake => {}
+            // Before the root is read, so that no later one goes unnoticed.
+            Work::Wake => {
+                self.handle.watches.woken.swap(false, Ordering::AcqRel);
+            }
         }
         self.deliver();
     }

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::StorageError;
 use super::backend::{Backend, BackendError, RedbBackend};
 use super::dir::DataDir;
-use super::wal::{Log, Options, Recovered};
+use super::wal::{Log, LogError, Options, Recovered};
 use crate::identity::Identity;
 
 /// Why log and backend do not make a member.
@@ -99,14 +99,25 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
             return Err(BootError::Missing { path }.into());
         }
     }
-    let backend = RedbBackend::open(&**dir.disk(), &dir.store())?;
-    let identity = backend.identity();
-    let position = backend.position().clone();
+    // The log first: opening the store writes to it, and a member whose log is damaged is left as
+    // it is. Which entries are wanted, the store says; until then none is kept.
     let disk = dir.disk().clone();
-    let (log, recovered) = Log::open(disk, &dir.log(), identity, position.index, options)?;
+    let identity = Log::identity(&*disk, &dir.log())?;
+    let (mut log, recovered) = Log::open(disk, &dir.log(), identity, u64::MAX, options)?;
+    let backend = RedbBackend::open(&**dir.disk(), &dir.store())?;
+    if backend.identity() != identity {
+        let expected = backend.identity();
+        return Err(LogError::Stranger { path: dir.log(), found: identity, expected }.into());
+    }
+    let position = backend.position().clone();
     check(&log, &recovered, &position)?;
     let store = restore(&backend, position.clone())?;
-    let Recovered { mut hard_state, base, last, runs, tail, torn } = recovered;
+    let Recovered { mut hard_state, base, last, runs, torn, .. } = recovered;
+    let tail = if position.index < last.0 {
+        log.read(position.index + 1, last.0 + 1, u64::MAX)?
+    } else {
+        Vec::new()
+    };
     // What is applied was committed, even if the log was not told.
     hard_state.commit = hard_state.commit.max(position.index);
     let consensus = Boot {

@@ -28,8 +28,9 @@ pub(crate) enum Mask {
 
 impl Case {
     pub(crate) fn title(&self) -> String {
-        let variables: String =
+        let variables: Vec<_> =
             self.variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let variables = variables.concat();
         let input =
             if self.input.is_empty() { String::new() } else { format!(" <<< {:?}", self.input) };
         format!("{variables}etcdctl {}{input}", self.line)

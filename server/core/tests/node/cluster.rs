@@ -23,6 +23,7 @@ pub(crate) struct Disk {
 }
 
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)] // most are messages
 pub(crate) enum Payload {
     Raft(Message),
     Forward(Proposal),

@@ -242,7 +242,7 @@ fn message_text(message: &Message) -> String {
 }
 
 fn entries_text(entries: &[Entry]) -> String {
-    entries.iter().map(|entry| format!(" {}", entry_text(entry))).collect()
+    entries.iter().flat_map(|entry| [" ".to_owned(), entry_text(entry)]).collect()
 }
 
 fn entry_text(entry: &Entry) -> String {

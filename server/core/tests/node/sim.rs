@@ -22,17 +22,6 @@ impl Random {
     }
 }
 
-/// Prints the seed of a run that fails.
-struct OnFailure(u64);
-
-impl Drop for OnFailure {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the failing run has seed {}", self.0);
-        }
-    }
-}
-
 struct World {
     cluster: Cluster,
     random: Random,
@@ -140,10 +129,13 @@ fn simulate(size: u64, first_seed: u64, runs: u64, actions: u32) -> Events {
     let runs: u64 = wanted.unwrap_or(runs);
     let mut events = Events { runs, ..Events::default() };
     for seed in first_seed..first_seed + runs {
-        let _seed = OnFailure(seed);
-        let mut world = World::new(size, seed);
-        world.run(actions);
-        let cluster = &world.cluster;
+        let run = || {
+            let mut world = World::new(size, seed);
+            world.run(actions);
+            world.cluster
+        };
+        let outcome = std::panic::catch_unwind(run);
+        let cluster = outcome.unwrap_or_else(|_| panic!("the failing run has seed {seed}"));
         events.acked += cluster.acked.len();
         events.served += cluster.served.len();
         events.terms += cluster.leaders.len();
@@ -151,29 +143,31 @@ fn simulate(size: u64, first_seed: u64, runs: u64, actions: u32) -> Events {
         events.unknown += cluster.refused.values().filter(|why| unknown.contains(why)).count();
         events.fetches += cluster.fetches;
     }
-    println!("{size} members: {events:?}");
     events
 }
 
 #[test]
 fn one_member_keeps_its_promises() {
     let events = simulate(1, 0, 60, 2000);
-    assert!(events.acked as u64 > 10 * events.runs && events.served as u64 > 5 * events.runs);
+    assert!(events.acked as u64 > 10 * events.runs, "{events:?}");
+    assert!(events.served as u64 > 5 * events.runs, "{events:?}");
 }
 
 #[test]
 fn three_members_keep_their_promises() {
     let events = simulate(3, 1000, 150, 6000);
-    assert!(events.acked as u64 > 5 * events.runs && events.served as u64 > events.runs);
-    assert!(events.terms as u64 > 2 * events.runs, "leaders changed too rarely");
-    assert!(events.unknown > 0 && events.fetches > 0);
+    assert!(events.acked as u64 > 5 * events.runs, "{events:?}");
+    assert!(events.served as u64 > events.runs, "{events:?}");
+    assert!(events.terms as u64 > 2 * events.runs, "{events:?}");
+    assert!(events.unknown > 0 && events.fetches > 0, "{events:?}");
 }
 
 #[test]
 fn five_members_keep_their_promises() {
     let events = simulate(5, 5000, 40, 12_000);
-    assert!(events.acked as u64 > 5 * events.runs && events.served as u64 > events.runs);
-    assert!(events.terms as u64 > 2 * events.runs, "leaders changed too rarely");
+    assert!(events.acked as u64 > 5 * events.runs, "{events:?}");
+    assert!(events.served as u64 > events.runs, "{events:?}");
+    assert!(events.terms as u64 > 2 * events.runs, "{events:?}");
 }
 
 /// The effects of a whole run, in order.

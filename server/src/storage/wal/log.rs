@@ -13,7 +13,7 @@ use super::format::{
 use super::index::LogIndex;
 use super::read::Walk;
 use super::recover::{self, Opened};
-use super::segment::Segment;
+use super::segment::{Segment, list_segments};
 use super::{LogError, Recovered};
 use crate::identity::Identity;
 use crate::storage::disk::Disk;
@@ -102,6 +102,12 @@ impl Log {
             chain: 0,
         };
         Segment::create(disk, dir, header).map(drop)
+    }
+
+    /// Whose log is in `dir`, as its oldest segment says. Changes nothing.
+    pub fn identity(disk: &dyn Disk, dir: &Path) -> Result<Identity, LogError> {
+        let numbers = list_segments(disk, dir)?;
+        Ok(Segment::read_header(disk, dir, numbers[0])?.header.identity)
     }
 
     /// Opens the log in `dir`, which must be that of `identity`. Entries after `keep_after` are

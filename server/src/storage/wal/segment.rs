@@ -50,32 +50,46 @@ impl Segment {
         number: u32,
         expected: Identity,
     ) -> Result<Segment, LogError> {
-        let path = segment_path(dir, number);
-        let file = disk.open(&path).map_err(LogError::io("open", &path))?;
-        let mut bytes = [0; SEGMENT_HEADER];
-        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
-        let damaged =
-            |what: String| LogError::Damaged { path: path.clone(), offset: 0, index: 0, what };
-        let header = match SegmentHeader::decode(&bytes[..read]) {
-            Ok(header) => header,
-            Err(HeaderFlaw::Corrupt(what)) => return Err(damaged(what.to_owned())),
-            Err(HeaderFlaw::Format(found)) => {
-                return Err(LogError::Format { path, found, known: super::format::FORMAT });
-            }
-        };
+        let segment = Segment::read_header(disk, dir, number)?;
+        let Segment { path, header, file } = &segment;
         if header.identity != expected {
+            let path = path.clone();
             return Err(LogError::Stranger { path, found: header.identity, expected });
         }
         if header.number != number {
             let what = format!("the file is segment {:08x} under another name", header.number);
-            return Err(damaged(what));
+            return Err(damaged(path, what));
         }
-        let size = file.size().map_err(LogError::io("read", &path))?;
+        let size = file.size().map_err(LogError::io("read", path))?;
         if size != header.size {
-            return Err(damaged(format!("the file has {size} bytes instead of {}", header.size)));
+            let what = format!("the file has {size} bytes instead of {}", header.size);
+            return Err(damaged(path, what));
         }
-        Ok(Segment { path, header, file })
+        Ok(segment)
     }
+
+    /// Reads what a segment says of itself; only that its header is whole is checked.
+    pub(super) fn read_header(
+        disk: &dyn Disk,
+        dir: &Path,
+        number: u32,
+    ) -> Result<Segment, LogError> {
+        let path = segment_path(dir, number);
+        let file = disk.open(&path).map_err(LogError::io("open", &path))?;
+        let mut bytes = [0; SEGMENT_HEADER];
+        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
+        match SegmentHeader::decode(&bytes[..read]) {
+            Ok(header) => Ok(Segment { path, header, file }),
+            Err(HeaderFlaw::Corrupt(what)) => Err(damaged(&path, what.to_owned())),
+            Err(HeaderFlaw::Format(found)) => {
+                Err(LogError::Format { path, found, known: super::format::FORMAT })
+            }
+        }
+    }
+}
+
+fn damaged(path: &Path, what: String) -> LogError {
+    LogError::Damaged { path: path.to_owned(), offset: 0, index: 0, what }
 }
 
 /// The numbers of the segments in `dir`, which must be without a gap. What a crash left unnamed
