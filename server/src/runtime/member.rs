@@ -36,6 +36,8 @@ pub struct Member {
     runtimes: Option<Runtimes>,
     serving: Vec<tokio::task::JoinHandle<io::Result<()>>>,
     ready: watch::Receiver<bool>,
+    /// What a [`Stopper`] said.
+    asked: watch::Sender<bool>,
     client_urls: Vec<String>,
     peer_urls: Vec<String>,
     /// Ours until everything is written; given up last.
@@ -83,6 +85,7 @@ impl Member {
             runtimes: None,
             serving: Vec::new(),
             ready: is_ready,
+            asked: watch::Sender::new(false),
             client_urls,
             peer_urls,
             _dir: dir,
@@ -125,17 +128,25 @@ impl Member {
         })
     }
 
-    /// Waits until the member stops, by itself or because somebody asked.
+    /// Waits until the member stops by itself, or a [`Stopper`] asks that it be stopped; then it
+    /// still serves, until [`Member::stop`].
     pub fn wait(&self) -> Reason {
-        match &self.runtimes {
-            Some(runtimes) => runtimes.block_on(self.handle.stop.wait()),
-            None => self.handle.stop.reason().unwrap_or(Reason::Asked),
-        }
+        let Some(runtimes) = &self.runtimes else {
+            return self.handle.stop.reason().unwrap_or(Reason::Asked);
+        };
+        let mut asked = self.asked.subscribe();
+        let stop = self.handle.stop.clone();
+        runtimes.block_on(async move {
+            tokio::select! {
+                reason = stop.wait() => reason,
+                _ = asked.wait_for(|asked| *asked) => Reason::Asked,
+            }
+        })
     }
 
-    /// A way to ask for the stop from another thread, while this one waits.
+    /// A way to end [`Member::wait`] from another thread.
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.handle.clone())
+        Stopper(self.asked.clone())
     }
 
     /// Stops the member: it hands leadership on, lets open requests end and writes everything
@@ -247,13 +258,13 @@ impl Drop for Member {
     }
 }
 
-/// Asks a member to stop.
+/// Asks whoever waits for a member to stop it.
 #[derive(Clone)]
-pub struct Stopper(Handle);
+pub struct Stopper(watch::Sender<bool>);
 
 impl Stopper {
     pub fn stop(&self) {
-        self.0.stop.ask();
+        self.0.send_replace(true);
     }
 }
 

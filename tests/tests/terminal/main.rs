@@ -1,5 +1,7 @@
 //! The shell, the dashboard and the playground on a real terminal, as a person meets them.
 
+#![allow(clippy::print_stdout, reason = "screens and measured times are worth reading")]
+
 mod dashboard;
 mod playground;
 mod shell;
