@@ -115,7 +115,6 @@ fn tls(global: &Global, sources: &mut Sources<'_>) -> Result<Tls, UsageError> {
         cacert,
         cert,
         key,
-        server_name: None,
         insecure_skip_verify: skip.unwrap_or(false),
     })
 }

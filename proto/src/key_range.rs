@@ -7,7 +7,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 /// A set of neighbouring keys. Equal sets are equal values, but for the single key `k` written
 /// as `[k, k + "\0")`, which is recognised as the single key.
@@ -128,6 +128,14 @@ impl RangeBounds<[u8]> for KeyRange {
             End::Empty => Bound::Excluded(&self.start),
         }
     }
+}
+
+/// The least key above `key`.
+pub fn successor(key: &[u8]) -> Bytes {
+    let mut next = BytesMut::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.put_u8(0);
+    next.freeze()
 }
 
 /// Whether `next` is the least key above `key`.

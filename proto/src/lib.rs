@@ -11,7 +11,7 @@ pub mod key_range;
 macro_rules! packages {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
         $(#[$doc])*
-        #[allow(clippy::all, clippy::pedantic, unreachable_pub)]
+        #[allow(clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
         pub mod $name {
             include!(concat!(env!("OUT_DIR"), "/", stringify!($name), ".rs"));
         }

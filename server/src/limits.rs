@@ -15,6 +15,11 @@ pub const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 /// Most operations in one branch of a transaction; etcd's default.
 pub const DEFAULT_MAX_TXN_OPS: usize = 128;
 
+/// Transactions within transactions. The decoder takes 100 messages within each other, a level
+/// costs two, and an entry of the log has one more around it: what a client may send must be
+/// readable from the log, or no member could ever apply it. Nobody writes more than two by hand.
+pub const MAX_TXN_DEPTH: usize = 32;
+
 /// Streams of one client connection. etcd sets no bound; each stream costs us bounded memory, so
 /// neither do we by default, but `--max-concurrent-streams` is honoured.
 pub const DEFAULT_MAX_CONCURRENT_STREAMS: u32 = u32::MAX;

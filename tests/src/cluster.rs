@@ -84,16 +84,6 @@ impl Cluster {
         }
     }
 
-    /// The same members without a past: their ports, names and ids stay.
-    pub fn begin_again(&mut self) {
-        self.kill_all();
-        for member in &self.members {
-            std::fs::remove_dir_all(member.data_dir()).expect("a data directory can be removed");
-        }
-        self.start_all();
-        self.await_serving();
-    }
-
     /// Starts whoever does not run.
     pub fn start_all(&mut self) {
         for member in self.members.iter_mut().filter(|member| member.process.is_none()) {

@@ -5,11 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use kvorum_tests::binary;
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::ports;
 use kvorum_tests::program::{Names, Program};
+use kvorum_tests::wait::until;
 
 struct Outcome {
     stdout: Vec<u8>,
@@ -89,6 +91,23 @@ fn a_server_that_says_nothing_is_given_up() {
     let outcome = get_from(&address);
     let expected = format!("error: {address} did not answer within 2s\n");
     assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_cluster_without_a_leader_is_told_from_one_that_is_slow() {
+    let names = Names::of(binary!());
+    let mut cluster = Cluster::start(&names.server(), 3);
+    cluster.members[1].kill();
+    cluster.members[2].kill();
+    let endpoint = cluster.members[0].endpoint();
+    // Until its election timeout has passed, the member still hopes.
+    let told = until(Duration::from_secs(30), || {
+        let outcome = get_from(&endpoint);
+        outcome.stderr.starts_with("error: no leader: ").then_some(outcome)
+    });
+    let outcome = told.expect("the reason is named");
+    assert!(outcome.stderr.contains("\nhint: the cluster has no quorum"), "{}", outcome.stderr);
+    assert_eq!(outcome.code, 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("kvorum-server", &["kvorum-core", "kvorum-proto", "raft-proto"]),
     ("kvorum-client", &["kvorum-proto"]),
     ("kvorum-tui", &["kvorum-client"]),
-    ("kvorum", &["kvorum-client", "kvorum-proto", "kvorum-server", "kvorum-tui"]),
+    ("kvorum", &["kvorum-client", "kvorum-server", "kvorum-tui"]),
 ];
 
 /// May use everything: it is the proof of all.

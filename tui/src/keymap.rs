@@ -377,14 +377,14 @@ mod tests {
     #[test]
     fn every_key_is_documented() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/KEYS.md");
-        if std::env::var_os("KVORUM_UPDATE_GOLDEN").is_some() {
+        if std::env::var_os("KVORUM_UPDATE").is_some() {
             std::fs::write(file, markdown()).expect("KEYS.md can be written");
         }
         let page = std::fs::read_to_string(file).expect("KEYS.md is there");
         assert_eq!(
             page,
             markdown(),
-            "KEYS.md differs from the keymap; KVORUM_UPDATE_GOLDEN=1 writes it anew"
+            "KEYS.md differs from the keymap; KVORUM_UPDATE=1 writes it anew"
         );
         for binding in KEYMAP {
             assert!(

@@ -78,18 +78,12 @@ pub struct Tls {
     pub cacert: Option<PathBuf>,
     pub cert: Option<PathBuf>,
     pub key: Option<PathBuf>,
-    /// The name the server's certificate must bear, if not the endpoint's host.
-    pub server_name: Option<String>,
     pub insecure_skip_verify: bool,
 }
 
 impl Tls {
     /// Whether an endpoint without a scheme is spoken to over TLS.
     pub fn is_wanted(&self) -> bool {
-        self.required
-            || self.cacert.is_some()
-            || self.cert.is_some()
-            || self.key.is_some()
-            || self.server_name.is_some()
+        self.required || self.cacert.is_some() || self.cert.is_some() || self.key.is_some()
     }
 }

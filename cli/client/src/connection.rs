@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::config::{Config, Patience};
@@ -45,6 +45,9 @@ pub(crate) enum Effect {
 
 /// How long to wait between rounds over endpoints that cannot be reached.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time to find out why an answer did not come: a member that is well says so at once.
+const DIAGNOSIS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Links kept to endpoints outside the configuration. A cluster has at most nine members.
 const MAX_VISITED: usize = 16;
@@ -188,12 +191,29 @@ impl Connection {
                 Ok(value)
             }
             Ok(Err(error)) => Err(link.failure(error, write)),
-            Err(_) => Err(Failure::NoAnswer {
-                endpoint: link.endpoint.to_string(),
-                after: self.config().command_timeout,
-                write,
-            }),
+            Err(_) => {
+                let endpoint = link.endpoint.to_string();
+                let after = self.config().command_timeout;
+                Err(if self.lacks_leader(link).await {
+                    Failure::NoLeader { endpoint, after, write }
+                } else {
+                    Failure::NoAnswer { endpoint, after, write }
+                })
+            }
         }
+    }
+
+    /// Whether the member behind a link that let a request wait too long knows no leader: then that
+    /// is the reason. Only a person is told reasons.
+    async fn lacks_leader(&self, link: &Link) -> bool {
+        if self.config().patience == Patience::UntilTimeout {
+            return false;
+        }
+        let ask = async {
+            let status = link.client().await?.maintenance_client().status().await?;
+            Ok::<_, etcd_client::Error>(status.leader() == 0)
+        };
+        matches!(timeout(DIAGNOSIS_TIMEOUT, Box::pin(ask)).await, Ok(Ok(true)))
     }
 
     async fn link_to(&self, endpoint: &Endpoint) -> Result<Arc<Link>, Failure> {

@@ -69,8 +69,11 @@ impl Child {
         }
     }
 
-    pub fn is_branch(&self) -> bool {
-        matches!(self, Self::Branch(_))
+    fn into_path(self) -> Vec<u8> {
+        match self {
+            Self::Key(meta) => meta.key,
+            Self::Branch(prefix) => prefix,
+        }
     }
 }
 
@@ -170,15 +173,6 @@ pub async fn complete(
     let request = LevelRequest { limit, ..LevelRequest::new(typed, separator) };
     let level = level(connection, request).await?;
     Ok(level.children.into_iter().map(Child::into_path).collect())
-}
-
-impl Child {
-    fn into_path(self) -> Vec<u8> {
-        match self {
-            Self::Key(meta) => meta.key,
-            Self::Branch(prefix) => prefix,
-        }
-    }
 }
 
 struct Scan {

@@ -16,6 +16,13 @@ pub enum Failure {
     /// The connection stands, but the answer did not come in time.
     #[error("{endpoint} did not answer within {after:?}{}", unknown_outcome(*write))]
     NoAnswer { endpoint: String, after: Duration, write: bool },
+    /// The member answers, but it knows no leader, so what needs one is not answered in time.
+    #[error(
+        "no leader: {endpoint} is there, but its cluster has no quorum, so no answer came \
+         within {after:?}{}",
+        unknown_outcome(*write)
+    )]
+    NoLeader { endpoint: String, after: Duration, write: bool },
     /// The connection broke after the request may have been sent. `answered`: the endpoint had
     /// answered something before.
     #[error("the connection to {endpoint} broke: {cause}{}", unknown_outcome(*write))]
@@ -39,15 +46,6 @@ const NO_LEADER: [&str; 4] = [
 const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
 
 impl Failure {
-    /// Whether a write may or may not have happened.
-    pub fn outcome_unknown(&self) -> bool {
-        match self {
-            Self::NoAnswer { write, .. } | Self::Broken { write, .. } => *write,
-            Self::Refused { message, .. } => message.starts_with("etcdserver: request timed out"),
-            Self::Unreachable(_) | Self::Config(_) => false,
-        }
-    }
-
     /// Whether nobody could be reached, or the connection was lost: worth connecting again.
     pub fn is_connection(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::NoAnswer { .. } | Self::Broken { .. })
@@ -55,7 +53,11 @@ impl Failure {
 
     /// Whether the member answers but has no leader to work with.
     pub fn is_no_leader(&self) -> bool {
-        matches!(self, Self::Refused { message, .. } if NO_LEADER.contains(&message.as_str()))
+        match self {
+            Self::NoLeader { .. } => true,
+            Self::Refused { message, .. } => NO_LEADER.contains(&message.as_str()),
+            _ => false,
+        }
     }
 
     /// Whether what was named is not there: a lease, a member, a role.
@@ -80,7 +82,17 @@ impl Failure {
         match self {
             Self::Unreachable(errors) => errors.iter().find_map(ConnectError::hint),
             Self::NoAnswer { .. } => Some("try a longer --command-timeout".to_owned()),
-            Self::Refused { .. } if self.is_no_leader() => Some(
+            // A member that gave up waiting does not know what becomes of the request either.
+            Self::Refused { message, .. }
+                if message.starts_with("etcdserver: request timed out") =>
+            {
+                Some(
+                    "there was no quorum in time, and whether a write happened is unknown: \
+                     endpoint status --cluster shows who answers, get --consistency=s still reads"
+                        .to_owned(),
+                )
+            }
+            _ if self.is_no_leader() => Some(
                 "the cluster has no quorum at the moment: endpoint status --cluster shows who \
                  answers, get --consistency=s still reads"
                     .to_owned(),
@@ -101,14 +113,16 @@ impl Failure {
                 _ => None,
             },
             Self::Broken { answered: false, .. } => Some(WRONG_PROTOCOL.to_owned()),
-            Self::Broken { .. } | Self::Config(_) => None,
+            Self::Broken { .. } | Self::NoLeader { .. } | Self::Config(_) => None,
         }
     }
 
     /// The words etcdctl has for it.
     pub fn etcdctl_text(&self) -> String {
         match self {
-            Self::Unreachable(_) | Self::NoAnswer { .. } => "context deadline exceeded".to_owned(),
+            Self::Unreachable(_) | Self::NoAnswer { .. } | Self::NoLeader { .. } => {
+                "context deadline exceeded".to_owned()
+            }
             Self::Refused { message, .. } if is_known_text(message) => message.clone(),
             Self::Refused { code, message } => {
                 let name = match code {

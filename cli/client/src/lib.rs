@@ -6,8 +6,8 @@
 //! - Requests are plain data ([`Get`], [`Put`], [`Delete`], [`Txn`], [`Watch`]); answers are the
 //!   messages of the wire ([`pb`]), because a printer needs every field.
 //! - A request that was never sent is tried at the next endpoint. One that may have been sent is
-//!   repeated only if it reads; a write whose outcome is unknown is reported
-//!   ([`Failure::outcome_unknown`]) and never sent twice.
+//!   repeated only if it reads; a write whose outcome is unknown is reported as
+//!   such and never sent twice.
 //! - A failure names the phase that failed and what to do next ([`Failure`], [`ConnectError`]).
 //!
 //! Nothing here prints.

@@ -34,7 +34,7 @@ impl Link {
     ) -> Result<Self, Failure> {
         let tls = match tls {
             Some(tls) if wants_tls(&endpoint, config) => {
-                Some((tls.clone(), server_name(&endpoint, config)?))
+                Some((tls.clone(), server_name(&endpoint)?))
             }
             _ => None,
         };
@@ -106,12 +106,8 @@ pub(crate) fn wants_tls(endpoint: &Endpoint, config: &Config) -> bool {
     }
 }
 
-fn server_name(endpoint: &Endpoint, config: &Config) -> Result<ServerName<'static>, Failure> {
-    let host = match &config.tls.server_name {
-        Some(name) => name.clone(),
-        None if endpoint.is_unix() => "localhost".to_owned(),
-        None => endpoint.host_port().0,
-    };
+fn server_name(endpoint: &Endpoint) -> Result<ServerName<'static>, Failure> {
+    let host = if endpoint.is_unix() { "localhost".to_owned() } else { endpoint.host_port().0 };
     ServerName::try_from(host).map_err(|error| {
         Failure::Unreachable(vec![ConnectError {
             endpoint: endpoint.to_string(),

@@ -2,7 +2,7 @@
 //! come to, before anything is sent.
 
 pub use etcd_client::{CompareOp, SortOrder, SortTarget};
-use etcd_client::{DeleteOptions, GetOptions, PutOptions, TxnOp, WatchFilterType, WatchOptions};
+use etcd_client::{DeleteOptions, GetOptions, PutOptions, TxnOp, WatchOptions};
 
 use crate::range::KeyRange;
 
@@ -85,8 +85,6 @@ pub struct Watch {
     pub prev_kv: bool,
     /// Ask for the revision reached when there is nothing else to say.
     pub progress_notify: bool,
-    pub no_put: bool,
-    pub no_delete: bool,
 }
 
 impl Get {
@@ -215,14 +213,6 @@ impl Txn {
 }
 
 impl Watch {
-    pub fn key(key: impl Into<Vec<u8>>) -> Self {
-        Self { range: KeyRange::single(key), ..Self::default() }
-    }
-
-    pub fn prefix(prefix: impl Into<Vec<u8>>) -> Self {
-        Self { range: KeyRange::prefix(prefix), ..Self::default() }
-    }
-
     pub(crate) fn options(&self) -> WatchOptions {
         let mut options = WatchOptions::new()
             .with_range(self.range.end.clone())
@@ -233,13 +223,6 @@ impl Watch {
         if self.progress_notify {
             options = options.with_progress_notify();
         }
-        let filters: Vec<_> = [
-            self.no_put.then_some(WatchFilterType::NoPut),
-            self.no_delete.then_some(WatchFilterType::NoDelete),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if filters.is_empty() { options } else { options.with_filters(filters) }
+        options
     }
 }

@@ -100,12 +100,7 @@ impl WatchStream {
         self.items.recv().await
     }
 
-    /// Asks the server how far it is; the answer is a [`WatchItem::Progress`].
-    pub fn request_progress(&self) {
-        self.progress.request();
-    }
-
-    /// The same for whoever does not hold the stream.
+    /// For asking the server how far it is; the answer is a [`WatchItem::Progress`].
     pub fn progress_handle(&self) -> ProgressHandle {
         self.progress.clone()
     }

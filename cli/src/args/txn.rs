@@ -10,6 +10,7 @@
 //! ```
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use kvorum_client::{Compare, CompareOp, CompareTarget, KeyRange, Op};
@@ -139,7 +140,7 @@ pub fn words(line: &[u8]) -> Option<Vec<OsString>> {
             b'\'' => rest[1..end].to_vec(),
             _ => rest[..end].to_vec(),
         };
-        words.push(os_string(word));
+        words.push(OsString::from_vec(word));
         rest = rest.get(end + 1..).unwrap_or_default();
     }
     Some(words)
@@ -160,18 +161,6 @@ fn closing_quote(line: &[u8]) -> Option<usize> {
 fn skip_spaces(line: &[u8]) -> &[u8] {
     let start = line.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(line.len());
     &line[start..]
-}
-
-fn os_string(bytes: Vec<u8>) -> OsString {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStringExt;
-        OsString::from_vec(bytes)
-    }
-    #[cfg(not(unix))]
-    {
-        String::from_utf8_lossy(&bytes).into_owned().into()
-    }
 }
 
 fn invalid(message: String) -> UsageError {

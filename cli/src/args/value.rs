@@ -1,19 +1,12 @@
 //! Values of flags, as Go's flag package reads them, with its words for a bad one.
 
 use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
 /// The bytes of an argument, exact: keys and values need not be text.
 pub fn bytes_of(argument: &OsStr) -> Vec<u8> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        argument.as_bytes().to_vec()
-    }
-    #[cfg(not(unix))]
-    {
-        argument.to_string_lossy().into_owned().into_bytes()
-    }
+    argument.as_bytes().to_vec()
 }
 
 pub fn parse_bool(text: &str) -> Result<bool, String> {

@@ -132,7 +132,6 @@ impl WatchArgs {
             start_revision: self.rev,
             prev_kv: self.prev_kv,
             progress_notify: self.progress_notify,
-            ..Watch::default()
         };
         Ok(WatchPlan { watch, exec })
     }

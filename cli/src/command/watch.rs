@@ -12,7 +12,7 @@ use super::{CommandError, Input, Session};
 use crate::args::{WatchArgs, txn};
 use crate::exit;
 use crate::mode::Mode;
-use crate::output::{Answer, go};
+use crate::output::{Answer, event_type, go};
 
 pub(super) async fn execute(args: &WatchArgs, session: &mut Session) -> Result<(), CommandError> {
     session.watch_variables.check()?;
@@ -102,11 +102,10 @@ async fn run_for_each(
     let revision = response.header.as_ref().map_or(0, |header| header.revision);
     for event in &response.events {
         let kv = event.kv.clone().unwrap_or_default();
-        let kind = if event.r#type == pb::EVENT_DELETE { "DELETE" } else { "PUT" };
         let status = process::Command::new(program)
             .args(arguments)
             .env("ETCD_WATCH_REVISION", revision.to_string())
-            .env("ETCD_WATCH_EVENT_TYPE", go::quote(kind.as_bytes()))
+            .env("ETCD_WATCH_EVENT_TYPE", go::quote(event_type(event).as_bytes()))
             .env("ETCD_WATCH_KEY", go::quote(&kv.key))
             .env("ETCD_WATCH_VALUE", go::quote(&kv.value))
             .kill_on_drop(true)

@@ -198,6 +198,6 @@ impl HealthRow {
 }
 
 /// `PUT` or `DELETE`.
-fn event_type(event: &pb::Event) -> &'static str {
+pub(crate) fn event_type(event: &pb::Event) -> &'static str {
     if event.r#type == pb::EVENT_DELETE { "DELETE" } else { "PUT" }
 }

@@ -182,7 +182,7 @@ impl Shell {
                 Some(answer) = asked.recv() => match self.editor.line(ANSWER, Wants::Answer).await {
                     // The command may have given up on the line.
                     Typed::Line(line) => _ = answer.send(line.into_bytes()),
-                    Typed::Interrupted => break None,
+                    Typed::Interrupted => break Some(Ok(())),
                     Typed::End => drop(answer),
                 },
                 _ = tokio::signal::ctrl_c() => break None,

@@ -173,8 +173,9 @@ impl Settings {
             initial_cluster_token: self
                 .text("initial-cluster-token")
                 .unwrap_or(default.initial_cluster_token),
-            heartbeat_interval_ms: self.uint("heartbeat-interval", 100)?,
-            election_timeout_ms: self.uint("election-timeout", 1000)?,
+            heartbeat_interval_ms: self
+                .uint("heartbeat-interval", default.heartbeat_interval_ms)?,
+            election_timeout_ms: self.uint("election-timeout", default.election_timeout_ms)?,
             max_request_bytes: self
                 .uint("max-request-bytes", default.max_request_bytes as u64)?
                 .try_into()

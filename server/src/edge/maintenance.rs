@@ -1,6 +1,7 @@
 //! The member itself: its status, alarms and leadership.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 
 use kvorum_core::node::{Input, Refusal};
 use kvorum_core::store::{Reply, Root};
@@ -11,7 +12,6 @@ use kvorum_proto::etcdserverpb::{
     HashResponse, InternalRaftRequest, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest,
     SnapshotResponse, StatusRequest, StatusResponse, maintenance_server,
 };
-use std::sync::atomic::Ordering;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};

@@ -1,9 +1,9 @@
 //! A range in chunks: `RangeStream` of etcd 3.7.
 
-use bytes::{BufMut, Bytes, BytesMut};
 use kvorum_core::store::Root;
 use kvorum_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvorum_proto::etcdserverpb::{RangeRequest, RangeResponse, RangeStreamResponse};
+use kvorum_proto::key_range::successor;
 use prost::Message;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
@@ -77,7 +77,7 @@ impl Chunks<'_> {
         let found = reply.versions.len() as i64;
         let last = !reply.more || found == left;
         if let Some(version) = reply.versions.last() {
-            self.request.key = after(&version.key);
+            self.request.key = successor(&version.key);
         }
         let header = last.then(|| self.handle.header(self.root.revision()));
         let mut response = convert::range(&reply, header);
@@ -98,11 +98,4 @@ fn adapted(size: i64, bytes: usize) -> i64 {
     } else {
         size
     }
-}
-
-fn after(key: &Bytes) -> Bytes {
-    let mut next = BytesMut::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.put_u8(0);
-    next.freeze()
 }

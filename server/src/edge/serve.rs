@@ -93,6 +93,10 @@ fn http(max_concurrent_streams: u32) -> Http {
     http
 }
 
+/// Between two tries to accept a connection that failed: often enough for nobody to notice, seldom
+/// enough not to fill the log.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
 /// The next connection. Running out of files is waited out: connections end.
 async fn accept(listener: &tokio::net::TcpListener) -> TcpStream {
     loop {
@@ -104,7 +108,7 @@ async fn accept(listener: &tokio::net::TcpListener) -> TcpStream {
             }
             Err(error) => {
                 tracing::warn!(error = %error, "cannot accept a connection");
-                time::sleep(Duration::from_millis(50)).await;
+                time::sleep(ACCEPT_RETRY).await;
             }
         }
     }

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use kvorum_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::{
     DeleteRangeRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
 };
+use kvorum_proto::key_range::successor;
 
 use super::status::Refused;
+use crate::limits::MAX_TXN_DEPTH;
 
 pub(super) fn range(request: &RangeRequest) -> Result<(), Refused> {
     if request.key.is_empty() {
@@ -42,7 +44,7 @@ pub(super) fn delete(request: &DeleteRangeRequest) -> Result<(), Refused> {
 
 /// Sizes first, so that the search for clashes cannot be made expensive.
 pub(super) fn txn(request: &TxnRequest, max_ops: usize) -> Result<(), Refused> {
-    sizes(request, max_ops)?;
+    sizes(request, max_ops, MAX_TXN_DEPTH)?;
     clashes(&request.success)?;
     clashes(&request.failure)?;
     Ok(())
@@ -57,9 +59,9 @@ pub(super) fn is_serializable(request: &TxnRequest) -> bool {
 }
 
 /// The most operations a level may have shrink by those of the level above.
-fn sizes(request: &TxnRequest, max_ops: usize) -> Result<(), Refused> {
+fn sizes(request: &TxnRequest, max_ops: usize, max_depth: usize) -> Result<(), Refused> {
     let ops = request.compare.len().max(request.success.len()).max(request.failure.len());
-    if ops > max_ops {
+    if ops > max_ops || max_depth == 0 {
         return Err(Refused::TooManyOps);
     }
     if request.compare.iter().any(|compare| compare.key.is_empty()) {
@@ -70,7 +72,9 @@ fn sizes(request: &TxnRequest, max_ops: usize) -> Result<(), Refused> {
             Some(Request::RequestRange(request)) => range(request)?,
             Some(Request::RequestPut(request)) => put(request)?,
             Some(Request::RequestDeleteRange(request)) => delete(request)?,
-            Some(Request::RequestTxn(request)) => sizes(request, max_ops - ops)?,
+            Some(Request::RequestTxn(request)) => {
+                sizes(request, max_ops - ops, max_depth - 1)?;
+            }
             None => return Err(Refused::KeyNotFound),
         }
     }
@@ -167,17 +171,10 @@ impl Ranges {
     }
 }
 
-/// The least key greater than `key`.
-fn successor(key: &Bytes) -> Bytes {
-    let mut next = BytesMut::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.put_u8(0);
-    next.freeze()
-}
-
 #[cfg(test)]
 mod tests {
-    use kvorum_proto::etcdserverpb::Compare;
+    use kvorum_proto::etcdserverpb::{Compare, InternalRaftRequest};
+    use prost::Message as _;
 
     use super::*;
 
@@ -245,6 +242,23 @@ mod tests {
             txn(&branches(vec![nested(many(128), vec![])], vec![]), 128),
             Err(Refused::TooManyOps)
         );
+    }
+
+    #[test]
+    fn a_transaction_that_is_accepted_can_be_read_back_from_the_log() {
+        let of_depth = |depth: usize| {
+            let innermost = branches(vec![put_op("a")], vec![]);
+            (1..depth).fold(innermost, |inner, _| {
+                let op = RequestOp { request: Some(Request::RequestTxn(inner)) };
+                branches(vec![op], vec![])
+            })
+        };
+        let deepest = of_depth(MAX_TXN_DEPTH);
+        assert_eq!(txn(&deepest, 128), Ok(()));
+        let entry = InternalRaftRequest { txn: Some(deepest), ..Default::default() };
+        let bytes = entry.encode_to_vec();
+        assert_eq!(InternalRaftRequest::decode(bytes.as_slice()), Ok(entry));
+        assert_eq!(txn(&of_depth(MAX_TXN_DEPTH + 1), 128), Err(Refused::TooManyOps));
     }
 
     #[test]

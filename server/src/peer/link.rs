@@ -107,7 +107,8 @@ struct Task {
     state: Arc<State>,
 }
 
-/// Frames handed to the stream and not yet on the wire.
+/// Frames handed to the stream and not yet on the wire: enough that the next one is made while one
+/// is sent, few because what is here can no longer be dropped.
 const FRAMES_AHEAD: usize = 4;
 
 impl Task {

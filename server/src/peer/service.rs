@@ -1,11 +1,12 @@
 //! The receiving side.
 
+use std::time::Duration;
+
 use kvorum_proto::kvorumpb::{
     ExchangeEnd, Frame, Hello, LeaseRemainingRequest, LeaseRemainingResponse, LeaseRenewRequest,
     LeaseRenewResponse, peer_server,
 };
 use prost::Message as _;
-use std::time::Duration;
 use tokio::time;
 use tonic::{Request, Response, Status, Streaming};
 

@@ -38,16 +38,18 @@ pub(super) struct ApplyThread {
 impl ApplyThread {
     /// Runs until the queue is closed, or the log holds what this version cannot apply.
     pub(super) fn run(mut self) {
+        // The thread behind this one must end even if this one panics.
+        let backend = Arc::clone(&self.backend);
+        let _closing = backend.close_on_drop();
         let mut work = Vec::new();
         let mut sweep_at = Some(Instant::now());
         loop {
             let drained = self.work.drain(&mut work, sweep_at);
             if drained == Drained::Closed {
-                return self.backend.close();
+                return;
             }
             for work in work.drain(..) {
                 if let Err(reason) = self.perform(work) {
-                    self.backend.close();
                     return self.handle.stop.fault(reason);
                 }
             }

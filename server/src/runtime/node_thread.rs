@@ -26,6 +26,9 @@ impl NodeThread {
     /// Runs until the inbox is closed. Ticks that were missed, because the machine was held up,
     /// are left out: time that nobody could use must not bring down a leader.
     pub(super) fn run(mut self, tick: Duration) {
+        // Those behind this thread must end even if it panics, or the process would hang.
+        let (log, apply) = (Arc::clone(&self.log), Arc::clone(&self.apply));
+        let _closing = (log.close_on_drop(), apply.close_on_drop());
         let mut inputs = Vec::new();
         let mut effects = Vec::new();
         let mut next_tick = Instant::now();
@@ -45,8 +48,6 @@ impl NodeThread {
                 self.perform(effect);
             }
         }
-        self.log.close();
-        self.apply.close();
     }
 
     fn perform(&self, effect: Effect) {

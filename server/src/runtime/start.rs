@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -73,6 +74,12 @@ pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> 
     let born = holds_member(&*disk, &config.data_dir).unwrap_or(false);
     let newborn = if born { None } else { Some(Newborn::plan(config)?) };
     let dir = DataDir::open(disk, &config.data_dir).map_err(StorageError::from)?;
+    if dir.is_open_to_others().map_err(StorageError::from)? {
+        tracing::warn!(
+            data_dir = %config.data_dir.display(),
+            "others than its owner can get into the data directory: chmod 700 keeps them out"
+        );
+    }
     let options = Options::default();
     if let Some(newborn) = newborn
         && !dir.has_member().map_err(StorageError::from)?
@@ -126,7 +133,7 @@ fn join(config: &Config, booted: Booted) -> Result<Parts, StartError> {
         ids: RequestIds::new(identity.member_id, SystemTime::now()),
         inbox: Queue::new(),
         root: ArcSwap::from_pointee(store.root()),
-        progress: Progress::default(),
+        progress: Progress { applied: AtomicU64::new(applied), ..Progress::default() },
         leadership: watch::Sender::new(Leadership { role: Role::Follower, term: 0, leader: 0 }),
         writes: Writes::new(),
         reads: Reads::new(applied),

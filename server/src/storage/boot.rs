@@ -23,40 +23,32 @@ use crate::identity::Identity;
 #[derive(Debug, Error)]
 pub enum BootError {
     #[error(
-        "{} is missing; put it back, or restore the data directory from a backup, or remove this \
-         member from its cluster and add it again with an empty data directory",
+        "{} is missing; put it back, or restore the data directory from a backup",
         path.display()
     )]
     Missing { path: PathBuf },
     #[error(
         "the store has applied entry {applied}, but the log ends at entry {last}: the end of the \
          log is lost, and with it what this member promised; restore the data directory from a \
-         backup, or remove this member from its cluster and add it again with an empty data \
-         directory"
+         backup"
     )]
     StoreAhead { applied: u64, last: u64 },
     #[error(
         "the store has applied entry {applied}, but the log begins after entry {base}: the store \
-         is an older copy; put the newer one back, or restore the data directory from a backup, \
-         or remove this member from its cluster and add it again with an empty data directory"
+         is an older copy; put the newer one back, or restore the data directory from a backup"
     )]
     StoreBehind { applied: u64, base: u64 },
     #[error(
         "the store has applied entry {index} of term {store}, but in the log it is of term {log}: \
-         the two do not belong together; restore the data directory from a backup, or remove this \
-         member from its cluster and add it again with an empty data directory"
+         the two do not belong together; restore the data directory from a backup"
     )]
     Diverged { index: u64, store: u64, log: u64 },
     #[error(
         "the log says that entry {commit} is committed, but ends at entry {last}; restore the \
-         data directory from a backup, or remove this member from its cluster and add it again \
-         with an empty data directory"
+         data directory from a backup"
     )]
     CommitAhead { commit: u64, last: u64 },
-    #[error(
-        "the store cannot be read back: {0}; restore the data directory from a backup, or remove \
-         this member from its cluster and add it again with an empty data directory"
-    )]
+    #[error("the store cannot be read back: {0}; restore the data directory from a backup")]
     Restore(#[from] RestoreError),
 }
 

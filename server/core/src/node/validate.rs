@@ -38,8 +38,8 @@ pub enum Rejection {
     #[error("it comes from a second leader in one term")]
     SecondLeader,
     #[error(
-        "it refers to entries that this member does not have; if its data was lost, \
-         remove the member from the cluster and add it again"
+        "it refers to entries that this member does not have; if its data was lost, restore the \
+         data directory from a backup"
     )]
     LogLost,
     #[error("it was not asked for, or the question is no longer open")]

@@ -33,7 +33,6 @@ use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use kvorum_proto::membershippb::Member;
 use raft_proto::eraftpb::ConfState;
 
-pub use apply::LEASE_TTL_MAX_S;
 pub use change::{Change, Position, Table};
 pub use lease::LeaseRecord;
 pub use pin::Pin;

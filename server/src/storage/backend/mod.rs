@@ -63,8 +63,7 @@ pub enum BackendError {
     #[error("cannot {action} {}: {source}", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
-        "the store {} is damaged: {what}; restore the data directory from a backup, or remove \
-         this member from its cluster and add it again with an empty data directory",
+        "the store {} is damaged: {what}; restore the data directory from a backup",
         path.display()
     )]
     Damaged { path: PathBuf, what: String },

@@ -196,9 +196,8 @@ impl Shared {
         let mut in_use = self.in_use_bytes.load(Ordering::Relaxed);
         for change in changes {
             let (table, key, value) = change.encode();
-            let Some((_, target)) = tables.iter_mut().find(|(name, _)| *name == table) else {
-                continue;
-            };
+            let target = tables.iter_mut().find(|(name, _)| *name == table);
+            let (_, target) = target.expect("every table is among them");
             let old = match &value {
                 Some(value) => {
                     in_use += (key.len() + value.len()) as u64;

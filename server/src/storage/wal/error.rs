@@ -14,15 +14,13 @@ pub enum LogError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
         "the log is damaged: {} at byte {offset}, after entry {index}: {what}; restore the data \
-         directory from a backup, or remove this member from its cluster and add it again with an \
-         empty data directory",
+         directory from a backup",
         path.display()
     )]
     Damaged { path: PathBuf, offset: u64, index: u64, what: String },
     #[error(
         "the log has a gap: {} is missing; put it back, or restore the data directory from a \
-         backup, or remove this member from its cluster and add it again with an empty data \
-         directory",
+         backup",
         path.display()
     )]
     Missing { path: PathBuf },

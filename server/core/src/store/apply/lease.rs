@@ -8,7 +8,7 @@ use crate::store::lease::Leased;
 use crate::store::{Change, LeaseRecord, Reply, Store, record};
 
 /// etcd's limit: longer times overflow when they are counted in nanoseconds.
-pub const LEASE_TTL_MAX_S: i64 = 9_000_000_000;
+const LEASE_TTL_MAX_S: i64 = 9_000_000_000;
 
 impl Store {
     /// Id and time to live were chosen before the log; what the edge should have refused or

@@ -20,8 +20,6 @@ use kvorum_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetR
 use super::{Change, Reply, Store};
 use crate::error::StoreError;
 
-pub use lease::LEASE_TTL_MAX_S;
-
 /// What an entry asks for.
 enum Operation<'a> {
     /// A read in the log, as old versions of etcd made them; nobody waits for its answer.
