@@ -72,8 +72,27 @@ pub const BLOCKING_THREADS: usize = 16;
 /// heartbeat.
 pub const PEER_THREADS: usize = 1;
 
-/// Client and peer connections of one listener: below the usual limit of open files.
+/// Connections of clients, and of peers; fewer if the process may not open so many files. Ten
+/// times what a busy cluster has; an idle one costs some KiB.
 pub const MAX_CONNECTIONS: usize = 10_000;
+
+/// Connections that are served however few files the process may open: a handful of clients each
+/// with a few.
+pub const MIN_CONNECTIONS: usize = 64;
+
+/// Open files kept back from connections: log, backend, lock, listeners, and what is dialled to
+/// peers. A member that cannot open its next log file stops.
+pub const OPEN_FILES_RESERVE: u64 = 64;
+
+/// Open files a server asks the system for, as far as it is let: all connections, and the rest.
+pub const OPEN_FILES_WANTED: u64 = 2 * MAX_CONNECTIONS as u64 + OPEN_FILES_RESERVE;
+
+/// Time for a connection to say what it speaks. Clients do so at once; one that does not takes
+/// a place from others.
+pub const CONNECTION_FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for the head of an HTTP/1 request, and between two requests; hyper's default.
+pub const HTTP1_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers with more keys than this are put together off the thread that serves clients.
 pub const INLINE_RANGE_KEYS: i64 = 1_000;
@@ -83,6 +102,14 @@ pub const STREAM_CHUNK_KEYS: i64 = 10;
 
 /// Target size of a chunk of a streamed range.
 pub const STREAM_CHUNK_BYTES: usize = DEFAULT_MAX_REQUEST_BYTES;
+
+/// How long a streamed range waits for its client to take a chunk: a link too slow for one in
+/// this time is of no use, and the state that is read holds up physical compaction.
+pub const RANGE_STREAM_SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a streamed range may take in all, to within one more wait for its client: the shortest
+/// usual interval between compactions, so that it holds up one at most.
+pub const RANGE_STREAM_MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// Replies the hub may make for one watch stream before the shell has looked at their size. Each
 /// holds at most a chunk of about 1 MiB, so this and `WATCH_STREAM_BYTES` bound what a client
@@ -95,6 +122,11 @@ pub const WATCH_STREAM_BYTES: usize = 4 << 20;
 /// Replies waiting for one stream's client, beyond which it gets no more credit: created and
 /// progress replies have no events, but are not free.
 pub const WATCH_STREAM_REPLIES: usize = 4_096;
+
+/// How long a watch stream waits for its client to take a response. Waiting events keep what they
+/// refer to from being compacted; a client that was only slow resumes by revision. Longer than
+/// a pause for garbage or a lost link takes, shorter than the usual interval between compactions.
+pub const WATCH_SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Roots the watch thread may be given from before compactions it has not seen yet. More are
 /// only taken in an unheard-of hurry; watches then learn of the compaction instead of its events.

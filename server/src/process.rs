@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use crate::config::{self, Config, ConfigError, Parsed};
+use crate::limits::OPEN_FILES_WANTED;
 use crate::logging;
 use crate::runtime::{Member, Reason, Stopper};
 use crate::version::version_text;
@@ -29,6 +32,7 @@ fn run(config: &Config) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    raise_open_files();
     let member = match Member::start(config) {
         Ok(member) => member,
         Err(error) => {
@@ -50,6 +54,20 @@ fn run(config: &Config) -> ExitCode {
             complain(&reason, None);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The usual limit of open files is for programs with few; what a process may raise it to itself
+/// is mostly far more. With a low limit a member serves fewer connections.
+fn raise_open_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let wanted = limits.maximum.map_or(OPEN_FILES_WANTED, |most| most.min(OPEN_FILES_WANTED));
+    if limits.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let raised = Rlimit { current: Some(wanted), maximum: limits.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(error = %error, wanted, "cannot raise the limit of open files");
     }
 }
 

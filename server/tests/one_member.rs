@@ -14,8 +14,10 @@ use kvorum_proto::etcdserverpb::{
     MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest,
     WatchCreateRequest, WatchProgressRequest, WatchRequest,
 };
+use kvorum_server::limits::{BLOCKING_THREADS, RANGE_STREAM_SEND_TIMEOUT, STREAM_CHUNK_BYTES};
 use support::{Client, Cluster, eventually, get, put};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
@@ -193,6 +195,40 @@ fn a_large_range_is_answered_whole_and_in_chunks() {
     });
 }
 
+#[test]
+fn range_streams_that_are_not_read_hold_up_no_other_read() {
+    let cluster = Cluster::start(1);
+    let (slow, client) = (cluster.client(0), cluster.client(0));
+    cluster.runtime.block_on(async {
+        let value = "v".repeat(1 << 18);
+        let mut revision = 0;
+        for i in 0..32 {
+            revision = client.put(&format!("k{i:02}"), &value).await;
+        }
+        let range =
+            RangeRequest { key: "k".into(), range_end: "l".into(), ..RangeRequest::default() };
+        let mut unread = Vec::new();
+        for _ in 0..BLOCKING_THREADS + 4 {
+            unread.push(slow.kv().range_stream(range.clone()).await.unwrap());
+        }
+        // Well before the slow ones are given up.
+        let patience = RANGE_STREAM_SEND_TIMEOUT / 2;
+        let mut kv = client.kv();
+        let of_history = kv.range(RangeRequest { revision, ..range.clone() });
+        let whole = timeout(patience, of_history).await.unwrap().unwrap().into_inner();
+        let mut stream = kv.range_stream(range).await.unwrap().into_inner();
+        let (mut kvs, mut largest) = (Vec::new(), 0);
+        while let Some(message) = timeout(patience, stream.message()).await.unwrap().unwrap() {
+            let chunk = message.range_response.unwrap();
+            largest = largest.max(chunk.kvs.iter().map(|kv| kv.value.len()).sum());
+            kvs.extend(chunk.kvs);
+        }
+        assert_eq!((whole.kvs.len(), &kvs), (32, &whole.kvs));
+        assert!(largest <= STREAM_CHUNK_BYTES + value.len(), "a chunk of {largest} bytes");
+        drop(unread);
+    });
+}
+
 /// A watch stream: requests go in by the sender.
 async fn watch(
     client: &Client,
@@ -269,6 +305,46 @@ fn a_watch_behind_a_compaction_is_told_where_to_go_on() {
         let canceled = responses.message().await.unwrap().unwrap();
         assert!(canceled.canceled);
         assert_eq!((canceled.compact_revision, canceled.cancel_reason.as_str()), (revision, ""));
+    });
+}
+
+#[test]
+fn a_watch_that_keeps_up_is_not_overtaken_by_compactions_right_behind_the_writer() {
+    const ROUNDS: i64 = 150;
+    const PUTS: i64 = 4;
+    with_one(async |client| {
+        let mut last = client.put("k", "v").await;
+        let (requests, mut responses) = watch(&client).await;
+        let now = WatchCreateRequest { key: "k".into(), ..WatchCreateRequest::default() };
+        requests.send(create(now)).await.unwrap();
+        assert!(responses.message().await.unwrap().unwrap().created);
+        let mut compacted = 0;
+        for _ in 0..ROUNDS {
+            // Under way together with the writes, so that it comes right after them or, for a
+            // revision that is not there yet, too early.
+            let revision = last + PUTS;
+            let mut kv = client.kv();
+            let compact = kv.compact(CompactionRequest { revision, physical: false });
+            let puts = async {
+                tokio::join!(
+                    client.put("k", "v"),
+                    client.put("k", "v"),
+                    client.put("k", "v"),
+                    client.put("k", "v"),
+                )
+            };
+            let (_, compaction) = tokio::join!(puts, compact);
+            compacted += i64::from(compaction.is_ok());
+            while last < revision {
+                let response = responses.message().await.unwrap().unwrap();
+                assert!(!response.canceled, "overtaken at {last} by {}", response.compact_revision);
+                for event in response.events {
+                    last += 1;
+                    assert_eq!(event.kv.unwrap().mod_revision, last);
+                }
+            }
+        }
+        assert!(compacted > 0, "no compaction came in time");
     });
 }
 

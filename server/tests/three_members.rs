@@ -119,6 +119,33 @@ fn leases_are_kept_alive_through_any_member_and_outlive_their_leader() {
 }
 
 #[test]
+fn a_leader_without_a_quorum_keeps_no_lease_alive() {
+    let mut cluster = Cluster::start(3);
+    let all = clients(&cluster, &[0, 1, 2]);
+    let (lease, first) = cluster.runtime.block_on(async {
+        let grant = LeaseGrantRequest { ttl: 100, id: 0 };
+        let lease = all[0].1.lease().lease_grant(grant).await.unwrap().into_inner().id;
+        (lease, leader(&all).await)
+    });
+    // Both at once, so that the leader is asked before it notices.
+    let others = cluster.members.iter_mut().enumerate().filter(|(index, _)| *index != first);
+    let others: Vec<_> = others.map(|(_, member)| member.take().unwrap()).collect();
+    let stops = others.into_iter().map(|member| std::thread::spawn(|| member.stop()));
+    for stop in stops.collect::<Vec<_>>() {
+        stop.join().unwrap();
+    }
+    cluster.runtime.block_on(async {
+        // It still believes that it leads; the others may have revoked the lease by now.
+        let (sender, receiver) = mpsc::channel(1);
+        sender.send(LeaseKeepAliveRequest { id: lease }).await.unwrap();
+        let requests = ReceiverStream::new(receiver);
+        let answers = all[first].1.lease().lease_keep_alive(requests).await;
+        let status = answers.unwrap().into_inner().message().await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    });
+}
+
+#[test]
 fn leadership_moves_where_it_is_sent() {
     let cluster = Cluster::start(3);
     let clients = clients(&cluster, &[0, 1, 2]);

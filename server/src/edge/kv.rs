@@ -58,8 +58,7 @@ impl kv_server::Kv for Kv {
         }
         // One chunk is read while the one before is sent.
         let (sender, receiver) = mpsc::channel(1);
-        let handle = self.0.clone();
-        spawn_blocking(move || range_stream::run(&handle, request, &sender));
+        tokio::spawn(range_stream::run(self.0.clone(), request, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 

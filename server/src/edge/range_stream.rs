@@ -1,17 +1,23 @@
 //! A range in chunks: `RangeStream` of etcd 3.7.
 
-use kvorum_core::store::Root;
+use std::sync::Arc;
+use std::time::Instant;
+
+use kvorum_core::store::{RangeReply, Root};
 use kvorum_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvorum_proto::etcdserverpb::{RangeRequest, RangeResponse, RangeStreamResponse};
 use kvorum_proto::key_range::successor;
-use prost::Message;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::task::spawn_blocking;
 use tonic::Status;
 
 use super::convert;
 use super::status::{of_request, of_store};
-use crate::limits::{STREAM_CHUNK_BYTES, STREAM_CHUNK_KEYS};
-use crate::runtime::Handle;
+use crate::limits::{
+    RANGE_STREAM_MAX_AGE, RANGE_STREAM_SEND_TIMEOUT, STREAM_CHUNK_BYTES, STREAM_CHUNK_KEYS,
+};
+use crate::runtime::{Handle, RequestError};
 
 pub(super) fn check(request: &RangeRequest) -> Result<(), Status> {
     let by_key = request.sort_target == SortTarget::Key as i32;
@@ -32,50 +38,95 @@ pub(super) fn check(request: &RangeRequest) -> Result<(), Status> {
     Ok(())
 }
 
-/// Reads chunk after chunk of one root and waits until each is taken; the last carries the
-/// header, the count and whether there is more. Blocks.
-pub(super) fn run(
-    handle: &Handle,
-    request: RangeRequest,
-    sender: &Sender<Result<RangeStreamResponse, Status>>,
-) {
-    let root = handle.root();
-    let mut chunks = Chunks { handle, root: &root, limit: request.limit, request, sent: 0 };
-    let mut size = STREAM_CHUNK_KEYS;
+/// Sends chunk after chunk of one root; the last carries the header, the count and whether there
+/// is more. A chunk is read beside the thread that serves everybody, and no thread is held while
+/// the client takes its time.
+pub(super) async fn run(handle: Handle, request: RangeRequest, sender: Chunked) {
+    // The root is let go by then, so the client may take this as late as it likes.
+    if let Err(status) = send_all(handle, request, &sender).await {
+        let _ = sender.send(Err(status)).await;
+    }
+}
+
+pub(super) type Chunked = Sender<Result<RangeStreamResponse, Status>>;
+
+async fn send_all(handle: Handle, request: RangeRequest, sender: &Chunked) -> Result<(), Status> {
+    let mut chunks = Chunks::new(handle, request);
+    let until = Instant::now() + RANGE_STREAM_MAX_AGE;
     loop {
-        let chunk = chunks.next(size);
-        let last = chunk.as_ref().map_or(true, |(_, last)| *last);
-        let response = chunk.map(|(response, _)| response);
-        if let Ok(response) = &response {
-            size = adapted(size, response.encoded_len());
-        }
-        let message =
-            response.map(|response| RangeStreamResponse { range_response: Some(response) });
-        if sender.blocking_send(message).is_err() || last {
-            return;
+        let (rest, chunk) = spawn_blocking(move || {
+            let chunk = chunks.next();
+            (chunks, chunk)
+        })
+        .await
+        .map_err(|_| of_request(RequestError::Stopped))?;
+        chunks = rest;
+        let (response, last) = chunk?;
+        let message = RangeStreamResponse { range_response: Some(response) };
+        match sender.send_timeout(Ok(message), RANGE_STREAM_SEND_TIMEOUT).await {
+            Ok(()) if last => return Ok(()),
+            Ok(()) if Instant::now() < until => {}
+            Ok(()) => return Err(too_long()),
+            Err(SendTimeoutError::Closed(_)) => return Ok(()),
+            Err(SendTimeoutError::Timeout(_)) => return Err(unread()),
         }
     }
 }
 
-struct Chunks<'a> {
-    handle: &'a Handle,
-    root: &'a Root,
-    /// What is still to be read.
+fn unread() -> Status {
+    let seconds = RANGE_STREAM_SEND_TIMEOUT.as_secs();
+    Status::aborted(format!(
+        "kvorum: the client took nothing of the range for {seconds} s; read it faster, or in parts"
+    ))
+}
+
+fn too_long() -> Status {
+    let seconds = RANGE_STREAM_MAX_AGE.as_secs();
+    Status::aborted(format!(
+        "kvorum: the range took more than {seconds} s to send; read it faster, or in parts"
+    ))
+}
+
+struct Chunks {
+    handle: Handle,
+    root: Arc<Root>,
+    /// What is still to be read, in key order: that is how one chunk goes on where another ended.
     request: RangeRequest,
     /// Of the whole answer; 0 for none.
     limit: i64,
     sent: i64,
+    /// Keys of the next chunk, at most.
+    size: i64,
 }
 
-impl Chunks<'_> {
-    /// The next chunk of at most `size` keys, and whether it is the last.
-    fn next(&mut self, size: i64) -> Result<(RangeResponse, bool), Status> {
+impl Chunks {
+    fn new(handle: Handle, request: RangeRequest) -> Chunks {
+        let (root, limit) = (handle.root(), request.limit);
+        let request = RangeRequest {
+            sort_order: SortOrder::None as i32,
+            sort_target: SortTarget::Key as i32,
+            ..request
+        };
+        Chunks { handle, root, request, limit, sent: 0, size: STREAM_CHUNK_KEYS }
+    }
+
+    /// The next chunk, and whether it is the last.
+    fn next(&mut self) -> Result<(RangeResponse, bool), Status> {
         let left = if self.limit > 0 { self.limit - self.sent } else { i64::MAX };
-        self.request.limit = size.min(left);
+        self.request.limit = self.size.min(left);
         let mut reply = self.root.range(&self.request).map_err(of_store)?;
+        let (fitting, bytes) = fitting(&reply);
+        let cut = fitting < reply.versions.len();
+        // Before values are read back, so that they are never in memory all at once.
+        reply.versions.truncate(fitting);
         self.handle.resolve(&mut reply).map_err(of_request)?;
-        let found = reply.versions.len() as i64;
-        let last = !reply.more || found == left;
+        let found = fitting as i64;
+        if cut {
+            self.size = found;
+        } else if bytes < STREAM_CHUNK_BYTES / 2 {
+            self.size = self.size.saturating_mul(2);
+        }
+        let last = !cut && (!reply.more || found == left);
         if let Some(version) = reply.versions.last() {
             self.request.key = successor(&version.key);
         }
@@ -89,13 +140,19 @@ impl Chunks<'_> {
     }
 }
 
-/// Chunks near the target: twice or half as many keys when one is far off.
-fn adapted(size: i64, bytes: usize) -> i64 {
-    if bytes < STREAM_CHUNK_BYTES / 2 {
-        size.saturating_mul(2)
-    } else if bytes > STREAM_CHUNK_BYTES * 2 {
-        (size / 2).max(1)
-    } else {
-        size
+/// How many of the versions found make a chunk of the target size, the last of them perhaps
+/// reaching beyond it, and about how much they are.
+fn fitting(reply: &RangeReply) -> (usize, usize) {
+    /// Numbers and tags around key and value.
+    const FRAME: usize = 32;
+    let (mut count, mut bytes) = (0, 0);
+    for version in &reply.versions {
+        if bytes >= STREAM_CHUNK_BYTES {
+            break;
+        }
+        let value = if reply.keys_only { 0 } else { version.value_len as usize };
+        bytes += FRAME + version.key.len() + value;
+        count += 1;
     }
+    (count, bytes)
 }

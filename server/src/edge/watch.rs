@@ -9,6 +9,7 @@ use kvorum_proto::etcdserverpb::{WatchRequest as WatchMessage, WatchResponse, wa
 use kvorum_proto::mvccpb::event::EventType;
 use kvorum_proto::mvccpb::{Event as EventMessage, KeyValue};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::task::spawn_blocking;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -18,6 +19,7 @@ use super::convert::key_value;
 use super::require_leader::while_led;
 use super::status::of_request;
 use super::wants_leader;
+use crate::limits::WATCH_SEND_TIMEOUT;
 use crate::runtime::{
     Handle, RequestError, WatchRequest, WatchSender, WatchStream, Watches, reply_bytes,
 };
@@ -47,6 +49,8 @@ impl watch_server::Watch for Watch {
                     ended = answering => ended,
                 }
             };
+            // The stream is closed by then, and with it its hold on history; a client that does
+            // not read costs no more than the response it has left.
             if let Err(status) = while_led(&handle, led, both).await {
                 let _ = sender.send(Err(status)).await;
             }
@@ -74,7 +78,7 @@ async fn ask(mut messages: Streaming<WatchMessage>, sender: WatchSender) -> Resu
 
 type Responses = mpsc::Sender<Result<WatchResponse, Status>>;
 
-/// Passes the hub's replies on until the client is gone or the member stops.
+/// Passes the hub's replies on until the client is gone or takes no more, or the member stops.
 async fn answer(
     handle: &Handle,
     mut stream: WatchStream,
@@ -92,12 +96,22 @@ async fn answer(
         for reply in replies.drain(..) {
             let bytes = reply_bytes(&reply);
             let response = response(handle, reply).await?;
-            if responses.send(Ok(response)).await.is_err() {
-                return Ok(());
+            match responses.send_timeout(Ok(response), WATCH_SEND_TIMEOUT).await {
+                Ok(()) => {}
+                Err(SendTimeoutError::Closed(_)) => return Ok(()),
+                Err(SendTimeoutError::Timeout(_)) => return Err(unread()),
             }
             stream.consumed(1, bytes);
         }
     }
+}
+
+/// What is unavailable, clients watch again from the revision they have seen.
+fn unread() -> Status {
+    let seconds = WATCH_SEND_TIMEOUT.as_secs();
+    Status::unavailable(format!(
+        "kvorum: the client took no events for {seconds} s; watch again from the last revision seen"
+    ))
 }
 
 /// A reply in etcd's words.

@@ -198,34 +198,41 @@ impl Handle {
 
     /// The same by this member, which must lead.
     pub(crate) async fn lease_renew_here(&self, id: i64) -> Result<i64, RequestError> {
-        self.lead_leases().await?;
-        if let Some(ttl_s) = self.renew_known(id).await? {
-            return Ok(ttl_s);
-        }
-        // It may have been granted a moment ago, and this member may not lead any longer.
-        self.read_barrier().await?;
-        self.lead_leases().await?;
-        Ok(self.renew_known(id).await?.unwrap_or(0))
-    }
-
-    pub(crate) async fn lease_remaining_here(&self, id: i64) -> Result<i64, RequestError> {
-        self.read_barrier().await?;
-        self.lead_leases().await?;
-        let leases = &self.leases;
-        let remaining_ms = leases.lessor.lock().remaining_ms(id, leases.now_ms());
-        Ok(remaining_ms.map_or(-1, |ms| (ms / 1000) as i64))
-    }
-
-    async fn renew_known(&self, id: i64) -> Result<Option<i64>, RequestError> {
-        let leases = &self.leases;
-        let renewal = leases.lessor.lock().renew(id, leases.now_ms());
-        let Some(renewal) = renewal else { return Ok(None) };
+        let renewal = self.ask_lessor(|lessor, now_ms| lessor.renew(id, now_ms)).await?;
+        let Some(renewal) = renewal else { return Ok(0) };
         if renewal.clear_checkpoint {
             let checkpoints = vec![LeaseCheckpoint { id, remaining_ttl: 0 }];
             let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
             self.write(InternalRaftRequest { lease_checkpoint, ..Default::default() }).await?;
         }
-        Ok(Some(renewal.ttl_s))
+        Ok(renewal.ttl_s)
+    }
+
+    pub(crate) async fn lease_remaining_here(&self, id: i64) -> Result<i64, RequestError> {
+        let remaining_ms =
+            self.ask_lessor(|lessor, now_ms| lessor.remaining_ms(id, now_ms)).await?;
+        Ok(remaining_ms.map_or(-1, |ms| (ms / 1000) as i64))
+    }
+
+    /// Asks the lessor here once it knows every grant and revocation that was acknowledged
+    /// anywhere before this call. The barrier also shows that a leader which does not know yet
+    /// that it was deposed, and so may lack a revocation, is none.
+    async fn ask_lessor<T>(
+        &self,
+        ask: impl FnOnce(&mut Lessor, u64) -> T,
+    ) -> Result<T, RequestError> {
+        // First, so that a member which does not lead says so at once.
+        self.lead_leases().await?;
+        self.read_barrier().await?;
+        let leases = &self.leases;
+        let mut lessor = leases.lessor.lock();
+        // Under the lock: a lessor knows no leases once it is demoted, which is only after
+        // `since` says so.
+        let leadership = self.leadership();
+        if leadership.role != Role::Leader || *leases.since.borrow() != leadership.term {
+            return Err(RequestError::Refused(Refusal::LeaderChanged));
+        }
+        Ok(ask(&mut lessor, leases.now_ms()))
     }
 
     /// Makes sure that the lessor here speaks for the leader.
