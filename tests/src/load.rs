@@ -16,7 +16,11 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const CONNECTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Each writer has so many keys, so that keys are overwritten and deleted and made again.
-const KEYS_PER_WRITER: u64 = 8;
+pub const KEYS_PER_WRITER: usize = 7;
+
+/// One of so many writes is a delete. Without a divisor in common with the number of keys, so
+/// that each key's turn comes; and larger, so that a writer's keys are never all gone.
+const DELETE_EVERY: usize = 8;
 
 /// Running writers. They go on until [`Load::stop`].
 pub struct Load {
@@ -26,13 +30,14 @@ pub struct Load {
 
 impl Load {
     /// Starts `writers` clients. Each begins at an endpoint of its own and goes to the next when
-    /// one does not answer. Some of what they put is attached to one of `leases`.
-    pub fn start(urls: &[String], writers: u64, leases: &[i64], ledger: &Arc<Ledger>) -> Load {
+    /// one does not answer. Each lease has a key of each writer that always hangs on it; the other
+    /// keys are attached now and then, and detached again.
+    pub fn start(urls: &[String], writers: usize, leases: &[i64], ledger: &Arc<Ledger>) -> Load {
         let stopped = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for index in 0..writers {
             let mut urls = urls.to_vec();
-            let first = usize::try_from(index).expect("few writers") % urls.len();
+            let first = index % urls.len();
             urls.rotate_left(first);
             let writer = Writer {
                 // A part that no other writer in any round has.
@@ -68,7 +73,8 @@ struct Writer {
 
 impl Writer {
     async fn run(self) {
-        let mut step = 0;
+        // Anywhere in the order of the writes, so that no two rounds are alike.
+        let mut step = usize::from(rand::random::<u8>());
         for url in self.urls.iter().cycle() {
             let Ok(mut client) = connect(url).await else { continue };
             while !self.stopped.load(Ordering::Relaxed) {
@@ -91,14 +97,20 @@ impl Writer {
         }
     }
 
-    /// Every eighth is a delete, the others are puts.
     fn write(&self, step: usize) -> Write {
-        let key = self.keys[step * 5 % self.keys.len()].clone();
-        if step.is_multiple_of(8) {
+        let key = self.keys[step % self.keys.len()].clone();
+        if step.is_multiple_of(DELETE_EVERY) {
             Write::Delete { key }
         } else {
             Write::Put { key, value: format!("{}-{step}", self.name) }
         }
+    }
+
+    /// What the key of this step is attached to.
+    fn lease(&self, step: usize) -> Option<i64> {
+        let (round, key) = (step / self.keys.len(), step % self.keys.len());
+        let chosen = if key < self.leases.len() { key } else { round % self.keys.len() };
+        self.leases.get(chosen).copied()
     }
 
     /// Sends a write and gives the revision it made.
@@ -110,8 +122,7 @@ impl Writer {
     ) -> Result<Option<i64>, Error> {
         let header = match write {
             Write::Put { key, value } => {
-                let lease = step.is_multiple_of(3).then(|| self.leases.get(step % 7)).flatten();
-                let options = lease.map(|lease| PutOptions::new().with_lease(*lease));
+                let options = self.lease(step).map(|lease| PutOptions::new().with_lease(lease));
                 client.put(key.as_str(), value.as_str(), options).await?.take_header()
             }
             Write::Delete { key } => {

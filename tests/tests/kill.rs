@@ -9,8 +9,8 @@ use etcd_client::LeaseGrantOptions;
 use kvorum_tests::binary;
 use kvorum_tests::cluster::{Cluster, Member};
 use kvorum_tests::contents::{contents, history, revision};
-use kvorum_tests::ledger::Ledger;
-use kvorum_tests::load::{Load, connect};
+use kvorum_tests::ledger::{Ledger, Write};
+use kvorum_tests::load::{KEYS_PER_WRITER, Load, connect};
 use kvorum_tests::program::Names;
 use kvorum_tests::wait::until_async;
 
@@ -26,7 +26,7 @@ const CATCHES_UP_WITHIN: Duration = Duration::from_secs(30);
 /// After so long some writes must have been acknowledged, however busy the machine is.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
-const WRITERS: u64 = 4;
+const WRITERS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_resume_after_the_leader_is_killed_and_it_catches_up() {
@@ -90,8 +90,10 @@ async fn kill_all_again_and_again(size: usize, flags: &[&str]) {
     let leases = grant_leases(&cluster).await;
     for round in 1..=kills {
         let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
-        // Not the same number each time, so that the kill falls on different moments.
-        more_writes(&ledger, 20 + usize::from(rand::random::<u8>() / 4)).await;
+        // Not the same number each time, so that the kill falls on different moments; and so
+        // many at least that one writer has written all its keys.
+        let count = WRITERS * KEYS_PER_WRITER + usize::from(rand::random::<u8>() / 4);
+        more_writes(&ledger, count).await;
         cluster.kill_all();
         load.stop().await;
         cluster.start_all();
@@ -127,7 +129,8 @@ async fn agree(cluster: &Cluster, ledger: &Ledger) {
         assert_eq!(its_contents, contents, "{one} and {other} hold different contents");
     }
     let contents = &seen[0].2;
-    assert!(!contents.records.is_empty(), "the load leaves keys behind");
+    let deleted = seen[0].1.values().any(|write| matches!(write, Write::Delete { .. }));
+    assert!(deleted, "the load deletes keys");
     assert!(contents.records.iter().any(|record| record.lease != 0), "some hang on leases");
     let leases: Vec<i64> = contents.leases.keys().copied().collect();
     assert_eq!(leases, (1..=LEASES).collect::<Vec<_>>(), "the leases live on");
