@@ -90,7 +90,60 @@ pub async fn history(client: &mut Client, last: i64) -> Result<History, String> 
     };
     let told = tokio::time::timeout(TELLS_WITHIN, told).await;
     told.map_err(|_| format!("the history up to {last} does not come"))??;
+    // A message may hold more than was asked for.
+    history.retain(|revision, _| *revision <= last);
     Ok(history)
+}
+
+/// What a history leaves behind, in key order. Which lease a key hangs on is not in a history.
+pub fn remains(history: &History) -> Vec<Record> {
+    let mut live = BTreeMap::new();
+    for (&revision, write) in history {
+        match write {
+            Write::Delete { key } => drop(live.remove(key)),
+            Write::Put { key, value } => {
+                let record: &mut Record = live.entry(key).or_insert_with(|| Record {
+                    key: key.clone(),
+                    value: String::new(),
+                    create_revision: revision,
+                    mod_revision: revision,
+                    version: 0,
+                    lease: 0,
+                });
+                record.value.clone_from(value);
+                record.mod_revision = revision;
+                record.version += 1;
+            }
+        }
+    }
+    live.into_values().collect()
+}
+
+impl Contents {
+    /// What does not follow from the history, in words; empty when all is well. Every lease was
+    /// granted for `ttl_s`.
+    pub fn faults(&self, history: &History, ttl_s: i64) -> Vec<String> {
+        let mut faults = Vec::new();
+        let free = |record: &Record| Record { lease: 0, ..record.clone() };
+        let expected = remains(history);
+        let found: Vec<Record> = self.records.iter().map(free).collect();
+        if expected != found {
+            faults.push(format!("the history leaves {expected:?}\nbut there is {found:?}"));
+        }
+        for record in self.records.iter().filter(|record| record.lease != 0) {
+            if !self.leases.contains_key(&record.lease) {
+                faults.push(format!("there is no such lease: {record:?}"));
+            }
+        }
+        for (id, lease) in &self.leases {
+            let attached = self.records.iter().filter(|record| record.lease == *id);
+            let expected = (ttl_s, attached.map(|record| record.key.clone()).collect());
+            if *lease != expected {
+                faults.push(format!("lease {id} is {lease:?}, expected {expected:?}"));
+            }
+        }
+        faults
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -9,10 +9,6 @@ use tokio::task::JoinSet;
 
 use crate::ledger::{Ledger, Write};
 
-/// How long a writer waits for an answer before it leaves the outcome open and goes elsewhere.
-/// Short, because a write that was sent when there was no leader hides that there is one again.
-const PATIENCE: Duration = Duration::from_millis(300);
-
 const CONNECTS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Each writer has so many keys, so that keys are overwritten and deleted and made again.
@@ -32,7 +28,14 @@ impl Load {
     /// Starts `writers` clients. Each begins at an endpoint of its own and goes to the next when
     /// one does not answer. Each lease has a key of each writer that always hangs on it; the other
     /// keys are attached now and then, and detached again.
-    pub fn start(urls: &[String], writers: usize, leases: &[i64], ledger: &Arc<Ledger>) -> Load {
+    /// None waits longer than `patience` for an answer.
+    pub fn start(
+        urls: &[String],
+        writers: usize,
+        patience: Duration,
+        leases: &[i64],
+        ledger: &Arc<Ledger>,
+    ) -> Load {
         let stopped = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for index in 0..writers {
@@ -44,6 +47,7 @@ impl Load {
                 name: format!("{index}-{:08x}", rand::random::<u32>()),
                 keys: (0..KEYS_PER_WRITER).map(|key| format!("load/{index}/{key}")).collect(),
                 urls,
+                patience,
                 leases: leases.to_vec(),
                 ledger: Arc::clone(ledger),
                 stopped: Arc::clone(&stopped),
@@ -66,6 +70,7 @@ struct Writer {
     name: String,
     keys: Vec<String>,
     urls: Vec<String>,
+    patience: Duration,
     leases: Vec<i64>,
     ledger: Arc<Ledger>,
     stopped: Arc<AtomicBool>,
@@ -81,7 +86,8 @@ impl Writer {
                 step += 1;
                 let write = self.write(step);
                 let began = Instant::now();
-                let sent = tokio::time::timeout(PATIENCE, self.send(&mut client, &write, step));
+                let sent =
+                    tokio::time::timeout(self.patience, self.send(&mut client, &write, step));
                 if let Ok(Ok(revision)) = sent.await {
                     self.ledger.acknowledge(write, began, revision);
                 } else {

@@ -2,6 +2,8 @@
 //!
 //! `KVORUM_KILLS` sets how often all members are killed, where 20 is not enough.
 
+#![allow(clippy::print_stdout, reason = "measured times are worth reading")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,8 +19,18 @@ use kvorum_tests::wait::until_async;
 /// How often the members are killed unless `KVORUM_KILLS` says otherwise.
 const KILLS: u32 = 20;
 
-/// At default timeouts a new leader must take writes after so long.
+/// At default timeouts a new leader must take writes after so long, if the first election has one.
 const RESUMES_WITHIN: Duration = Duration::from_secs(3);
+
+/// What each further election may add. Two members that campaign at the same moment have one vote
+/// each, and wait for another whole timeout: rare, and as Raft has it.
+const NEXT_ELECTION_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a writer waits for an answer before it leaves the outcome open and goes elsewhere:
+/// short where a pause is measured, because a write that was sent when there was no leader hides
+/// that there is one again. Otherwise longer than a slow disk needs.
+const SHORT_PATIENCE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// After so long a member that was started again must have what the others have.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(30);
@@ -34,16 +46,20 @@ async fn writes_resume_after_the_leader_is_killed_and_it_catches_up() {
     let mut cluster = Cluster::start(&names.server(), 3);
     let ledger = Arc::new(Ledger::default());
     let leases = grant_leases(&cluster).await;
-    let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
+    let load = Load::start(&urls(&cluster), WRITERS, SHORT_PATIENCE, &leases, &ledger);
 
     for _ in 0..3 {
         more_writes(&ledger, 100).await;
-        let leader = leader_of(&cluster).await;
+        let (leader, term) = leader_of(&cluster).await;
         cluster.members[leader].kill();
         let killed = Instant::now();
         let resumed = until_async(ANSWERS_WITHIN, async || ledger.first_acknowledged_after(killed));
         let pause = resumed.await.expect("writes resume at all") - killed;
-        assert!(pause <= RESUMES_WITHIN, "writes resumed only after {pause:?}");
+        let elections = leader_of(&cluster).await.1 - term;
+        println!("writes resumed after {pause:.2?}, elections: {elections}");
+        let further = u32::try_from(elections - 1).expect("a new leader has a new term");
+        let limit = RESUMES_WITHIN + NEXT_ELECTION_WITHIN * further;
+        assert!(pause <= limit, "writes resumed only after {pause:?}, elections: {elections}");
 
         more_writes(&ledger, 100).await;
         cluster.members[leader].start();
@@ -70,7 +86,7 @@ async fn a_member_that_is_asked_to_end_ends_well_and_loses_nothing() {
     let mut cluster = Cluster::start(&names.server(), 1);
     let ledger = Arc::new(Ledger::default());
     let leases = grant_leases(&cluster).await;
-    let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
+    let load = Load::start(&urls(&cluster), WRITERS, PATIENCE, &leases, &ledger);
     more_writes(&ledger, 100).await;
     let status = cluster.members[0].terminate();
     load.stop().await;
@@ -89,7 +105,7 @@ async fn kill_all_again_and_again(size: usize, flags: &[&str]) {
     let ledger = Arc::new(Ledger::default());
     let leases = grant_leases(&cluster).await;
     for round in 1..=kills {
-        let load = Load::start(&urls(&cluster), WRITERS, &leases, &ledger);
+        let load = Load::start(&urls(&cluster), WRITERS, PATIENCE, &leases, &ledger);
         // Not the same number each time, so that the kill falls on different moments; and so
         // many at least that one writer has written all its keys.
         let count = WRITERS * KEYS_PER_WRITER + usize::from(rand::random::<u8>() / 4);
@@ -107,6 +123,7 @@ async fn kill_all_again_and_again(size: usize, flags: &[&str]) {
 /// Every member has every acknowledged write and nothing that was not asked for, and all have
 /// the same contents.
 async fn agree(cluster: &Cluster, ledger: &Ledger) {
+    end_what_is_under_way(cluster).await;
     let last = highest_of(cluster).await;
     assert!(last >= ledger.highest_revision(), "revisions never go back");
     let mut seen = Vec::new();
@@ -121,6 +138,8 @@ async fn agree(cluster: &Cluster, ledger: &Ledger) {
         let faults = ledger.faults_of(&told);
         assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
         let held = contents(&mut client, last).await.expect("a member tells its contents");
+        let faults = held.faults(&told, LEASE_TTL_S);
+        assert!(faults.is_empty(), "{name}:\n{}", faults.join("\n"));
         seen.push((name, told, held));
     }
     for pair in seen.windows(2) {
@@ -136,15 +155,26 @@ async fn agree(cluster: &Cluster, ledger: &Ledger) {
     assert_eq!(leases, (1..=LEASES).collect::<Vec<_>>(), "the leases live on");
 }
 
+/// A writer that gave up on a write may have left it queued. What this sends goes through the log
+/// behind it, and changes nothing.
+async fn end_what_is_under_way(cluster: &Cluster) {
+    for member in &cluster.members {
+        let mut client = connect(&member.client_url()).await.expect("a member that serves");
+        client.delete("load/none", None).await.expect("the cluster takes writes");
+    }
+}
+
 const LEASES: i64 = 3;
 
+/// Longer than any test.
+const LEASE_TTL_S: i64 = 36_000;
+
 async fn grant_leases(cluster: &Cluster) -> Vec<i64> {
-    const LONGER_THAN_ANY_TEST_S: i64 = 36_000;
     let mut client = connect(&cluster.members[0].client_url()).await.expect("the member serves");
     let mut leases = Vec::new();
     for id in 1..=LEASES {
         let options = LeaseGrantOptions::new().with_id(id);
-        let granted = client.lease_grant(LONGER_THAN_ANY_TEST_S, Some(options)).await;
+        let granted = client.lease_grant(LEASE_TTL_S, Some(options)).await;
         leases.push(granted.expect("a lease is granted").id());
     }
     leases
@@ -162,14 +192,14 @@ async fn more_writes(ledger: &Ledger, count: usize) {
     reached.await.unwrap_or_else(|| panic!("{count} writes are not acknowledged in time"));
 }
 
-/// Which member leads, as the members that answer say.
-async fn leader_of(cluster: &Cluster) -> usize {
+/// Which member leads, as the members that answer say, and its term.
+async fn leader_of(cluster: &Cluster) -> (usize, u64) {
     let asked = until_async(ANSWERS_WITHIN, async || {
         for (index, member) in cluster.members.iter().enumerate() {
-            let mut client = connect(&member.client_url()).await.ok()?;
-            let status = client.status().await.ok()?;
+            let Ok(mut client) = connect(&member.client_url()).await else { continue };
+            let Ok(status) = client.status().await else { continue };
             if status.header().is_some_and(|header| header.member_id() == status.leader()) {
-                return Some(index);
+                return Some((index, status.raft_term()));
             }
         }
         None

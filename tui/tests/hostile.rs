@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use kvorum_tui::cmd::Slot;
 use kvorum_tui::keymap::KEYMAP;
+use kvorum_tui::model::prompt::Prompt;
 use kvorum_tui::msg::{Change, Msg, WatchEvent, WatchSignal};
 use ratatui::buffer::Buffer;
 use support::{Cluster, Dashboard};
@@ -60,6 +61,14 @@ impl Random {
                 _ => char::from(b' ' + self.below(95) as u8).to_string(),
             })
             .collect()
+    }
+
+    /// Mostly a screen that shows all panes, now and then one that is too small or huge.
+    fn size(&mut self) -> (u16, u16) {
+        match self.below(4) {
+            0 => (1 + self.below(130) as u16, 1 + self.below(40) as u16),
+            _ => (60 + self.below(70) as u16, 15 + self.below(25) as u16),
+        }
     }
 
     fn key(&mut self) -> KeyEvent {
@@ -131,6 +140,8 @@ fn hostile_cluster(random: &mut Random) -> Cluster {
         let value = if nth % 3 == 0 { random.bytes(200) } else { random.text(200).into_bytes() };
         cluster.put(if key.is_empty() { b"x".to_vec() } else { key }, value);
     }
+    // The last in the order of keys: one press away.
+    cluster.put(b"\xff\xff\xffedit", HARD_VALUE);
     for nth in 0..cluster.members.len() {
         cluster.members[nth].name = random.text(20);
         let error = random.text(60);
@@ -139,31 +150,33 @@ fn hostile_cluster(random: &mut Random) -> Cluster {
     cluster
 }
 
+/// A value that fills an editor with what is hard, and is text all the same.
+const HARD_VALUE: &str =
+    "a\u{202e}b\u{2066}c\u{200d}d\t日本\n👩\u{200d}👧 🇵🇱👍🏽 e\u{301}\u{fe0f}\u{ad}\nlast";
+
 #[test]
 fn random_keys_on_hostile_data_neither_panic_nor_reach_the_terminal() {
+    // Where a seed begins, so that every pane is met by random keys.
+    const BEGINNINGS: [&str; 5] = ["1", "2 G", "2 G e", "p", "n Enter"];
+    let (mut delivered, mut edited, mut small) = (0, 0, 0);
     for seed in 0..40 {
         let mut random = Random(seed);
         let mut cluster = hostile_cluster(&mut random);
         let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
+        dashboard.press(&mut cluster, BEGINNINGS[seed as usize % BEGINNINGS.len()]);
         for _ in 0..60 {
             match random.below(24) {
-                0 => dashboard.resize(1 + random.below(130) as u16, 1 + random.below(40) as u16),
+                0 => {
+                    let (width, height) = random.size();
+                    dashboard.resize(width, height);
+                }
                 1 => dashboard.send(Msg::Paste(random.text(40))),
                 2 => dashboard.wait(&mut cluster, 1),
                 3 => {
                     let nth = random.below(cluster.members.len() as u64) as usize;
                     cluster.members[nth].up = random.below(3) > 0;
                 }
-                4 => {
-                    let (id, key, value) =
-                        (1 + random.below(3) as u32, random.bytes(20), random.bytes(30));
-                    let change =
-                        Change::Put { preview: Bytes::from(value), size: 30, created: true };
-                    let event = WatchEvent { revision: 5, change, key: Bytes::from(key) };
-                    if dashboard.model.requests.is_waiting(&Slot::Watch(id)) {
-                        dashboard.watch_signal(id, WatchSignal::Events(vec![event]));
-                    }
-                }
+                4..8 => delivered += deliver(&mut dashboard, &mut random),
                 _ => {
                     dashboard.send(Msg::Key(random.key()));
                     if random.below(4) > 0 {
@@ -171,11 +184,32 @@ fn random_keys_on_hostile_data_neither_panic_nor_reach_the_terminal() {
                     }
                 }
             }
+            edited += usize::from(matches!(dashboard.model.prompt, Some(Prompt::Edit(_))));
+            small += usize::from(dashboard.screen().contains("too small"));
             let buffer = dashboard.draw();
             assert_harmless(buffer, seed);
             assert_borders_stand(buffer, seed);
         }
     }
+    // Otherwise the panes that matter were not tested.
+    assert!(
+        delivered > 50 && edited > 100 && small < 600,
+        "{delivered} events, {edited} frames with an editor, {small} too small"
+    );
+}
+
+/// An event for each watch that is open; gives how many.
+fn deliver(dashboard: &mut Dashboard, random: &mut Random) -> usize {
+    const IDS: std::ops::RangeInclusive<u32> = 1..=8;
+    let open: Vec<u32> =
+        IDS.filter(|id| dashboard.model.requests.is_waiting(&Slot::Watch(*id))).collect();
+    for id in &open {
+        let (key, value) = (random.bytes(20), random.bytes(30));
+        let change = Change::Put { preview: Bytes::from(value), size: 30, created: true };
+        let event = WatchEvent { revision: 5, change, key: Bytes::from(key) };
+        dashboard.watch_signal(*id, WatchSignal::Events(vec![event]));
+    }
+    open.len()
 }
 
 #[test]
@@ -183,10 +217,13 @@ fn every_screen_fits_every_size() {
     let mut random = Random(7);
     let mut cluster = hostile_cluster(&mut random);
     for keys in
-        ["1", "2", "2 G", "2 Tab", "2 d", "2 G e", "2 G d", "3", "p", "n", "?", "2 /", "3 n Enter"]
+        ["1", "2", "2 G", "2 Tab", "2 d", "2 G e", "2 G d", "3", "p", "n", "?", "2 /", "n Enter"]
     {
         let mut dashboard = Dashboard::on(&mut cluster, 80, 24);
         dashboard.press(&mut cluster, keys);
+        if keys == "n Enter" {
+            assert!(deliver(&mut dashboard, &mut random) > 0, "a watch is open");
+        }
         for (width, height) in [
             (1, 1),
             (20, 5),
@@ -200,7 +237,9 @@ fn every_screen_fits_every_size() {
             (500, 15),
         ] {
             dashboard.resize(width, height);
-            assert_harmless(dashboard.draw(), 7);
+            let buffer = dashboard.draw();
+            assert_harmless(buffer, 7);
+            assert_borders_stand(buffer, 7);
         }
     }
 }

@@ -10,8 +10,33 @@ use kvorum_tui::msg::{Answer, Entry, LevelPart, Msg, Reply};
 use support::{Cluster, Dashboard, key_event};
 
 const KEYS: usize = 100_000;
-/// What the issue allows from the key press to the frame.
+/// From the key press to the frame.
 const LIMIT: Duration = Duration::from_millis(16);
+/// Ends as it begins: at the first row, without a filter. The filter leaves 40,951 rows, then
+/// 10,000, then the same again.
+const PRESSES: [&str; 21] = [
+    "j",
+    "PgDn",
+    "G",
+    "k",
+    "PgUp",
+    "g",
+    "Enter",
+    "h",
+    "t",
+    "/",
+    "9",
+    "-",
+    "p",
+    "Backspace",
+    "Backspace",
+    "Enter",
+    "G",
+    "Esc",
+    "g",
+    "?",
+    "Esc",
+];
 
 fn with_many_keys(cluster: &mut Cluster) -> Dashboard {
     let mut dashboard = Dashboard::on(cluster, 200, 50);
@@ -34,21 +59,20 @@ fn with_many_keys(cluster: &mut Cluster) -> Dashboard {
     dashboard
 }
 
-/// The middle one of a few measurements. Processor time, so that other tests on the same machine do
+/// What each press costs, to the frame. Processor time, so that other tests on the same machine do
 /// not count.
-fn cost(dashboard: &mut Dashboard, cluster: &mut Cluster, key: &str) -> Duration {
-    let mut costs: Vec<Duration> = (0..5)
-        .map(|_| {
-            let pressed = processor_time();
-            dashboard.send(Msg::Key(key_event(key)));
-            dashboard.draw();
-            let cost = processor_time().saturating_sub(pressed);
-            dashboard.serve(cluster);
-            cost
-        })
-        .collect();
-    costs.sort_unstable();
-    costs[costs.len() / 2]
+fn costs(dashboard: &mut Dashboard, cluster: &mut Cluster) -> Vec<Duration> {
+    let press = |key: &&str| {
+        let pressed = processor_time();
+        dashboard.send(Msg::Key(key_event(key)));
+        dashboard.draw();
+        let cost = processor_time().saturating_sub(pressed);
+        dashboard.serve(cluster);
+        let rows = dashboard.screen().matches("-profile").count();
+        assert!(*key == "?" || rows > 10, "{rows} rows after {key}");
+        cost
+    };
+    PRESSES.iter().map(press).collect()
 }
 
 fn processor_time() -> Duration {
@@ -60,28 +84,13 @@ fn processor_time() -> Duration {
 fn a_key_press_among_a_hundred_thousand_keys_takes_less_than_a_frame() {
     let mut cluster = Cluster::new(3);
     let mut dashboard = with_many_keys(&mut cluster);
-    let mut costs = Vec::new();
-    for key in [
-        "j",
-        "PgDn",
-        "G",
-        "k",
-        "PgUp",
-        "g",
-        "Enter",
-        "h",
-        "t",
-        "/",
-        "9",
-        "-",
-        "p",
-        "Backspace",
-        "Esc",
-        "?",
-        "Esc",
-    ] {
-        costs.push((cost(&mut dashboard, &mut cluster, key), key));
-    }
-    costs.sort_unstable_by(|a, b| b.cmp(a));
-    assert!(costs[0].0 <= LIMIT, "the slowest keys: {costs:?}");
+    let mut rounds: Vec<Vec<Duration>> =
+        (0..5).map(|_| costs(&mut dashboard, &mut cluster)).collect();
+    let middle = |nth: usize| {
+        rounds.sort_unstable_by_key(|round| round[nth]);
+        rounds[rounds.len() / 2][nth]
+    };
+    let mut middles: Vec<(Duration, &str)> = (0..PRESSES.len()).map(middle).zip(PRESSES).collect();
+    middles.sort_unstable_by(|a, b| b.cmp(a));
+    assert!(middles[0].0 <= LIMIT, "the slowest keys: {middles:?}");
 }

@@ -3,7 +3,8 @@
 use std::io::{self, BufWriter};
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use futures::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -37,7 +38,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
     let alarm = Arc::new(Notify::new());
     let monitor = tokio::spawn(monitor::run(connection.clone(), screen.clone(), alarm.clone()));
     // From here on Ctrl-C never ends the shell, whether or not a command waits for it.
-    drop(signal(SignalKind::interrupt())?);
+    let interrupts = signal(SignalKind::interrupt())?;
     let mut shell = Shell {
         session: Session {
             mode: Mode::Kvorum,
@@ -52,6 +53,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         editor,
         screen,
         jobs: Jobs::default(),
+        interrupts,
         alarm,
         _monitor: AbortOnDrop(monitor),
         _restore: Restore::new(),
@@ -74,6 +76,9 @@ struct Shell {
     editor: Editor,
     screen: Screen,
     jobs: Jobs,
+    /// Ctrl-C while no line is edited. Kept from the moment a line is accepted, so that one that
+    /// comes before its command has begun still cancels it.
+    interrupts: Signal,
     /// Raised when a watch is lost.
     alarm: Arc<Notify>,
     _monitor: AbortOnDrop,
@@ -101,6 +106,10 @@ enum Next {
 impl Shell {
     async fn lines(&mut self) {
         loop {
+            // A Ctrl-C after the last command had ended is meant for what was pasted behind it.
+            while self.interrupts.recv().now_or_never().is_some() {
+                self.editor.forget_pasted();
+            }
             let prompt = format!("{}> ", self.session.connection.current_endpoint());
             match self.editor.line(&prompt, Wants::Command).await {
                 Typed::Line(line) => {
@@ -185,7 +194,7 @@ impl Shell {
                     Typed::Interrupted => break Some(Ok(())),
                     Typed::End => drop(answer),
                 },
-                _ = tokio::signal::ctrl_c() => break None,
+                _ = self.interrupts.recv() => break None,
             }
         };
         drop(work);
@@ -210,7 +219,7 @@ impl Shell {
         };
         let opened = tokio::select! {
             opened = self.session.connection.watch(plan.watch) => opened,
-            _ = tokio::signal::ctrl_c() => return self.cancelled(),
+            _ = self.interrupts.recv() => return self.cancelled(),
         };
         match opened {
             Ok(stream) => {
@@ -227,7 +236,7 @@ impl Shell {
     async fn ls(&mut self, prefix: &[u8]) {
         let listed = tokio::select! {
             listed = listing::list(&self.session.connection, prefix) => listed,
-            _ = tokio::signal::ctrl_c() => return self.cancelled(),
+            _ = self.interrupts.recv() => return self.cancelled(),
         };
         match listed {
             Ok(lines) => self.say(&lines),

@@ -69,7 +69,7 @@ impl Tree {
 
     fn push_level(&self, rows: &mut Vec<Row>, id: u32, depth: u16) {
         let level = &self.levels[id as usize];
-        let filter = Filter::new(&self.filter, &level.prefix);
+        let mut filter = Filter::new(&self.filter, &level.prefix);
         for (nth, node) in level.nodes.iter().enumerate() {
             let row = Row { level: id, depth, what: RowKind::Node(nth as u32) };
             let matches = filter.matches(&node.name, node.folder.map(|_| self.separator));
