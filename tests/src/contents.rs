@@ -149,3 +149,43 @@ impl Contents {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: &str, value: &str, revisions: (i64, i64), version: i64, lease: i64) -> Record {
+        let (create_revision, mod_revision) = revisions;
+        let (key, value) = (key.into(), value.into());
+        Record { key, value, create_revision, mod_revision, version, lease }
+    }
+
+    fn put(key: &str, value: &str) -> Write {
+        Write::Put { key: key.into(), value: value.into() }
+    }
+
+    #[test]
+    fn contents_follow_from_their_history_or_every_difference_is_told() {
+        let delete = Write::Delete { key: "a".into() };
+        let history = [put("a", "1"), delete, put("b", "2"), put("a", "3"), put("a", "4")];
+        let history: History = (2..).zip(history).collect();
+        let records = vec![record("a", "4", (5, 6), 2, 7), record("b", "2", (4, 4), 1, 0)];
+        let leases = BTreeMap::from([(7, (60, vec!["a".to_owned()]))]);
+        let good = Contents { records, leases };
+        assert_eq!(good.faults(&history, 60), Vec::<String>::new());
+
+        let wrong = |change: fn(&mut Contents)| {
+            let mut contents = good.clone();
+            change(&mut contents);
+            contents.faults(&history, 60).len()
+        };
+        assert_eq!(wrong(|it| it.records[0].version = 1), 1);
+        assert_eq!(wrong(|it| it.records[0].create_revision = 2), 1);
+        assert_eq!(wrong(|it| it.records[1].mod_revision = 3), 1);
+        assert_eq!(wrong(|it| it.records[1].value.clear()), 1);
+        assert_eq!(wrong(|it| drop(it.records.remove(1))), 1);
+        assert_eq!(wrong(|it| it.records[0].lease = 0), 1, "the lease still names the key");
+        assert_eq!(wrong(|it| it.records[1].lease = 8), 1, "there is no such lease");
+        assert_eq!(wrong(|it| it.leases.get_mut(&7).expect("it is there").0 = 59), 1);
+    }
+}

@@ -1,6 +1,7 @@
 //! The index against std's ordered map, with snapshots held across changes.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use kvorum_core::index::{Entry, Tree};
@@ -71,7 +72,35 @@ fn assert_same<const B: usize>(tree: &Tree<Held, B>, model: &Model) {
     assert!(got.eq(model.iter()));
 }
 
-fn run<const B: usize>(ops: Vec<Op>) {
+/// Removes everything, in an order that depends on the seed: nodes underflow at all depths, and
+/// are joined and shared while snapshots hold them. Keys go in runs of neighbours, since a node
+/// shares with its sibling only if that one is still full.
+fn drain<const B: usize>(
+    mut tree: Tree<Held, B>,
+    mut model: Model,
+    held: &mut Vec<(Tree<Held, B>, Model)>,
+    seed: u64,
+) {
+    let mut keys: Vec<(usize, Vec<u8>)> = model.keys().cloned().enumerate().collect();
+    let run_length = 1 << (seed % 10);
+    keys.sort_by_cached_key(|(at, _)| {
+        let mut hasher = DefaultHasher::new();
+        (seed, at / run_length).hash(&mut hasher);
+        hasher.finish()
+    });
+    for (i, (_, key)) in keys.iter().enumerate() {
+        if i.is_multiple_of(64) {
+            held.push((tree.clone(), model.clone()));
+        }
+        assert_eq!(tree.remove(key).map(|old| old.0.value), model.remove(key));
+        if i.is_multiple_of(8) {
+            assert_same(&tree, &model);
+        }
+    }
+    assert_same(&tree, &model);
+}
+
+fn run<const B: usize>(ops: Vec<Op>, seed: u64) {
     let (mut tree, mut model) = (Tree::<Held, B>::default(), Model::new());
     let mut held: Vec<(Tree<Held, B>, Model)> = Vec::new();
     for op in ops {
@@ -104,7 +133,7 @@ fn run<const B: usize>(ops: Vec<Op>) {
         }
     }
     assert_same(&tree, &model);
-    drop(tree); // snapshots outlive the tree they were taken of
+    drain(tree, model, &mut held, seed); // snapshots outlive the tree they were taken of
     for (tree, model) in &held {
         assert_same(tree, model);
     }
@@ -114,13 +143,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
-    fn narrow_nodes_behave_as_a_map(ops in vec(op(), 0..1500)) {
-        run::<8>(ops);
+    fn narrow_nodes_behave_as_a_map(ops in vec(op(), 0..1500), seed: u64) {
+        run::<8>(ops, seed);
     }
 
     #[test]
-    fn nodes_as_used_behave_as_a_map(ops in vec(op(), 0..1500)) {
-        run::<16>(ops);
+    fn nodes_as_used_behave_as_a_map(ops in vec(op(), 0..1500), seed: u64) {
+        run::<16>(ops, seed);
     }
 }
 
@@ -136,4 +165,23 @@ fn an_entry_of_weight_zero_stays_and_is_not_counted() {
     assert_eq!(tree.weight(), 666);
     assert_eq!(tree.count(&10u32.to_be_bytes(), Some(&20u32.to_be_bytes())), 7);
     assert_eq!(tree.iter().count(), 1000);
+}
+
+/// Growth in key order leaves full nodes at every depth, which nothing else does.
+#[test]
+fn what_grew_in_key_order_shrinks_in_any() {
+    for seed in 0..10 {
+        let (mut tree, mut model) = (Tree::<Held, 8>::default(), Model::new());
+        for i in 0..1000u32 {
+            let (key, value) = (i.to_be_bytes().to_vec(), i as u8);
+            let held = Held(Arc::new(Record { key: key.clone(), value }));
+            tree.upsert(&key, |_| held);
+            model.insert(key, value);
+        }
+        let mut held = Vec::new();
+        drain(tree, model, &mut held, seed);
+        for (tree, model) in &held {
+            assert_same(tree, model);
+        }
+    }
 }

@@ -198,11 +198,17 @@ mod tests {
 
     use super::{End, Intervals, Node, Span};
 
-    fn check<T>(node: Option<&Node<T>>) {
-        let Some(node) = node else { return };
-        assert!(node.lean().abs() <= 1);
-        check(node.left.as_deref());
-        check(node.right.as_deref());
+    /// Returns the depth, counted and not believed, and the farthest end.
+    fn check<T>(node: Option<&Node<T>>) -> (u8, Option<&End>) {
+        let Some(node) = node else { return (0, None) };
+        let (left, left_end) = check(node.left.as_deref());
+        let (right, right_end) = check(node.right.as_deref());
+        assert!(left.abs_diff(right) <= 1, "{left} deep on the left, {right} on the right");
+        let depth = 1 + left.max(right);
+        assert_eq!(node.height, depth);
+        let end = Some(&node.span.end).max(left_end).max(right_end);
+        assert_eq!(Some(&node.reach), end);
+        (depth, end)
     }
 
     fn key(n: u8) -> Bytes {

@@ -3,47 +3,57 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use kvorum_core::node::{Boot, Config, Effect, Effects, Input, Node, Proposal};
+use kvorum_core::node::{Boot, Config, Effect, Effects, Input, Node, Proposal, Role};
 use prost::Message as _;
-use raft_proto::eraftpb::{ConfState, Entry, Message};
+use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType};
 
 use crate::sim::Random;
 
-/// Some values that arithmetic is afraid of, and small ones that mean something.
-fn number(random: &mut Random) -> u64 {
-    match random.below(8) {
+/// Mostly what could be meant instead of `now`, and some values that arithmetic is afraid of.
+fn number(random: &mut Random, now: u64) -> u64 {
+    match random.below(32) {
         0 => u64::MAX,
         1 => u64::MAX - 1,
         2 => 1 << 62,
         3 => i64::MAX as u64,
+        4..20 => now.saturating_add(random.below(4)).saturating_sub(1),
         _ => random.below(12),
+    }
+}
+
+/// Extremes are rare, since a term that is believed lasts: nobody can campaign after the largest.
+fn term(random: &mut Random, now: u64) -> u64 {
+    match random.below(64) {
+        0 => number(random, now),
+        1..10 => random.below(now.saturating_add(1)),
+        _ => now.saturating_add(random.below(3)),
     }
 }
 
 fn mutate(message: &mut Message, random: &mut Random) {
     for _ in 0..=random.below(2) {
-        let value = number(random);
+        let value = random.below(12);
         match random.below(16) {
             0 => message.msg_type = random.below(21) as i32 - 1,
             1 => message.to = value,
             2 => message.from = 1 + random.below(4),
-            3 => message.term = value,
-            4 => message.log_term = value,
-            5 => message.index = value,
-            6 => message.commit = value,
-            7 => message.commit_term = value,
+            3 => message.term = term(random, message.term),
+            4 => message.log_term = term(random, message.log_term),
+            5 => message.index = number(random, message.index),
+            6 => message.commit = number(random, message.commit),
+            7 => message.commit_term = number(random, message.commit_term),
             8 => message.reject = !message.reject,
-            9 => message.reject_hint = value,
-            10 => message.request_snapshot = value,
+            9 => message.reject_hint = number(random, message.reject_hint),
+            10 => message.request_snapshot = number(random, message.request_snapshot),
             11 => message.context = Bytes::copy_from_slice(&value.to_be_bytes()),
             12 => drop(message.entries.pop()),
-            13 => message.entries.push(Entry { index: value, term: 1, ..Entry::default() }),
+            13 => message.entries.push(next_entry(message)),
             14 => message.priority = value as i64,
             _ => {
                 if let Some(entry) = message.entries.last_mut() {
                     match random.below(4) {
-                        0 => entry.term = value,
-                        1 => entry.index = value,
+                        0 => entry.term = term(random, entry.term),
+                        1 => entry.index = number(random, entry.index),
                         2 => entry.entry_type = random.below(4) as i32,
                         _ => entry.data = Bytes::copy_from_slice(&value.to_be_bytes()),
                     }
@@ -53,11 +63,24 @@ fn mutate(message: &mut Message, random: &mut Random) {
     }
 }
 
+/// What could come after the message's last entry.
+fn next_entry(message: &Message) -> Entry {
+    let last = message.entries.last();
+    let (index, term) =
+        last.map_or((message.index, message.log_term), |last| (last.index, last.term));
+    Entry { index: index.wrapping_add(1), term: term.max(1), ..Entry::default() }
+}
+
 struct Victims {
     nodes: Vec<Node>,
     /// What the shell owes each of them.
     owed: Vec<VecDeque<Input>>,
+    /// With slow disks campaigns begin while entries are not yet durable.
+    slow_disks: bool,
     heard: VecDeque<Message>,
+    /// How often one of them came to lead, and how many entries were committed.
+    elections: usize,
+    commits: usize,
 }
 
 impl Victims {
@@ -70,7 +93,10 @@ impl Victims {
         Victims {
             nodes: (1..=3).map(node).collect(),
             owed: vec![VecDeque::new(); 3],
+            slow_disks: seed.is_multiple_of(3),
             heard: VecDeque::new(),
+            elections: 0,
+            commits: 0,
         }
     }
 
@@ -83,7 +109,9 @@ impl Victims {
                 Effect::Append(group) => {
                     self.owed[at].push_back(Input::Persisted { number: group.number });
                 }
+                Effect::Role { role: Role::Leader, .. } => self.elections += 1,
                 Effect::Commit(entries) => {
+                    self.commits += entries.len();
                     let index = entries.last().map_or(0, |entry| entry.index);
                     self.owed[at].push_back(Input::Applied { index });
                 }
@@ -94,9 +122,19 @@ impl Victims {
             self.heard.pop_front();
         }
     }
+
+    /// The shell does the oldest thing it owes, or not yet.
+    fn pay(&mut self, at: usize, random: &mut Random) {
+        if self.slow_disks && random.below(20) > 0 {
+            return;
+        }
+        if let Some(input) = self.owed[at].pop_front() {
+            self.step(at, input);
+        }
+    }
 }
 
-fn attack(seed: u64, steps: u32) {
+fn attack(seed: u64, steps: u32) -> Victims {
     let mut random = Random::new(seed);
     let mut victims = Victims::new(seed);
     for id in 0..steps {
@@ -109,60 +147,117 @@ fn attack(seed: u64, steps: u32) {
                 victims.step(at, Input::Propose(Proposal { id: u64::from(id), entry }));
             }
             2 => victims.step(at, Input::Read { id: u64::from(id) }),
-            3 | 4 => {
-                if let Some(input) = victims.owed[at].pop_front() {
-                    victims.step(at, input);
-                }
-            }
-            5..8 if heard > 0 => {
+            3 | 4 => victims.pay(at, &mut random),
+            5..9 if heard > 0 => {
                 // As it was sent, so that the members get somewhere.
                 let message = victims.heard[random.below(heard) as usize].clone();
                 victims.step((message.to as usize).clamp(1, 3) - 1, Input::Raft(message));
             }
             _ if heard > 0 => {
                 let mut message = victims.heard[random.below(heard) as usize].clone();
+                let to = (message.to as usize).clamp(1, 3) - 1;
                 mutate(&mut message, &mut random);
-                victims.step(at, Input::Raft(message));
+                victims.step(to, Input::Raft(message));
             }
             _ => {}
         }
     }
+    victims
+}
+
+/// `KVORUM_FUZZ_RUNS` is for long searches.
+fn runs(usual: u64) -> u64 {
+    let wanted = std::env::var("KVORUM_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
+    wanted.map_or(usual, |runs: u64| runs.max(usual))
 }
 
 #[test]
 fn no_changed_message_stops_a_member() {
-    // `KVORUM_FUZZ_RUNS` is for long searches.
-    let runs = std::env::var("KVORUM_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
-    for seed in 0..runs.unwrap_or(300) {
-        let outcome = std::panic::catch_unwind(|| attack(seed, 3000));
-        assert!(outcome.is_ok(), "a member was stopped by seed {seed}");
+    let runs = runs(300);
+    let (mut elections, mut commits) = (0, 0);
+    for seed in 0..runs {
+        let outcome = std::panic::catch_unwind(|| attack(seed, 6000));
+        let Ok(victims) = outcome else { panic!("a member was stopped by seed {seed}") };
+        elections += victims.elections as u64;
+        commits += victims.commits as u64;
     }
+    // A cluster that is dead bears everything.
+    let counts = (runs, elections, commits);
+    assert!(elections > 2 * runs && commits > 100 * runs, "runs, elections, commits: {counts:?}");
+}
+
+/// Any bytes. Often the tag of a field: otherwise almost nothing decodes.
+fn noise(random: &mut Random) -> Vec<u8> {
+    (0..random.below(40))
+        .map(|_| match random.below(3) {
+            0 => (random.below(17) << 3) as u8,
+            _ => random.below(256) as u8,
+        })
+        .collect()
+}
+
+/// What a peer could begin a message with, and any fields behind it.
+fn babble(random: &mut Random, now: u64) -> Vec<u8> {
+    let msg_type = 3 + random.below(16) as i32;
+    let term = match random.below(4) {
+        _ if msg_type == i32::from(MessageType::MsgReadIndex) => 0,
+        0 => term(random, now),
+        _ => now,
+    };
+    let head = Message { msg_type, to: 1, from: 2 + random.below(2), term, ..Message::default() };
+    let mut bytes = head.encode_to_vec();
+    for _ in 0..random.below(4) {
+        let (field, value) = (1 + random.below(15), random.below(12));
+        let wire_type = match field {
+            _ if random.below(16) == 0 => random.below(8),
+            7 | 9 | 12 => 2,
+            _ => 0,
+        };
+        bytes.extend([(field << 3 | wire_type) as u8, value as u8]);
+        let length = if wire_type == 2 { value } else { 0 };
+        bytes.extend((0..length).map(|_| random.below(256) as u8));
+    }
+    bytes
+}
+
+/// Member 1 hears nothing else. Returns how many messages raft got to see.
+fn shout(seed: u64, strings: u32) -> (Victims, u64) {
+    let mut random = Random::new(seed);
+    let mut victims = Victims::new(seed);
+    let mut messages = 0;
+    for _ in 0..strings {
+        match random.below(4) {
+            0 => victims.step(0, Input::Tick),
+            1 => victims.pay(0, &mut random),
+            _ => {}
+        }
+        let term = victims.nodes[0].status().term;
+        let bytes = match random.below(2) {
+            0 => noise(&mut random),
+            _ => babble(&mut random, term),
+        };
+        if let Ok(mut message) = Message::decode(&bytes[..]) {
+            if random.below(2) == 0 {
+                (message.to, message.from) = (1, 2);
+            }
+            messages += 1;
+            victims.step(0, Input::Raft(message));
+        }
+    }
+    let rejected = victims.nodes[0].status().rejected;
+    (victims, messages - rejected)
 }
 
 #[test]
 fn no_random_bytes_stop_a_member() {
-    let mut random = Random::new(99);
-    let mut victims = Victims::new(1);
-    for at in 0..3 {
-        victims.step(at, Input::Tick);
+    let runs = runs(200);
+    let (mut passed, mut elections) = (0, 0);
+    for seed in 0..runs {
+        let outcome = std::panic::catch_unwind(|| shout(seed, 1000));
+        let Ok((victims, seen)) = outcome else { panic!("a member was stopped by seed {seed}") };
+        passed += seen;
+        elections += victims.elections as u64;
     }
-    let mut decoded = 0;
-    for _ in 0..200_000 {
-        let length = random.below(40);
-        // Mostly plausible field tags: otherwise almost nothing decodes.
-        let bytes: Vec<u8> = (0..length)
-            .map(|_| match random.below(3) {
-                0 => (random.below(17) << 3) as u8,
-                _ => random.below(256) as u8,
-            })
-            .collect();
-        if let Ok(mut message) = Message::decode(&bytes[..]) {
-            decoded += 1;
-            if random.below(2) == 0 {
-                (message.to, message.from) = (1, 2);
-            }
-            victims.step(0, Input::Raft(message));
-        }
-    }
-    assert!(decoded > 5000, "only {decoded} of the byte strings were messages");
+    let counts = (runs, passed, elections);
+    assert!(passed > 100 * runs && 2 * elections > runs, "runs, passed, elections: {counts:?}");
 }

@@ -1,11 +1,13 @@
 //! What holds after any sequence of operations: the store answers every revision that can be read
 //! as a naive model does that keeps a copy of everything at each revision; a restart at any moment
-//! changes nothing; and a held root goes on answering as on the day it was taken.
+//! changes nothing; a held root goes on answering as on the day it was taken; and when all is
+//! swept, what is left is what can still be asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use kvorum_core::store::{Reply, Root};
+use kvorum_core::error::StoreError;
+use kvorum_core::store::{Reply, Revision, Root, Table};
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, InternalRaftRequest, LeaseExpireRequest,
@@ -67,19 +69,42 @@ type Known = BTreeMap<Bytes, (Bytes, i64, i64, i64, i64)>;
 struct Model {
     revisions: Vec<Known>,
     leases: BTreeSet<i64>,
+    /// As in etcd -1 before the first compaction, which so may be one at 0.
+    compacted: i64,
 }
 
 impl Model {
     fn new() -> Self {
-        Model { revisions: vec![Known::new()], leases: BTreeSet::new() }
+        Model { revisions: vec![Known::new()], leases: BTreeSet::new(), compacted: -1 }
     }
 
     fn revision(&self) -> i64 {
         self.revisions.len() as i64
     }
 
+    fn at(&self, revision: i64) -> &Known {
+        &self.revisions[revision as usize - 1]
+    }
+
     fn now(&self) -> &Known {
-        self.revisions.last().expect("there is a first revision")
+        self.at(self.revision())
+    }
+
+    /// The main revisions, each with the number of its changes, that a complete sweep leaves:
+    /// where what is valid at the compacted revision was written, and all from there on.
+    fn swept(&self) -> BTreeMap<i64, usize> {
+        let first = self.compacted.max(1);
+        let mut left = BTreeMap::new();
+        for (.., at, _, _) in self.at(first).values().filter(|known| known.2 < first) {
+            *left.entry(*at).or_default() += 1;
+        }
+        for at in first.max(2)..=self.revision() {
+            let (before, after) = (self.at(at - 1), self.at(at));
+            let put = after.values().filter(|known| known.2 == at).count();
+            let deleted = before.keys().filter(|key| !after.contains_key(*key)).count();
+            left.insert(at, put + deleted);
+        }
+        left
     }
 
     /// One main revision, if anything changes.
@@ -178,7 +203,9 @@ impl Run {
             Op::Compact(behind) => {
                 let revision = self.model.revision() - behind;
                 let request = CompactionRequest { revision, physical: false };
-                self.apply(|entry| entry.compaction = Some(request));
+                let applied = self.apply(|entry| entry.compaction = Some(request));
+                assert_eq!(applied.is_some(), revision > self.model.compacted);
+                self.model.compacted = self.model.compacted.max(revision);
             }
             Op::Sweep(budget) => {
                 self.machine.sweep(budget);
@@ -243,14 +270,19 @@ impl Run {
     fn check(&self) {
         let root = self.machine.store.root();
         assert_eq!(root.revision(), self.model.revision());
+        assert_eq!(root.compacted_revision(), self.model.compacted);
         assert!(root.lease_ids().eq(self.model.leases.iter().copied()));
-        for at in root.compacted_revision().max(1)..=root.revision() {
+        for at in 1..=root.revision() {
             let request = RangeRequest {
                 key: "\0".into(),
                 range_end: "\0".into(),
                 revision: at,
                 ..RangeRequest::default()
             };
+            if at < self.model.compacted {
+                assert_eq!(root.range(&request), Err(StoreError::Compacted), "at revision {at}");
+                continue;
+            }
             let mut reply = root.range(&request).expect("the revision can be read");
             self.machine.resolve(&mut reply);
             let got: Known = (reply.versions.iter())
@@ -259,8 +291,28 @@ impl Run {
                     (v.key.clone(), (value, v.create_revision, v.at.main, v.version, v.lease))
                 })
                 .collect();
-            assert_eq!(got, self.model.revisions[at as usize - 1], "at revision {at}");
+            assert_eq!(&got, self.model.at(at), "at revision {at}");
         }
+    }
+
+    fn check_restored(&self) {
+        let restored = dump(&self.machine, &self.machine.restored().root());
+        assert_eq!(dump(&self.machine, &self.machine.store.root()), restored);
+    }
+
+    /// Lets nothing hold history any more, and sweeps all of it.
+    fn sweep_all(&mut self) {
+        self.held.clear();
+        while self.machine.sweep(3).1 {}
+        assert_eq!(self.machine.store.swept(), self.model.compacted);
+        let mut left = BTreeMap::new();
+        for (table, key) in self.machine.records.keys() {
+            if *table == Table::Versions {
+                let at = Revision::from_bytes(key[..].try_into().expect("a revision"));
+                *left.entry(at.main).or_default() += 1;
+            }
+        }
+        assert_eq!(left, self.model.swept());
     }
 }
 
@@ -277,7 +329,9 @@ proptest! {
         for (root, text) in &run.held {
             prop_assert_eq!(&dump(&run.machine, root), text, "a held root never changes");
         }
-        let restored = dump(&run.machine, &run.machine.restored().root());
-        prop_assert_eq!(dump(&run.machine, &run.machine.store.root()), restored);
+        run.check_restored();
+        run.sweep_all();
+        run.check();
+        run.check_restored(); // memory and backend gave up the same
     }
 }

@@ -355,7 +355,8 @@ impl World {
 
     fn progress(&mut self, key: (StreamId, WatchId), revision: i64) {
         let client = &self.clients[&key];
-        assert!(revision + 1 >= client.from.min(client.request.start_revision), "too early");
+        let begun = client.request.start_revision.max(client.from - 1);
+        assert!(revision >= begun, "too early: {revision} is before {begun}");
         assert!(!client.in_fragment);
         let owed = self.log.owed(client, revision);
         assert_eq!(client.got.len(), owed.len(), "progress overtook events");
