@@ -89,6 +89,7 @@ impl<E: Entry, const B: usize> Tree<E, B> {
 
     /// Panics if an invariant is broken; for tests.
     pub fn check(&self) {
+        assert!(!matches!(&self.root, Node::Inner(root) if root.children.len() < 2));
         check(&self.root, None, None);
     }
 

@@ -181,6 +181,8 @@ fn forge(to: u64, fields: &[&str]) -> Message {
             "log" => message.log_term = number(),
             "index" => message.index = number(),
             "commit" => message.commit = number(),
+            "reject_hint" => (message.reject, message.reject_hint) = (true, number()),
+            "request_snapshot" => message.request_snapshot = number(),
             "entry" => message.entries.push(Entry {
                 index: number(),
                 term: message.term,
