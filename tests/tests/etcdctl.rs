@@ -4,6 +4,7 @@
 //! Debian's etcd, which shows that the scenarios ask for nothing but what etcd does.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::Duration;
 
 use kvorum_tests::cluster::Cluster;
@@ -13,11 +14,11 @@ use kvorum_tests::wait::until;
 use kvorum_tests::{binary, or_skip};
 use serde_json::Value;
 
-/// The shortest lease that etcd grants at default timeouts, in seconds.
-const SHORT_LEASE: &str = "2";
+/// Seconds. A slow machine must manage to start four commands before such a lease ends.
+const SHORT_LEASE: &str = "5";
 
-/// After so long a short lease must be gone, and its keys with it.
-const EXPIRES_WITHIN: Duration = Duration::from_secs(12);
+/// How long something that must happen may take, the end of a short lease included.
+const SOON: Duration = Duration::from_secs(20);
 
 struct Session {
     etcdctl: Etcdctl,
@@ -32,11 +33,10 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("get at an old revision", get_at_an_old_revision),
     ("del counts what it deletes", del_counts_what_it_deletes),
     ("watch of two puts", watch_of_two_puts),
-    ("watch that is told before the puts", watch_that_is_told_before_the_puts),
+    ("watch from a revision ahead", watch_from_a_revision_ahead),
     ("txn takes the branch of its compares", txn_takes_the_branch_of_its_compares),
     ("json and fields", json_and_fields),
-    ("a lease takes its keys with it", a_lease_takes_its_keys_with_it),
-    ("a lease that is kept alive stays", a_lease_that_is_kept_alive_stays),
+    ("leases end unless they are kept alive", leases_end_unless_they_are_kept_alive),
     ("a revoked lease takes its keys with it", a_revoked_lease_takes_its_keys_with_it),
     ("errors of single keys", errors_of_single_keys),
     ("member list", member_list),
@@ -85,6 +85,7 @@ fn put_and_get(Session { etcdctl, .. }: &Session) {
     assert_eq!(etcdctl.say(&["put", "greeting", "hello"]), "OK\n");
     assert_eq!(etcdctl.say(&["get", "greeting"]), "greeting\nhello\n");
     assert_eq!(etcdctl.say(&["get", "greeting", "--print-value-only"]), "hello\n");
+    everybody_catches_up(etcdctl);
     assert_eq!(etcdctl.say(&["get", "greeting", "--consistency=s"]), "greeting\nhello\n");
     assert_eq!(etcdctl.say(&["put", "greeting", "hi", "--prev-kv"]), "OK\ngreeting\nhello\n");
     assert_eq!(etcdctl.say(&["get", "nobody"]), "");
@@ -159,9 +160,10 @@ fn watch_of_two_puts(Session { etcdctl, .. }: &Session) {
     assert_eq!(with_previous.lines(5), ["DELETE", "watched", "two", "watched", ""]);
 }
 
-fn watch_that_is_told_before_the_puts(Session { etcdctl, .. }: &Session) {
+fn watch_from_a_revision_ahead(Session { etcdctl, .. }: &Session) {
     let now = revision_of(&etcdctl.json(&["put", "elsewhere", "x"]));
-    // The first put is one revision ahead, the second far enough that the watch must wait.
+    // Whether it begins before the puts or after them, it shows the same. That a watch waits for
+    // its revision is shown in `server.rs`: etcdctl does not say when it has begun.
     let mut watch = etcdctl.start(&["watch", "future/", "--prefix", &format!("--rev={}", now + 2)]);
     etcdctl.say(&["put", "future/a", "too early"]);
     etcdctl.say(&["put", "future/b", "in time"]);
@@ -213,16 +215,26 @@ fn json_and_fields(Session { etcdctl, .. }: &Session) {
     }
 }
 
+/// Both at once, as most of their time is waiting.
+fn leases_end_unless_they_are_kept_alive(session: &Session) {
+    thread::scope(|scope| {
+        scope.spawn(|| a_lease_takes_its_keys_with_it(session));
+        a_lease_that_is_kept_alive_stays(session);
+    });
+}
+
 fn a_lease_takes_its_keys_with_it(Session { etcdctl, .. }: &Session) {
     let said = etcdctl.say(&["lease", "grant", SHORT_LEASE]);
     let id = lease_id(&said);
     assert_eq!(said, format!("lease {id} granted with TTL({SHORT_LEASE}s)\n"));
     etcdctl.say(&["put", "leased", "x", &format!("--lease={id}")]);
     assert_eq!(etcdctl.say(&["get", "leased"]), "leased\nx\n");
+    everybody_catches_up(etcdctl);
     assert!(etcdctl.say(&["lease", "list"]).lines().any(|line| line == id), "{id} is not listed");
 
-    let gone = until(EXPIRES_WITHIN, || etcdctl.say(&["get", "leased"]).is_empty().then_some(()));
+    let gone = until(SOON, || etcdctl.say(&["get", "leased"]).is_empty().then_some(()));
     gone.expect("the key is gone with its lease");
+    everybody_catches_up(etcdctl);
     let left = etcdctl.say(&["lease", "timetolive", &id]);
     assert_eq!(left, format!("lease {id} already expired\n"));
     assert!(!etcdctl.say(&["lease", "list"]).contains(&id), "{id} is still listed");
@@ -236,11 +248,11 @@ fn a_lease_that_is_kept_alive_stays(Session { etcdctl, .. }: &Session) {
     assert_eq!(once.trim_end(), renewed);
 
     let mut keeper = etcdctl.start(&["lease", "keep-alive", &id]);
-    // It renews three times in the length of the lease: six times is past its end.
-    assert_eq!(keeper.lines(6), vec![renewed; 6]);
+    // At once, then each time a third of the lease has passed: the fifth is past its end.
+    assert_eq!(keeper.lines(5), vec![renewed; 5]);
     assert_eq!(etcdctl.say(&["get", "kept"]), "kept\nx\n");
     drop(keeper);
-    let gone = until(EXPIRES_WITHIN, || etcdctl.say(&["get", "kept"]).is_empty().then_some(()));
+    let gone = until(SOON, || etcdctl.say(&["get", "kept"]).is_empty().then_some(()));
     gone.expect("a lease that is no longer kept alive ends");
 }
 
@@ -361,7 +373,7 @@ fn move_leader(Session { etcdctl, cluster }: &Session) {
     let (from, to) = leader_and_another(&etcdctl.json(&["endpoint", "status"]));
     let said = etcdctl.say(&["move-leader", &format!("{to:x}")]);
     assert_eq!(said, format!("Leadership transferred from {from:x} to {to:x}\n"));
-    let moved = until(Duration::from_secs(10), || {
+    let moved = until(SOON, || {
         let status = etcdctl.json(&["endpoint", "status"]);
         let all = status.as_array().expect("status is a list");
         all.iter().all(|one| one["Status"]["leader"].as_u64() == Some(to)).then_some(())
@@ -380,6 +392,8 @@ fn compaction_and_the_compacted_error(Session { etcdctl, .. }: &Session) {
     assert_eq!(etcdctl.say(&["get", "c"]), "c\n3\n");
     assert_eq!(etcdctl.say(&["get", "c", "--rev", &last]), "c\n3\n");
 
+    // A member that does not know of the compaction yet would take the watch, and serve it for ever.
+    everybody_catches_up(etcdctl);
     let compacted = "etcdserver: mvcc: required revision has been compacted";
     let old = first.to_string();
     let watch_from = format!("--rev={first}");
@@ -397,6 +411,12 @@ fn compaction_and_the_compacted_error(Session { etcdctl, .. }: &Session) {
     let future = etcdctl.run(&["compaction", &(first + 1000).to_string()]);
     assert_ne!(future.code, 0);
     assert!(future.stderr.contains("mvcc: required revision is a future revision"), "{future:?}");
+}
+
+/// Health is a linearizable read of each member, which waits until the member has applied all that
+/// was acknowledged before. What members answer by themselves is up to date after that.
+fn everybody_catches_up(etcdctl: &Etcdctl) {
+    etcdctl.say(&["endpoint", "health"]);
 }
 
 fn revision_of(answer: &Value) -> i64 {

@@ -34,9 +34,13 @@ fn run(program: &Program, args: &[&str], variables: &[(&str, &str)], input: &[u8
     }
 }
 
-fn get_from(endpoint: &str) -> Outcome {
+/// Far above the two seconds that a connection may take to be made, so that what is told is how
+/// that ended.
+const PATIENT: &str = "10s";
+
+fn get_from(endpoint: &str, command_timeout: &str) -> Outcome {
     let names = Names::of(binary!());
-    let args = ["get", "a", "--endpoints", endpoint, "--command-timeout", "2s"];
+    let args = ["get", "a", "--endpoints", endpoint, "--command-timeout", command_timeout];
     run(&names.kvorum(), &args, &[], b"")
 }
 
@@ -51,14 +55,14 @@ fn listener(answer: fn(std::net::TcpStream)) -> String {
 #[test]
 fn where_nobody_listens_the_playground_is_named() {
     let endpoint = format!("127.0.0.1:{}", ports::free(1)[0]);
-    let outcome = get_from(&endpoint);
+    let outcome = get_from(&endpoint, PATIENT);
     let expected = format!("error: nothing answers at {endpoint}\nhint: kvorum playground\n");
     assert_eq!((outcome.stderr, outcome.code), (expected, 1));
 }
 
 #[test]
 fn a_name_that_does_not_exist_is_named() {
-    let outcome = get_from("name.invalid:2379");
+    let outcome = get_from("name.invalid:2379", PATIENT);
     let expected = "error: the name of name.invalid:2379 cannot be resolved: ";
     assert!(outcome.stderr.starts_with(expected), "{}", outcome.stderr);
     assert_eq!(outcome.code, 1);
@@ -67,7 +71,7 @@ fn a_name_that_does_not_exist_is_named() {
 #[test]
 fn a_server_without_tls_is_told_from_one_that_is_not_there() {
     let address = listener(drop);
-    let outcome = get_from(&format!("https://{address}"));
+    let outcome = get_from(&format!("https://{address}"), PATIENT);
     let expected = format!("error: TLS with https://{address} failed: ");
     assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("\nhint: check --cacert"), "{}", outcome.stderr);
@@ -79,7 +83,7 @@ fn a_server_of_something_else_does_not_speak_http2() {
         let _ = stream.read(&mut [0; 64]);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     });
-    let outcome = get_from(&address);
+    let outcome = get_from(&address, PATIENT);
     let expected = format!("error: {address} does not speak HTTP/2: ");
     assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
 }
@@ -88,7 +92,7 @@ fn a_server_of_something_else_does_not_speak_http2() {
 fn a_server_that_says_nothing_is_given_up() {
     let address =
         listener(|mut stream| while stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {});
-    let outcome = get_from(&address);
+    let outcome = get_from(&address, "2s");
     let expected = format!("error: {address} did not answer within 2s\n");
     assert!(outcome.stderr.starts_with(&expected), "{}", outcome.stderr);
 }
@@ -102,7 +106,7 @@ fn a_cluster_without_a_leader_is_told_from_one_that_is_slow() {
     let endpoint = cluster.members[0].endpoint();
     // Until its election timeout has passed, the member still hopes.
     let told = until(Duration::from_secs(30), || {
-        let outcome = get_from(&endpoint);
+        let outcome = get_from(&endpoint, "2s");
         outcome.stderr.starts_with("error: no leader: ").then_some(outcome)
     });
     let outcome = told.expect("the reason is named");

@@ -201,3 +201,6 @@ impl HealthRow {
 pub(crate) fn event_type(event: &pb::Event) -> &'static str {
     if event.r#type == pb::EVENT_DELETE { "DELETE" } else { "PUT" }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,16 +30,35 @@ pub(crate) struct Side {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     stdout: String,
-    /// `None`: it was stopped after the lines it was to print.
-    code: Option<i32>,
+    ending: Ending,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Exited(i32),
+    Crashed,
+    /// It was stopped after the lines that it was to print.
+    Stopped,
+    /// It was stopped because nothing more came.
+    Hung,
+}
+
+impl Outcome {
+    /// Whether the command did what any of its kind does, be it an error: two that hang are alike
+    /// and show nothing.
+    pub(crate) fn is_orderly(&self) -> bool {
+        matches!(self.ending, Ending::Exited(_) | Ending::Stopped)
+    }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.stdout)?;
-        match self.code {
-            Some(code) => writeln!(f, "exit {code}"),
-            None => writeln!(f, "goes on"),
+        match self.ending {
+            Ending::Exited(code) => writeln!(f, "exit {code}"),
+            Ending::Crashed => writeln!(f, "crashes"),
+            Ending::Stopped => writeln!(f, "goes on"),
+            Ending::Hung => writeln!(f, "prints nothing more and does not end"),
         }
     }
 }
@@ -75,9 +94,9 @@ impl Side {
         for (name, value) in &case.variables {
             command.env(name, self.filled_in(value));
         }
-        let (stdout, code) = output(command.args(args), &self.filled_in(case.input), case.lines);
+        let (stdout, ending) = output(command.args(args), &self.filled_in(case.input), case.lines);
         self.learn_lease(&stdout);
-        Outcome { stdout: self.masked(&stdout, case.mask), code }
+        Outcome { stdout: self.masked(&stdout, case.mask), ending }
     }
 
     fn endpoint(&self) -> String {
@@ -145,24 +164,25 @@ impl Side {
 }
 
 /// Runs the command to its end, or until it has printed the lines that it is to print.
-fn output(command: &mut Command, input: &str, lines: Option<usize>) -> (String, Option<i32>) {
+fn output(command: &mut Command, input: &str, lines: Option<usize>) -> (String, Ending) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("etcdctl runs");
     let mut stdin = child.stdin.take().expect("the input is a pipe");
     // A command that does not read its input may have closed it.
     let _ = stdin.write_all(input.as_bytes());
     let stdin = lines.map(|_| stdin);
-    let (stdout, ended) = read(&mut child, lines.unwrap_or(usize::MAX));
+    let (stdout, stop) = read(&mut child, lines.unwrap_or(usize::MAX));
     drop(stdin);
-    if !ended {
+    if stop.is_some() {
         child.kill().expect("a running child can be killed");
     }
     let status = child.wait().expect("a child can be waited for");
-    (stdout, if ended { status.code() } else { None })
+    (stdout, stop.unwrap_or_else(|| status.code().map_or(Ending::Crashed, Ending::Exited)))
 }
 
-/// Reads so many lines, or all there are, and says whether the output came to its end.
-fn read(child: &mut Child, count: usize) -> (String, bool) {
+/// Reads so many lines, or all there are, and says why the child is to be stopped if its output
+/// has not come to its end.
+fn read(child: &mut Child, count: usize) -> (String, Option<Ending>) {
     let mut stdout = BufReader::new(child.stdout.take().expect("the output is a pipe"));
     let (sender, lines) = channel();
     std::thread::spawn(move || {
@@ -177,14 +197,11 @@ fn read(child: &mut Child, count: usize) -> (String, bool) {
     for _ in 0..count {
         match lines.recv_timeout(COMES_WITHIN) {
             Ok(line) => text.push_str(&readable(&line)),
-            Err(RecvTimeoutError::Disconnected) => return (text, true),
-            Err(RecvTimeoutError::Timeout) => {
-                text.push_str("and then nothing for too long\n");
-                return (text, false);
-            }
+            Err(RecvTimeoutError::Disconnected) => return (text, None),
+            Err(RecvTimeoutError::Timeout) => return (text, Some(Ending::Hung)),
         }
     }
-    (text, false)
+    (text, Some(Ending::Stopped))
 }
 
 /// Text as it is, and every byte that is none as `\x…`, so that nothing is lost.
