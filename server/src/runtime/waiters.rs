@@ -208,12 +208,15 @@ mod tests {
     fn a_stopping_member_tells_everyone_who_waits() {
         let (writes, reads) = (Writes::new(), Reads::new(0));
         let mut write = writes.register(1, 1).unwrap();
-        let mut read = reads.register(1).unwrap();
+        let mut asking = reads.register(1).unwrap();
+        let mut waiting = reads.register(2).unwrap();
+        reads.ready(&[2], 9);
         writes.stop();
         reads.stop();
         assert!(matches!(write.try_recv().unwrap(), Err(RequestError::Stopped)));
-        assert!(matches!(read.try_recv().unwrap(), Err(RequestError::Stopped)));
-        assert!(writes.register(2, 1).is_err());
-        assert!(reads.register(2).is_err());
+        assert!(matches!(asking.try_recv().unwrap(), Err(RequestError::Stopped)));
+        assert!(matches!(waiting.try_recv().unwrap(), Err(RequestError::Stopped)));
+        assert!(matches!(writes.register(2, 1), Err(RequestError::Stopped)));
+        assert!(matches!(reads.register(3), Err(RequestError::Stopped)));
     }
 }

@@ -91,6 +91,7 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
             return Err(BootError::Missing { path }.into());
         }
     }
+    dir.sync()?;
     // The log first: opening the store writes to it, and a member whose log is damaged is left as
     // it is. Which entries are wanted, the store says; until then none is kept.
     let disk = dir.disk().clone();

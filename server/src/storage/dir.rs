@@ -114,6 +114,7 @@ impl DataDir {
         let new = self.path.join(MEMBER_NEW);
         if self.kind(&new)?.is_some() {
             self.disk.remove_dir_all(&new).map_err(self.unusable())?;
+            self.disk.sync_dir(&self.path).map_err(self.unusable())?;
         }
         let log = new.join(LOG);
         self.disk.create_dir_all(&log).map_err(self.unusable())?;
@@ -121,8 +122,20 @@ impl DataDir {
         self.disk.sync_dir(&log).map_err(self.unusable())?;
         self.disk.sync_dir(&new).map_err(self.unusable())?;
         self.disk.rename(&new, &self.path.join(MEMBER)).map_err(self.unusable())?;
-        self.disk.sync_dir(&self.path).map_err(self.unusable())?;
-        Ok(())
+        self.sync()?;
+        // The directory may be the work of a process that died before its name was durable. One
+        // whose parent cannot be read is not: that was made by somebody else.
+        match self.disk.sync_dir(parent(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
+                Err(self.unusable()(error).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the member's name durable: whoever made the member may have died before.
+    pub(super) fn sync(&self) -> Result<(), DirError> {
+        self.disk.sync_dir(&self.path).map_err(self.unusable())
     }
 
     pub(super) fn kind(&self, path: &Path) -> Result<Option<Kind>, DirError> {
@@ -151,12 +164,18 @@ fn create_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
     disk.create_dir_all(path)?;
     for dir in missing {
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => disk.sync_dir(parent)?,
-            _ => disk.sync_dir(Path::new("."))?,
-        }
+        disk.sync_dir(parent(dir))?;
     }
     Ok(())
+}
+
+/// The directory that holds the name of `path`.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
 }
 
 fn pid(note: &str) -> String {

@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::storage::dir::DirError;
 use crate::storage::disk::{Disk, FileDisk};
 use crate::storage::memory::MemoryDisk;
 
@@ -152,47 +153,112 @@ fn a_member_starts_where_it_stopped() {
 
 #[test]
 fn a_crash_at_any_moment_of_the_making_leaves_all_or_nothing() {
-    let mut whole = 0;
-    for after in 0.. {
+    // Makings that were not told to be done, and survived whole or left nothing.
+    let (mut whole, mut nothing) = (0, 0);
+    'moments: for after in 0.. {
+        for outcome in 0..4 {
+            let mut random = StdRng::seed_from_u64(after << 8 | outcome);
+            let survival = [0.0, 1.0].get(outcome as usize).copied();
+            let survival = survival.unwrap_or_else(|| random.random_range(0.0..1.0));
+            let disk = MemoryDisk::new();
+            disk.fail_after(after);
+            let made = DataDir::open(Arc::new(disk.clone()), Path::new("/data"))
+                .map_err(StorageError::from)
+                .and_then(|dir| make(&dir));
+            disk.crash(|| random.random_bool(survival));
+            let what = format!("operation {after} outcome {outcome}");
+            let dir = open_dir(&disk);
+            if !dir.has_member().unwrap() {
+                assert!(made.is_err(), "{what}: made, and gone");
+                nothing += 1;
+                make(&dir).unwrap();
+            } else if made.is_err() {
+                whole += 1;
+            }
+            let running = Running::start(&dir);
+            let mut running = running.unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!(running.put().unwrap(), 1);
+            if made.is_ok() && outcome == 3 {
+                break 'moments;
+            }
+        }
+    }
+    assert!(whole > 0 && nothing > 0, "{whole} {nothing}");
+}
+
+#[test]
+fn a_member_that_was_started_is_not_lost_with_the_process_that_made_it() {
+    for died in 0.. {
         let disk = MemoryDisk::new();
-        disk.fail_after(after);
+        disk.fail_after(died);
         let made = DataDir::open(Arc::new(disk.clone()), Path::new("/data"))
             .map_err(StorageError::from)
             .and_then(|dir| make(&dir));
-        let mut random = StdRng::seed_from_u64(after);
-        disk.crash(|| random.random_bool(0.5));
-        let dir = open_dir(&disk);
-        if dir.has_member().unwrap() {
-            whole += 1;
-        } else {
-            assert!(made.is_err(), "operation {after}: made, and gone");
-            make(&dir).unwrap();
+        disk.heal();
+        {
+            let dir = open_dir(&disk);
+            if !dir.has_member().unwrap() {
+                make(&dir).unwrap();
+            }
+            let mut running = Running::start(&dir).unwrap();
+            assert_eq!(running.put().unwrap(), 1);
         }
-        let mut running =
-            Running::start(&dir).unwrap_or_else(|error| panic!("operation {after}: {error}"));
-        assert_eq!(running.put().unwrap(), 1);
+        disk.crash(|| false);
+        let dir = open_dir(&disk);
+        assert!(dir.has_member().unwrap(), "died {died}: the member is gone");
+        expect_puts(&Running::start(&dir).unwrap().booted.store, 1);
         if made.is_ok() {
             break;
         }
     }
-    assert!(whole > 0);
+}
+
+/// Power is lost, or only the process dies: then what was written is there, durable or not.
+fn stop(disk: &MemoryDisk, random: &mut StdRng) {
+    disk.heal();
+    if random.random_bool(0.7) {
+        let survival = random.random_range(0.0..1.0);
+        disk.crash(|| random.random_bool(survival));
+    }
+}
+
+/// The disk said no, rather than something untrue.
+fn is_fault(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::Dir(DirError::Unusable { .. })
+            | StorageError::Log(LogError::Io { .. })
+            | StorageError::Backend(BackendError::Io { .. })
+    )
 }
 
 #[test]
 fn what_was_acknowledged_survives_any_crash() {
-    for seed in 0..40 {
+    // `KVORUM_FUZZ_RUNS` is for long searches.
+    let runs = std::env::var("KVORUM_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
+    for seed in 0..runs.unwrap_or(40) {
         let mut random = StdRng::seed_from_u64(seed);
         let disk = MemoryDisk::new();
         make(&open_dir(&disk)).unwrap();
         let mut acknowledged = 0;
         for life in 0..5 {
-            let dir = open_dir(&disk);
-            let mut running = Running::start(&dir)
-                .unwrap_or_else(|error| panic!("seed {seed} life {life}: {error}"));
-            let reached = running.booted.store.position().index;
-            assert!(reached >= acknowledged, "seed {seed} life {life}: {reached}, {acknowledged}");
-            expect_puts(&running.booted.store, reached);
-            acknowledged = reached;
+            let what = format!("seed {seed} life {life}");
+            let mut start = || {
+                let running = Running::start(&open_dir(&disk))?;
+                let reached = running.booted.store.position().index;
+                assert!(reached >= acknowledged, "{what}: {reached}, {acknowledged}");
+                expect_puts(&running.booted.store, reached);
+                acknowledged = reached;
+                Ok(running)
+            };
+            while random.random_bool(0.3) {
+                disk.fail_after(random.random_range(0..12));
+                if let Err(error) = start() {
+                    assert!(is_fault(&error), "{what}: {error}");
+                }
+                stop(&disk, &mut random);
+            }
+            let mut running = start().unwrap_or_else(|error| panic!("{what}: {error}"));
             disk.fail_after(random.random_range(0..200));
             for _ in 0..random.random_range(0..60) {
                 let Ok(index) = running.put() else { break };
@@ -201,8 +267,8 @@ fn what_was_acknowledged_survives_any_crash() {
                     break;
                 }
             }
-            let survival = random.random_range(0.0..1.0);
-            disk.crash(|| random.random_bool(survival));
+            drop(running);
+            stop(&disk, &mut random);
         }
     }
 }

@@ -104,7 +104,7 @@ impl Log {
         Segment::create(disk, dir, header).map(drop)
     }
 
-    /// Whose log is in `dir`, as its oldest segment says. Changes nothing.
+    /// Whose log is in `dir`, as its oldest segment says. What a crash left unnamed is removed.
     pub fn identity(disk: &dyn Disk, dir: &Path) -> Result<Identity, LogError> {
         let numbers = list_segments(disk, dir)?;
         Ok(Segment::read_header(disk, dir, numbers[0])?.header.identity)

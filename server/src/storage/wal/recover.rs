@@ -51,6 +51,9 @@ pub(super) fn open(
     keep_after: u64,
 ) -> Result<Opened, LogError> {
     let numbers = list_segments(&**disk, dir)?;
+    // What was read may not be durable yet: the process before may have died before its sync.
+    // Raft will act on it as if it were; and a cut must not be durable before its successor is.
+    disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
     let first = Segment::open(&**disk, dir, numbers[0], identity)?;
     let mut replay = Replay::new(&first.header, keep_after);
     let mut current = first;
@@ -60,6 +63,8 @@ pub(super) fn open(
         if !replay.saw_cut {
             finish_cut(&current, &next, &replay)?;
         }
+        // Nothing may be durable in the successor before the cut is.
+        current.file.sync().map_err(LogError::io("sync", &current.path))?;
         current = next;
     }
     replay.segment(&current, None)?;
@@ -67,9 +72,7 @@ pub(super) fn open(
         return Err(LogError::Missing { path: segment_path(dir, current.header.number + 1) });
     }
     let torn = clear_rest(&current, &replay)?;
-    // What was read may not have been durable yet; raft will act on it as if it were.
     current.file.sync().map_err(LogError::io("sync", &current.path))?;
-    disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
     let recovered = Recovered {
         hard_state: replay.hard_state,
         base: replay.index.base(),
@@ -198,8 +201,7 @@ fn finish_cut(segment: &Segment, next: &Segment, replay: &Replay) -> Result<(), 
     let mut bytes = Vec::new();
     encode_frame(&mut bytes, &Content::Cut, at, at, replay.chain);
     let write = segment.file.write_at(&bytes, start as u64);
-    write.map_err(LogError::io("write", &segment.path))?;
-    segment.file.sync().map_err(LogError::io("sync", &segment.path))
+    write.map_err(LogError::io("write", &segment.path))
 }
 
 /// Makes what lies past the last good frame zero, unless it shows that good frames are lost.

@@ -1,5 +1,5 @@
-//! After a crash at any moment the log opens, holds all that was synced and, of the rest, whole
-//! groups in their order.
+//! After a crash at any moment, recovery included, the log opens, holds all that was synced or
+//! was there when it was opened, and, of the rest, whole groups in their order.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -9,24 +9,77 @@ use super::*;
 
 const LIVES: u64 = 6;
 
-/// One log through several lives. `states[i]` is the model after i groups.
+/// What the disk may hold.
+struct Possible {
+    /// Names the case, should it fail.
+    what: String,
+    /// The model after each group that is not yet durable; the first has all that must be there.
+    states: Vec<Model>,
+}
+
+impl Possible {
+    fn new(what: String, model: Model) -> Possible {
+        Possible { what, states: vec![model] }
+    }
+
+    fn newest(&self) -> &Model {
+        self.states.last().unwrap()
+    }
+
+    fn append(&mut self, log: &mut Log, group: &Group) -> Result<(), LogError> {
+        let mut model = self.newest().clone();
+        model.append(group);
+        self.states.push(model);
+        log.append(group)
+    }
+
+    fn sync(&mut self, log: &mut Log) -> Result<(), LogError> {
+        log.sync()?;
+        self.states.drain(..self.states.len() - 1);
+        Ok(())
+    }
+
+    /// Opens the log, unless an error of the disk prevents it. What it holds then, it must keep.
+    fn open(&mut self, disk: &MemoryDisk) -> Option<Log> {
+        let (log, recovered) = match open(disk) {
+            Ok(opened) => opened,
+            Err(LogError::Io { .. }) => return None,
+            Err(error) => panic!("{}: {error}", self.what),
+        };
+        let found = Recovered { torn: None, ..recovered };
+        let Some(at) = self.states.iter().position(|state| state.recovered() == found) else {
+            let (least, most) = (self.states[0].last(), self.newest().last());
+            panic!("{}: from {least:?} to {most:?} and found {:?}", self.what, found.last);
+        };
+        self.states = vec![self.states.swap_remove(at)];
+        Some(log)
+    }
+}
+
+/// Power is lost, or only the process dies: then what was written is there, durable or not.
+fn stop(disk: &MemoryDisk, random: &mut StdRng) {
+    disk.heal();
+    if random.random_bool(0.7) {
+        let survival = random.random_range(0.0..1.0);
+        disk.crash(|| random.random_bool(survival));
+    }
+}
+
+/// One log through several lives.
 fn live_and_crash(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let disk = disk_with_log(small());
-    let mut model = Model::default();
-    for life in 0..LIVES {
-        let opened = open(&disk).unwrap_or_else(|error| panic!("seed {seed} life {life}: {error}"));
-        let (mut log, recovered) = opened;
-        assert_eq!(
-            Recovered { torn: None, ..recovered },
-            model.recovered(),
-            "seed {seed} life {life}"
-        );
+    let mut possible = Possible::new(format!("seed {seed}"), Model::default());
+    for _ in 0..LIVES {
+        while random.random_bool(0.3) {
+            disk.fail_after(random.random_range(0..6));
+            drop(possible.open(&disk));
+            stop(&disk, &mut random);
+        }
+        let mut log = possible.open(&disk).unwrap();
         if random.random_bool(0.3) {
             disk.fail_after(random.random_range(0..40));
         }
-        let mut states = vec![model.clone()];
-        let mut synced = 0;
         for number in 1..random.random_range(2..60_u64) {
             let sizes: Vec<usize> = (0..random.random_range(0..4_u32))
                 .map(|_| {
@@ -35,40 +88,26 @@ fn live_and_crash(seed: u64) {
                 })
                 .collect();
             let back = if random.random_bool(0.1) { random.random_range(0..9) } else { 0 };
-            let group = next_group(&model, number, back, &sizes, random.random_bool(0.3));
-            model.append(&group);
-            states.push(model.clone());
-            if log.append(&group).is_err() {
-                break;
-            }
-            if random.random_bool(0.4) {
-                let Ok(persisted) = log.sync() else { break };
-                assert_eq!(persisted.number(), number);
-                synced = number as usize;
-            }
-            if random.random_bool(0.1) && log.mark().is_err() {
+            let newer = random.random_bool(0.3);
+            let group = next_group(possible.newest(), number, back, &sizes, newer);
+            if possible.append(&mut log, &group).is_err()
+                || random.random_bool(0.4) && possible.sync(&mut log).is_err()
+                || random.random_bool(0.1) && log.mark().is_err()
+            {
                 break;
             }
         }
-        let survival = random.random_range(0.0..1.0);
-        disk.crash(|| random.random_bool(survival));
         drop(log);
-
-        let copy = disk.copy();
-        let (_, recovered) =
-            open(&copy).unwrap_or_else(|error| panic!("seed {seed} life {life}: {error}"));
-        let found = Recovered { torn: None, ..recovered };
-        let survived = (synced..states.len()).find(|at| states[*at].recovered() == found);
-        let Some(survived) = survived else {
-            panic!("seed {seed} life {life}: {synced} groups synced, found {:?}", found.last);
-        };
-        model = states.swap_remove(survived);
+        stop(&disk, &mut random);
     }
+    possible.open(&disk).unwrap();
 }
 
 #[test]
 fn what_was_synced_survives_any_crash() {
-    for seed in 0..200 {
+    // `KVORUM_FUZZ_RUNS` is for long searches.
+    let runs = std::env::var("KVORUM_FUZZ_RUNS").ok().and_then(|runs| runs.parse().ok());
+    for seed in 0..runs.unwrap_or(200) {
         live_and_crash(seed);
     }
 }
@@ -93,13 +132,50 @@ fn a_crash_at_any_moment_of_a_cut_is_survived() {
                 model.append(&next);
             }
             assert_eq!(Recovered { torn: None, ..recovered }, model.recovered(), "after {after}");
+            // Wherever the crash came, the loss of a new segment is noticed from now on.
+            if disk.kind(&segment(2)).unwrap().is_some() {
+                expect_missed(&disk, 2, &format!("after {after}"));
+            }
             fill(&mut log, &mut model, 50, 1000);
             drop(log);
             assert_eq!(open(&disk).unwrap().1, model.recovered(), "after {after}");
-            // Wherever the crash came, a lost last segment is noticed from now on.
             let last = (1..9).take_while(|n| disk.kind(&segment(*n)).unwrap().is_some()).count();
-            disk.remove_file(&segment(last as u32)).unwrap();
-            assert!(matches!(open(&disk), Err(LogError::Missing { .. })), "after {after}");
+            expect_missed(&disk, last as u32, &format!("after {after}"));
+        }
+    }
+}
+
+/// Without the last segment the log does not open.
+fn expect_missed(disk: &MemoryDisk, last: u32, what: &str) {
+    let copy = disk.copy();
+    copy.remove_file(&segment(last)).unwrap();
+    assert!(matches!(open(&copy), Err(LogError::Missing { .. })), "{what}: segment {last}");
+}
+
+#[test]
+fn a_process_that_dies_in_a_cut_leaves_nothing_that_a_later_crash_may_take() {
+    // The first process dies at some operation of a cut, power is lost at some of the second's.
+    for (died, lost) in (0..12).flat_map(|died| (0..10).map(move |lost| (died, lost))) {
+        let disk = disk_with_log(small());
+        let mut model = Model::default();
+        let (mut log, _) = open(&disk).unwrap();
+        // Nearly full: the next group needs a new segment.
+        fill(&mut log, &mut model, 1, 30_000);
+        let mut possible = Possible::new(format!("died {died} lost {lost}"), model);
+        disk.fail_after(died);
+        let next = group(2, 2, 1, 4000);
+        let _ = possible.append(&mut log, &next).and_then(|()| possible.sync(&mut log));
+        drop(log);
+        disk.heal();
+        disk.fail_after(lost);
+        if let Some(mut log) = possible.open(&disk) {
+            let next = group(1, possible.newest().last().0 + 1, 1, 100);
+            let _ = possible.append(&mut log, &next).and_then(|()| possible.sync(&mut log));
+        }
+        disk.crash(|| false);
+        possible.open(&disk).unwrap();
+        if disk.kind(&segment(2)).unwrap().is_some() {
+            expect_missed(&disk, 2, &possible.what);
         }
     }
 }
