@@ -65,9 +65,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 impl Connection {
-    /// Opens a watch. An error means that it could not be opened; what happens later is an item.
+    /// Opens a watch: from here on no event is missed. An error means that it could not be opened;
+    /// what happens later is an item.
     pub async fn watch(&self, watch: Watch) -> Result<WatchStream, Failure> {
-        let stream = self.open_watch(&watch).await?;
+        let opened = self.open_watch(&watch).await?;
         let (items_in, items) = channel(QUEUE);
         let (progress, progress_out) = channel(PROGRESS_QUEUE);
         let watcher = Watcher {
@@ -77,19 +78,38 @@ impl Connection {
             items: items_in,
             progress: progress_out,
         };
-        let task = tokio::spawn(watcher.run(stream));
+        let task = tokio::spawn(watcher.run(opened));
         Ok(WatchStream { items, progress: ProgressHandle(progress), task })
     }
 
-    async fn open_watch(&self, watch: &Watch) -> Result<etcd_client::WatchStream, Failure> {
+    async fn open_watch(&self, watch: &Watch) -> Result<Opened, Failure> {
         let limit = self.config().max_recv_bytes;
-        self.on_any(Effect::Reads, |link| async move {
+        let opened = self.on_any(Effect::Reads, |link| async move {
             let client = link.leader_client().await?;
             let mut client = client.watch_client().max_decoding_message_size(limit);
-            client.watch(watch.range.key.clone(), Some(watch.options())).await
-        })
-        .await
+            let mut stream = client.watch(watch.range.key.clone(), Some(watch.options())).await?;
+            // Until the server has said at which revision it took the watch, nobody could tell
+            // where to go on after a lost stream.
+            let taken = stream.message().await?;
+            Ok(taken.map(|taken| Opened { stream, taken: taken.0 }))
+        });
+        opened.await?.ok_or_else(|| self.broken("the server closed the watch"))
     }
+
+    fn broken(&self, cause: &str) -> Failure {
+        Failure::Broken {
+            endpoint: self.current_endpoint().to_string(),
+            cause: cause.to_owned(),
+            write: false,
+            answered: true,
+        }
+    }
+}
+
+/// A stream with the server's first answer, which says that it took the watch, or why not.
+struct Opened {
+    stream: etcd_client::WatchStream,
+    taken: pb::WatchResponse,
 }
 
 impl WatchStream {
@@ -137,28 +157,24 @@ enum Stop {
 }
 
 impl Watcher {
-    async fn run(mut self, mut stream: etcd_client::WatchStream) {
+    async fn run(mut self, mut opened: Opened) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let opened = Instant::now();
-            let Stop::Lost(failure) = self.follow(stream).await else { return };
+            let began = Instant::now();
+            let Stop::Lost(failure) = self.follow(opened).await else { return };
             // A stream that breaks at once is not opened again at once.
-            if opened.elapsed() > LONGEST_PAUSE {
+            if began.elapsed() > LONGEST_PAUSE {
                 pause = FIRST_PAUSE;
             }
-            stream = match self.reopen(failure, &mut pause).await {
-                Some(stream) => stream,
+            opened = match self.reopen(failure, &mut pause).await {
+                Some(opened) => opened,
                 None => return,
             };
         }
     }
 
     /// Tries until there is a stream, or until trying is of no use and the consumer knows why.
-    async fn reopen(
-        &mut self,
-        lost: Failure,
-        pause: &mut Duration,
-    ) -> Option<etcd_client::WatchStream> {
+    async fn reopen(&mut self, lost: Failure, pause: &mut Duration) -> Option<Opened> {
         let mut failure = lost;
         let mut told = false;
         loop {
@@ -173,14 +189,17 @@ impl Watcher {
             *pause = (*pause * 2).min(LONGEST_PAUSE);
             let watch = Watch { start_revision: self.next_revision, ..self.watch.clone() };
             match self.connection.open_watch(&watch).await {
-                Ok(stream) => return Some(stream),
+                Ok(opened) => return Some(opened),
                 Err(again) => failure = again,
             }
         }
     }
 
-    async fn follow(&mut self, stream: etcd_client::WatchStream) -> Stop {
-        let (mut requests, mut responses) = stream.split();
+    async fn follow(&mut self, opened: Opened) -> Stop {
+        let (mut requests, mut responses) = opened.stream.split();
+        if let Some(stop) = self.pass_on(opened.taken).await {
+            return stop;
+        }
         loop {
             let message = tokio::select! {
                 message = responses.message() => message,
@@ -192,18 +211,24 @@ impl Watcher {
             };
             let response = match message {
                 Ok(Some(response)) => response.0,
-                Ok(None) => return Stop::Lost(self.broken("the server closed the watch")),
+                Ok(None) => {
+                    return Stop::Lost(self.connection.broken("the server closed the watch"));
+                }
                 Err(error) => {
                     let endpoint = self.connection.current_endpoint().to_string();
                     return Stop::Lost(Failure::read(error, &endpoint, false, true));
                 }
             };
-            let item = self.read(response);
-            let ends = matches!(item, WatchItem::Ended(_));
-            if self.items.send(item).await.is_err() || ends {
-                return Stop::End;
+            if let Some(stop) = self.pass_on(response).await {
+                return stop;
             }
         }
+    }
+
+    async fn pass_on(&mut self, response: pb::WatchResponse) -> Option<Stop> {
+        let item = self.read(response);
+        let ends = matches!(item, WatchItem::Ended(_));
+        (self.items.send(item).await.is_err() || ends).then_some(Stop::End)
     }
 
     fn read(&mut self, response: pb::WatchResponse) -> WatchItem {
@@ -226,15 +251,6 @@ impl Watcher {
         let newest = seen.map(|kv| kv.mod_revision).max().unwrap_or_default();
         self.next_revision = self.next_revision.max(newest + 1);
         WatchItem::Events(response)
-    }
-
-    fn broken(&self, cause: &str) -> Failure {
-        Failure::Broken {
-            endpoint: self.connection.current_endpoint().to_string(),
-            cause: cause.to_owned(),
-            write: false,
-            answered: true,
-        }
     }
 }
 
