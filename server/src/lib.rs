@@ -5,7 +5,8 @@
 //! what it decides is data, and this crate performs it.
 //!
 //! - [`config`]: the command line and the environment, as etcd has them.
-//! - [`runtime`]: the threads, and what they share.
+//! - [`stage`]: what each part of a member does, without a thread.
+//! - [`runtime`]: the threads around them, and what they share.
 //! - `edge`: what clients see. `peer`: what other members see.
 //! - [`storage`]: every byte on disk.
 //! - [`limits`]: every bound, with its reason.
@@ -18,6 +19,7 @@ pub mod logging;
 mod peer;
 mod process;
 pub mod runtime;
+pub mod stage;
 pub mod storage;
 pub mod version;
 

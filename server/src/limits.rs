@@ -128,10 +128,6 @@ pub const WATCH_STREAM_REPLIES: usize = 4_096;
 /// a pause for garbage or a lost link takes, shorter than the usual interval between compactions.
 pub const WATCH_SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Roots the watch thread may be given from before compactions it has not seen yet. More are
-/// only taken in an unheard-of hurry; watches then learn of the compaction instead of its events.
-pub const WATCH_PENDING_ROOTS: usize = 16;
-
 /// Changes waiting for the backend, in bytes; more pauses the apply thread.
 pub const BACKEND_QUEUE_BYTES: usize = 64 << 20;
 

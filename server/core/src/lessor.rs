@@ -14,9 +14,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kvorum_proto::etcdserverpb::LeaseCheckpoint;
+use kvorum_proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint};
 
-use crate::store::LeaseRecord;
+use crate::store::{LeaseRecord, Reply, Root};
 
 /// How long a revocation may take before it is proposed again: etcd's figure.
 const RETRY_MS: u64 = 3_000;
@@ -61,7 +61,53 @@ pub struct Renewal {
     pub clear_checkpoint: bool,
 }
 
+/// What a batch of entries did to leases.
+#[derive(Debug, Default)]
+pub struct LeaseNews {
+    granted: Vec<(i64, i64)>,
+    revoked: Vec<i64>,
+    checkpoints: Vec<LeaseCheckpoint>,
+}
+
+impl LeaseNews {
+    /// Adds what a request did that was applied with this reply.
+    pub fn note(&mut self, request: &InternalRaftRequest, reply: &Reply) {
+        if let Reply::LeaseGranted { id, ttl } = reply {
+            self.granted.push((*id, *ttl));
+        }
+        if let Some(revoke) = &request.lease_revoke {
+            self.revoked.push(revoke.id);
+        }
+        if let Some(expire) = &request.lease_expire {
+            self.revoked.extend(&expire.i_ds);
+        }
+        if let Some(checkpoint) = &request.lease_checkpoint {
+            self.checkpoints.extend(&checkpoint.checkpoints);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.granted.is_empty() && self.revoked.is_empty() && self.checkpoints.is_empty()
+    }
+}
+
 impl Lessor {
+    /// What a batch of entries did; `root` is the state after it.
+    pub fn note(&mut self, news: &LeaseNews, root: &Root, now_ms: u64) {
+        for (id, ttl_s) in &news.granted {
+            self.granted(*id, *ttl_s, now_ms);
+        }
+        for checkpoint in &news.checkpoints {
+            self.checkpointed(checkpoint.id, checkpoint.remaining_ttl);
+        }
+        // A lease may have been granted anew in the same batch, or not been revoked after all.
+        for id in &news.revoked {
+            if root.lease(*id).is_none() {
+                self.revoked(*id);
+            }
+        }
+    }
+
     /// This member leads from now on. Nobody renewed leases while there was no leader, so all
     /// get `extend_ms`, the election timeout, on top.
     pub fn promote(

@@ -20,11 +20,12 @@ use super::leases::Leases;
 use super::queue::Queue;
 use super::stop::Stop;
 use super::values::Values;
-use super::waiters::{Outcome, Reads, Writes};
+use super::waiters::{Reads, Writes};
 use super::watches::Watches;
 use crate::identity::{Identity, RequestIds};
 use crate::limits::MAX_APPLY_GAP;
 use crate::peer::Peers;
+use crate::stage::Outcome;
 
 /// Why a request got no answer from the state machine, or a refusal.
 #[derive(Clone, Debug, Error, PartialEq)]

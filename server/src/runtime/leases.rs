@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use kvorum_core::lessor::Lessor;
+use kvorum_core::lessor::{LeaseNews, Lessor};
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
-use kvorum_core::store::{Reply, Root};
+use kvorum_core::store::Root;
 use kvorum_proto::etcdserverpb::{
     InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseExpireRequest, RequestHeader,
 };
@@ -36,31 +36,6 @@ struct Driver {
     closed: bool,
 }
 
-/// What a batch of entries did to leases.
-#[derive(Default)]
-pub(super) struct LeaseNews {
-    granted: Vec<(i64, i64)>,
-    revoked: Vec<i64>,
-    checkpoints: Vec<LeaseCheckpoint>,
-}
-
-impl LeaseNews {
-    pub(super) fn note(&mut self, request: &InternalRaftRequest, reply: &Reply) {
-        if let Reply::LeaseGranted { id, ttl } = reply {
-            self.granted.push((*id, *ttl));
-        }
-        if let Some(revoke) = &request.lease_revoke {
-            self.revoked.push(revoke.id);
-        }
-        if let Some(expire) = &request.lease_expire {
-            self.revoked.extend(&expire.i_ds);
-        }
-        if let Some(checkpoint) = &request.lease_checkpoint {
-            self.checkpoints.extend(&checkpoint.checkpoints);
-        }
-    }
-}
-
 impl Leases {
     pub(super) fn new() -> Leases {
         Leases {
@@ -73,23 +48,10 @@ impl Leases {
     }
 
     /// What was applied; `root` is the state after it, and already published.
-    pub(super) fn note(&self, news: LeaseNews, root: &Root) {
-        if news.granted.is_empty() && news.revoked.is_empty() && news.checkpoints.is_empty() {
-            return;
-        }
-        let now_ms = self.now_ms();
-        let mut lessor = self.lessor.lock();
-        for (id, ttl_s) in news.granted {
-            lessor.granted(id, ttl_s, now_ms);
-        }
-        for checkpoint in news.checkpoints {
-            lessor.checkpointed(checkpoint.id, checkpoint.remaining_ttl);
-        }
-        // A lease may have been granted anew in the same batch, or not been revoked after all.
-        for id in news.revoked {
-            if root.lease(id).is_none() {
-                lessor.revoked(id);
-            }
+    pub(super) fn note(&self, news: &LeaseNews, root: &Root) {
+        if !news.is_empty() {
+            let now_ms = self.now_ms();
+            self.lessor.lock().note(news, root, now_ms);
         }
     }
 

@@ -26,6 +26,7 @@ use crate::edge::{self, Acceptor};
 use crate::identity::Identity;
 use crate::limits::{BLOCKING_THREADS, EDGE_THREADS, PEER_THREADS, STOP_GRACE};
 use crate::peer;
+use crate::stage::{ApplyStage, LogStage, StoreStage};
 use crate::storage::dir::DataDir;
 
 /// A member that runs in this process until it is stopped or dropped. It has threads and runtimes
@@ -170,16 +171,18 @@ impl Member {
         };
         let apply = ApplyThread {
             handle: handle.clone(),
-            store,
+            stage: ApplyStage::new(store),
             work: Arc::clone(&applied),
             backend: Arc::clone(&stored),
         };
         let watches = WatchThread::new(handle.clone(), RESPONSE_BYTES);
         self.spawn("kvorum-node", move |_| node.run(tick))?;
-        self.spawn("kvorum-log", move |handle| log_thread::run(handle, log, &logged))?;
+        self.spawn("kvorum-log", move |handle| {
+            log_thread::run(handle, LogStage::new(log), &logged);
+        })?;
         self.spawn("kvorum-apply", move |_| apply.run())?;
         self.spawn("kvorum-store", move |handle| {
-            backend_thread::run(handle, backend, &stored, &applied);
+            backend_thread::run(handle, StoreStage::new(backend), &stored, &applied);
         })?;
         self.spawn("kvorum-watch", move |_| watches.run(interval))?;
         self.spawn("kvorum-lease", leases::run)

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use kvorum_core::node::{Effect, Input, Node, Role};
 
 use super::apply_thread::ApplyWork;
-use super::log_thread::LogWork;
 use super::queue::{Drained, Queue};
 use super::{Handle, Leadership, RequestError};
 use crate::identity::hex;
 use crate::peer::not_proposed;
+use crate::stage::LogWork;
 
 /// Where the effects of a node go.
 pub(super) struct NodeThread {

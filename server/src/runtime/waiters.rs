@@ -3,20 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kvorum_core::node::Refusal;
-use kvorum_core::store::Reply;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::RequestError;
 use crate::limits::{MAX_PENDING_BYTES, MAX_PENDING_REQUESTS};
-
-/// What became of a write.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    pub(crate) reply: Reply,
-    /// The store's revision after it.
-    pub(crate) revision: i64,
-}
+use crate::stage::Outcome;
 
 type Answer<T> = Result<T, RequestError>;
 
@@ -174,6 +166,8 @@ impl Reads {
 
 #[cfg(test)]
 mod tests {
+    use kvorum_core::store::Reply;
+
     use super::*;
 
     #[test]

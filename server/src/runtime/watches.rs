@@ -4,21 +4,19 @@
 //! credit the hub has, and credit is given only while little is waiting, in number and in bytes.
 //! So a client that does not read costs bounded memory, and delays nobody.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kvorum_core::store::Root;
-use kvorum_core::watch::{BACKLOG, Body, Delivery, Hub, StreamId, WatchId, WatchReply};
+use kvorum_core::watch::{BACKLOG, Body, Delivery, Feed, Hub, StreamId, WatchId, WatchReply};
 use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Drained, Queue};
-use crate::limits::{
-    WATCH_PENDING_ROOTS, WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATCH_STREAM_REPLIES,
-};
+use crate::limits::{WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATCH_STREAM_REPLIES};
 
 /// What a client asks of its stream.
 pub(crate) enum WatchRequest {
@@ -54,9 +52,7 @@ enum Work {
 /// The way to the watch thread.
 pub(crate) struct Watches {
     work: Queue<Work>,
-    /// The states right before compactions that the hub has not seen to their end, the oldest
-    /// first. Each is put here before the compacted state is published.
-    before: Mutex<VecDeque<Arc<Root>>>,
+    feed: Mutex<Feed>,
     /// A `Wake` is on its way; one is enough for any number of roots.
     woken: AtomicBool,
     next_stream: AtomicU64,
@@ -66,7 +62,7 @@ impl Watches {
     pub(super) fn new() -> Watches {
         Watches {
             work: Queue::new(),
-            before: Mutex::default(),
+            feed: Mutex::default(),
             woken: AtomicBool::new(false),
             next_stream: AtomicU64::new(1),
         }
@@ -91,30 +87,7 @@ impl Watches {
     /// Keeps the state right before a compaction, until the hub has seen it. Must come before
     /// the compacted state is published.
     pub(super) fn before_compaction(&self, root: Arc<Root>) {
-        let mut before = self.before.lock();
-        if before.len() == WATCH_PENDING_ROOTS {
-            // Events are not lost unnoticed: synced watches they were for are told that they
-            // were overtaken.
-            before.pop_front();
-        }
-        before.push_back(root);
-    }
-
-    /// The oldest state that the hub has not seen to its end. The newest is read first: if it is
-    /// a compacted one, the state before the compaction is already here to go before it.
-    fn unseen(&self, newest: impl FnOnce() -> Arc<Root>) -> Arc<Root> {
-        let newest = newest();
-        self.before.lock().front().map_or(newest, Arc::clone)
-    }
-
-    /// The hub has seen this state to its end; says whether it was one before a compaction.
-    fn seen(&self, root: &Arc<Root>) -> bool {
-        let mut before = self.before.lock();
-        let was = before.front().is_some_and(|front| Arc::ptr_eq(front, root));
-        if was {
-            before.pop_front();
-        }
-        was
+        self.feed.lock().before_compaction(root);
     }
 
     pub(super) fn close(&self) {
@@ -225,14 +198,14 @@ impl WatchThread {
         }
     }
 
-    /// One step of the hub, at the oldest state it has not seen to its end.
+    /// One step of the hub, at the oldest state it has not seen to its end; says whether to go
+    /// on.
     fn advance(&mut self) -> bool {
-        let watches = &self.handle.watches;
-        let root = watches.unseen(|| self.handle.root());
+        let newest = self.handle.root();
+        let feed = &self.handle.watches.feed;
+        let root = feed.lock().unseen(newest);
         let more = self.hub.advance(&root, &mut self.out);
-        // What is behind on a state is still behind on the next one; what is synced is done.
-        let done = !more || self.hub.revision() >= root.revision();
-        (done && watches.seen(&root)) || more
+        feed.lock().advanced(&root, more, &self.hub)
     }
 
     fn perform(&mut self, work: Work) {
@@ -316,45 +289,5 @@ impl WatchThread {
         {
             let _ = taken.send(());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use kvorum_core::store::Store;
-
-    use super::*;
-
-    fn state() -> Arc<Root> {
-        Arc::new(Store::bootstrap(Vec::new(), raft_proto::eraftpb::ConfState::default()).root())
-    }
-
-    #[test]
-    fn the_state_before_a_compaction_goes_first_even_if_it_came_while_the_newest_was_read() {
-        let watches = Watches::new();
-        let (before, after) = (state(), state());
-        let unseen = watches.unseen(|| {
-            watches.before_compaction(Arc::clone(&before));
-            Arc::clone(&after)
-        });
-        assert!(Arc::ptr_eq(&unseen, &before));
-        assert!(watches.seen(&before));
-        let unseen = watches.unseen(|| Arc::clone(&after));
-        assert!(Arc::ptr_eq(&unseen, &after));
-        assert!(!watches.seen(&after));
-    }
-
-    #[test]
-    fn of_too_many_states_before_compactions_the_newest_are_kept() {
-        let watches = Watches::new();
-        let states: Vec<_> = (0..=WATCH_PENDING_ROOTS).map(|_| state()).collect();
-        for state in &states {
-            watches.before_compaction(Arc::clone(state));
-        }
-        for state in &states[1..] {
-            assert!(Arc::ptr_eq(&watches.unseen(|| Arc::clone(&states[0])), state));
-            assert!(watches.seen(state));
-        }
-        assert!(!watches.seen(&states[0]));
     }
 }

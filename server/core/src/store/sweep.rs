@@ -86,6 +86,11 @@ impl Store {
         self.sweep.done
     }
 
+    /// Whether no compaction has left anything to sweep.
+    pub fn is_swept(&self) -> bool {
+        self.sweep.done >= self.root.compacted
+    }
+
     /// Everything up to the main revision `upto` is durable in the backend, so that the values of
     /// superseded versions can be read back from there and need not stay in memory. The work is
     /// spread over this and the coming calls and entries.

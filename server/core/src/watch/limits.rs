@@ -14,6 +14,10 @@ pub const WATCH_KEY_BYTES_PER_STREAM: usize = 64 << 20;
 /// At what size a response is cut for a watch that asked for fragments: etcd's request limit.
 pub const RESPONSE_BYTES: usize = 3 << 19;
 
+/// States right before compactions that may wait for the hub. More come together only in an
+/// unheard-of hurry; watches then learn of the compaction instead of its events.
+pub(super) const PENDING_ROOTS: usize = 16;
+
 /// Versions looked at in one chunk. etcd sends at most as many revisions in a response; at some
 /// 200 ns each a chunk keeps the watch thread for well under a millisecond.
 pub(super) const CHUNK_VERSIONS: usize = 1000;

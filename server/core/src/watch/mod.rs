@@ -24,6 +24,7 @@
 //! There is no clock and no channel here: the shell calls, and sends what comes out in order.
 
 mod chunk;
+mod feed;
 mod hub;
 mod index;
 mod intervals;
@@ -33,6 +34,7 @@ mod reply;
 mod serve;
 mod stream;
 
+pub use feed::Feed;
 pub use hub::Hub;
 pub use limits::{BACKLOG, RESPONSE_BYTES, WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
 pub use reply::{Body, Delivery, Event, Events, Refusal, StreamId, WatchId, WatchReply};

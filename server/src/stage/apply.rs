@@ -1,0 +1,125 @@
+//! The store's part: committed entries become the next state.
+
+use std::sync::Arc;
+
+use kvorum_core::error::StoreError;
+use kvorum_core::lessor::LeaseNews;
+use kvorum_core::store::{Reply, Root, Store};
+use kvorum_proto::etcdserverpb::InternalRaftRequest;
+use prost::Message;
+use raft_proto::eraftpb::{Entry, EntryType};
+use thiserror::Error;
+
+use super::Delta;
+
+/// What became of a write.
+#[derive(Debug)]
+pub struct Outcome {
+    pub reply: Reply,
+    /// The store's revision after it.
+    pub revision: i64,
+}
+
+/// Why an entry cannot be applied: the member must stop before it.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    #[error("entry {index} changes the members, which this version cannot: upgrade this member")]
+    Members { index: u64 },
+    #[error("entry {index} of the log cannot be read: {source}")]
+    Decode { index: u64, source: prost::DecodeError },
+    #[error("cannot apply entry {index}: {source}")]
+    Store { index: u64, source: StoreError },
+}
+
+/// What came of a batch of entries. Whoever publishes it lets the state be seen first, then
+/// answers those who waited for it, then hands on what it changed.
+pub struct Batch {
+    /// The state after the last entry.
+    pub root: Arc<Root>,
+    /// The states right before the compactions among the entries, for watches that have not
+    /// seen them to their end.
+    pub before_compactions: Vec<Arc<Root>>,
+    /// By request id.
+    pub answers: Vec<(u64, Result<Outcome, StoreError>)>,
+    pub leases: LeaseNews,
+    pub delta: Delta,
+}
+
+/// The writer's side of the store.
+pub struct ApplyStage {
+    store: Store,
+}
+
+impl ApplyStage {
+    pub fn new(store: Store) -> ApplyStage {
+        ApplyStage { store }
+    }
+
+    /// Applies entries, in order; there is at least one.
+    pub fn apply(&mut self, entries: &[Entry]) -> Result<Batch, ApplyError> {
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut changes = Vec::with_capacity(entries.len());
+        let mut leases = LeaseNews::default();
+        let mut before_compactions = Vec::new();
+        for entry in entries {
+            let Some(request) = decode(entry)? else {
+                self.store.skip(entry.index, entry.term);
+                continue;
+            };
+            if request.compaction.is_some() {
+                before_compactions.push(Arc::new(self.store.root()));
+            }
+            let applied = self.store.apply(entry.index, entry.term, &request);
+            let answer = match applied.reply {
+                Ok(reply) => {
+                    leases.note(&request, &reply);
+                    Ok(Outcome { reply, revision: applied.revision })
+                }
+                Err(error) if error.is_deterministic() => Err(error),
+                Err(source) => return Err(ApplyError::Store { index: entry.index, source }),
+            };
+            answers.push((applied.request_id, answer));
+            changes.extend(applied.changes);
+        }
+        let root = Arc::new(self.store.root());
+        let delta = Delta::new(changes, &self.store);
+        Ok(Batch { root, before_compactions, answers, leases, delta })
+    }
+
+    /// The backend has everything up to this revision.
+    pub fn durable(&mut self, revision: i64) {
+        self.store.durable(revision);
+    }
+
+    /// One step of physical compaction: what it changed, if anything, and whether there is more
+    /// to do now.
+    pub fn sweep(&mut self, budget: usize) -> (Option<Delta>, bool) {
+        let (changes, more) = self.store.sweep(budget);
+        let delta = (!changes.is_empty()).then(|| Delta::new(changes, &self.store));
+        (delta, more)
+    }
+
+    /// Whether history that compactions gave up is still there.
+    pub fn is_swept(&self) -> bool {
+        self.store.is_swept()
+    }
+
+    /// The state now.
+    pub fn root(&self) -> Root {
+        self.store.root()
+    }
+}
+
+/// The request in an entry; none in those that raft makes itself.
+fn decode(entry: &Entry) -> Result<Option<InternalRaftRequest>, ApplyError> {
+    let index = entry.index;
+    if entry.get_entry_type() != EntryType::EntryNormal {
+        return Err(ApplyError::Members { index });
+    }
+    if entry.data.is_empty() {
+        return Ok(None);
+    }
+    InternalRaftRequest::decode(entry.data.clone())
+        .map(Some)
+        .map_err(|source| ApplyError::Decode { index, source })
+}

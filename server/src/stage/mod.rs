@@ -1,0 +1,15 @@
+//! The parts of a member that act, each without a thread: what one of them does with a piece of
+//! work, called and done.
+//!
+//! [`LogStage`] makes durable what the node wants durable, [`ApplyStage`] turns committed entries
+//! into the next state, [`StoreStage`] writes down what that changed. The runtime gives each a
+//! thread and a queue; a simulator calls them in any order that their queues allow, on a disk that
+//! forgets. None of them reads a clock or waits.
+
+mod apply;
+mod log;
+mod store;
+
+pub use apply::{ApplyError, ApplyStage, Batch, Outcome};
+pub use log::{LogStage, LogWork};
+pub use store::{Delta, StoreStage, Stored};

@@ -1,0 +1,92 @@
+//! The backend's part: what was applied is gathered and written down, a few times a second.
+
+use kvorum_core::store::{Change, Position, Store};
+
+use crate::storage::backend::{Backend, BackendError, RedbBackend};
+
+/// What one batch of entries, or one step of a sweep, changes.
+#[derive(Debug)]
+pub struct Delta {
+    pub changes: Vec<Change>,
+    pub position: Position,
+    /// The store's revision at that position.
+    pub revision: i64,
+    /// The newest compaction whose history this and the deltas before remove.
+    pub swept: i64,
+    /// About what it takes in memory.
+    pub bytes: usize,
+}
+
+/// How far a commit has come; everything up to here survives a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub index: u64,
+    pub revision: i64,
+    pub swept: i64,
+}
+
+/// The backend, and what is to be committed next.
+#[derive(Debug)]
+pub struct StoreStage {
+    backend: RedbBackend,
+    gathered: Option<Delta>,
+}
+
+impl Delta {
+    pub(super) fn new(changes: Vec<Change>, store: &Store) -> Delta {
+        let bytes = changes.iter().map(change_bytes).sum();
+        Delta {
+            changes,
+            position: store.position(),
+            revision: store.root().revision(),
+            swept: store.swept(),
+            bytes,
+        }
+    }
+}
+
+impl StoreStage {
+    pub fn new(backend: RedbBackend) -> StoreStage {
+        StoreStage { backend, gathered: None }
+    }
+
+    /// Adds what comes after everything gathered before.
+    pub fn gather(&mut self, delta: Delta) {
+        match &mut self.gathered {
+            None => self.gathered = Some(delta),
+            Some(first) => {
+                first.changes.extend(delta.changes);
+                first.position = delta.position;
+                first.revision = delta.revision;
+                first.swept = delta.swept;
+                first.bytes += delta.bytes;
+            }
+        }
+    }
+
+    /// About what is gathered, in bytes; `None` if there is nothing to commit.
+    pub fn gathered_bytes(&self) -> Option<usize> {
+        self.gathered.as_ref().map(|gathered| gathered.bytes)
+    }
+
+    /// Commits what is gathered, durably and as a whole. An error is final.
+    pub fn commit(&mut self) -> Result<Option<Stored>, BackendError> {
+        let Some(delta) = self.gathered.take() else { return Ok(None) };
+        self.backend.commit(&delta.changes, &delta.position)?;
+        let Delta { position, revision, swept, .. } = delta;
+        Ok(Some(Stored { index: position.index, revision, swept }))
+    }
+}
+
+/// About what a change takes on its way to the backend.
+fn change_bytes(change: &Change) -> usize {
+    /// Revisions, table, and the room its record takes in a page.
+    const FRAME: usize = 128;
+    FRAME
+        + match change {
+            Change::Version(version) => version.key.len() + version.value_len as usize,
+            Change::Put { key, value, .. } => key.len() + value.len(),
+            Change::Remove { key, .. } => key.len(),
+            Change::RemoveVersion(_) => 0,
+        }
+}
