@@ -10,6 +10,9 @@ use sha1::{Digest, Sha1};
 pub struct Identity {
     pub cluster_id: u64,
     pub member_id: u64,
+    /// Drawn at random when the member was made, never 0: tells its data from that of a member
+    /// made anew under the same id, which knows nothing of what was promised before.
+    pub incarnation: u64,
 }
 
 /// A member's id: the start of the SHA-1 of its sorted peer URLs and the cluster's token.

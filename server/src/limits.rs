@@ -9,6 +9,12 @@ pub const DEFAULT_MAX_REQUEST_BYTES: usize = 3 * 512 * 1024;
 /// members with room to spare.
 pub const HIGHEST_MAX_REQUEST_BYTES: usize = 16 << 20;
 
+/// Entries applied between two cuts of the log; etcd 3.6's default.
+pub const DEFAULT_SNAPSHOT_COUNT: u64 = 10_000;
+
+/// Entries that a cut leaves, so that a member a little behind needs no snapshot; etcd's figure.
+pub const DEFAULT_SNAPSHOT_CATCHUP_ENTRIES: u64 = 5_000;
+
 /// What gRPC may add to a request before it is refused unread; etcd's figure.
 pub const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
 
@@ -54,6 +60,15 @@ pub const PEER_FRAME_BYTES: usize = 1 << 20;
 
 /// Largest frame a member takes: one message of the largest size raft makes, with room.
 pub const MAX_PEER_FRAME_BYTES: usize = 64 << 20;
+
+/// How long the sender or the receiver of a snapshot waits for the other: a link or a disk too
+/// slow for a chunk in this time is of no use, and the state that is held holds up physical
+/// compaction.
+pub const SNAPSHOT_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long sending a snapshot may take in all: 8 GB, the largest quota anyone should set, at
+/// 10 MB/s.
+pub const SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(15 * 60);
 
 /// Wait before a broken peer stream is opened again: at first, and at most.
 pub const PEER_BACKOFF_MIN: Duration = Duration::from_millis(50);

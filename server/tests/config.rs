@@ -93,15 +93,23 @@ fn a_variable_that_a_flag_shadows_is_refused() {
 #[test]
 fn what_has_no_effect_is_said() {
     let env = [("ETCD_FOO", "x"), ("ETCD_VERSION", "3")];
-    let config = config_in(&["--snapshot-count", "5000"], &env);
+    let config = config_in(&["--max-wals", "7"], &env);
     assert_eq!(
         config.warnings,
         [
-            "--snapshot-count: the log is not cut yet; this has no effect",
+            "--max-wals: the storage engine here is another one, so this has no effect",
             "unrecognized environment variable ETCD_FOO",
             "unrecognized environment variable ETCD_VERSION",
         ]
     );
+}
+
+#[test]
+fn the_log_is_cut_when_the_flags_of_either_version_say() {
+    let config =
+        config_in(&["--snapshot-count", "500", "--experimental-snapshot-catchup-entries=0"], &[]);
+    assert_eq!((config.snapshot_count, config.snapshot_catchup_entries), (500, 0));
+    assert_eq!(config_in(&["--snapshot-count=0"], &[]).snapshot_count, 10_000);
 }
 
 #[test]

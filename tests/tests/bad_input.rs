@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-use kvorum_tests::cluster::{Cluster, Files, contents_of};
+use kvorum_tests::cluster::{Cluster, Files, Member, contents_of};
 use kvorum_tests::load::connect;
 use kvorum_tests::ports;
-use kvorum_tests::process::Process;
+use kvorum_tests::process::{Process, tail};
 use kvorum_tests::program::{NO_ETCD, Names, real_etcd};
 use kvorum_tests::wait::until;
 use kvorum_tests::{binary, or_skip};
@@ -249,6 +249,42 @@ async fn a_second_process_on_one_data_directory_ends_at_once() {
 }
 
 /// Turns one bit in the log where `text` stands, and says in which file.
+#[tokio::test]
+async fn a_member_that_lost_its_data_does_not_begin_again_under_its_old_id() {
+    let mut cluster = Cluster::start(&Names::of(binary!()).server(), 3);
+    cluster.members[2].kill();
+    std::fs::remove_dir_all(cluster.members[2].data_dir()).expect("the data can be removed");
+    cluster.members[2].start();
+    let log = ended(&mut cluster.members[2]);
+    assert!(log.contains("has already been bootstrapped"), "{log}");
+    assert!(log.contains("add it again"), "{log}");
+    assert!(!cluster.members[2].data_dir().join("kvorum").exists(), "it made data");
+
+    // With nobody there to ask it begins; but nobody listens to it, and when it hears why it ends.
+    cluster.members[0].kill();
+    cluster.members[1].kill();
+    cluster.members[2].start();
+    let began = until(2 * REFUSES_WITHIN, || {
+        cluster.members[2].data_dir().join("kvorum").exists().then_some(())
+    });
+    began.expect("it begins");
+    cluster.members[0].start();
+    cluster.members[1].start();
+    let log = ended(&mut cluster.members[2]);
+    assert!(log.contains("was lost, and with it what the member had promised"), "{log}");
+    cluster.members[0].await_serving();
+    cluster.members[1].await_serving();
+}
+
+/// Waits for a member to end by itself, and tells what it said last.
+fn ended(member: &mut Member) -> String {
+    let status = until(2 * REFUSES_WITHIN, || member.running().has_ended());
+    assert!(!status.expect("it ends").success());
+    let log = tail(&member.log()).to_owned();
+    member.kill();
+    log
+}
+
 fn damage(data_dir: &Path, text: &[u8]) -> PathBuf {
     let files = contents_of(data_dir);
     let logs = files.into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "log"));

@@ -1,6 +1,7 @@
-//! What was acknowledged survives `kill -9`, of one member, of all at once, of a single one.
+//! What was acknowledged survives `kill -9`, of one member, of all at once, of a single one, and of
+//! one that stays away until the others have cut their logs.
 //!
-//! `KVORUM_KILLS` sets how often all members are killed, where 20 is not enough.
+//! `KVORUM_KILLS` sets how often members are killed, where the usual number is not enough.
 
 #![allow(clippy::print_stdout, reason = "measured times are worth reading")]
 
@@ -13,11 +14,18 @@ use kvorum_tests::cluster::{Cluster, Member};
 use kvorum_tests::contents::{contents, history, revision};
 use kvorum_tests::ledger::{Ledger, Write};
 use kvorum_tests::load::{KEYS_PER_WRITER, Load, connect};
+use kvorum_tests::process::tail;
 use kvorum_tests::program::Names;
-use kvorum_tests::wait::until_async;
+use kvorum_tests::wait::{until, until_async};
 
 /// How often the members are killed unless `KVORUM_KILLS` says otherwise.
 const KILLS: u32 = 20;
+
+/// How often a member stays away for long, likewise.
+const ABSENCES: u32 = 4;
+
+/// A round of writes brings several cuts of the log.
+const CUTS_OFTEN: [&str; 2] = ["--snapshot-count=50", "--snapshot-catchup-entries=10"];
 
 /// At default timeouts a new leader must take writes after so long, if the first election has one.
 const RESUMES_WITHIN: Duration = Duration::from_secs(3);
@@ -72,12 +80,50 @@ async fn writes_resume_after_the_leader_is_killed_and_it_catches_up() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_members_killed_at_once_lose_nothing_acknowledged() {
     // Shorter timeouts make shorter rounds; how a leader is found is not what is tested here.
-    kill_all_again_and_again(3, &["--heartbeat-interval=50", "--election-timeout=500"]).await;
+    let times = ["--heartbeat-interval=50", "--election-timeout=500"];
+    kill_all_again_and_again(3, &[&times[..], &CUTS_OFTEN].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_member_that_is_killed_loses_nothing_acknowledged() {
-    kill_all_again_and_again(1, &["--heartbeat-interval=20", "--election-timeout=200"]).await;
+    let times = ["--heartbeat-interval=20", "--election-timeout=200"];
+    kill_all_again_and_again(1, &[&times[..], &CUTS_OFTEN].concat()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_missed_a_cut_of_the_log_gets_a_snapshot_and_lacks_nothing() {
+    let names = Names::of(binary!());
+    let mut cluster = Cluster::start_with(&names.server(), 3, &CUTS_OFTEN);
+    let ledger = Arc::new(Ledger::default());
+    let leases = grant_leases(&cluster).await;
+    let load = Load::start(&urls(&cluster), WRITERS, PATIENCE, &leases, &ledger);
+    for round in 1..=kills(ABSENCES) {
+        let (leader, _) = leader_of(&cluster).await;
+        let away = (leader + 1 + round as usize % 2) % 3;
+        cluster.members[away].kill();
+        let had = installed(&cluster.members[away]);
+        // Several cuts, all of them after the entry that the absent member has last.
+        more_writes(&ledger, 400).await;
+        cluster.members[away].start();
+        let arrived =
+            until(CATCHES_UP_WITHIN, || (installed(&cluster.members[away]) > had).then_some(()));
+        arrived.unwrap_or_else(|| {
+            panic!("round {round}: no snapshot\n{}", tail(&cluster.members[away].log()))
+        });
+        // Every other time the member dies with the snapshot just put in place.
+        if round % 2 == 0 {
+            cluster.members[away].kill();
+            cluster.members[away].start();
+        }
+        cluster.members[away].await_serving();
+    }
+    load.stop().await;
+    agree(&cluster, &ledger).await;
+}
+
+/// How often a member has put a snapshot in the place of its state.
+fn installed(member: &Member) -> usize {
+    member.log().matches("a snapshot from the leader is this member's state now").count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -98,13 +144,11 @@ async fn a_member_that_is_asked_to_end_ends_well_and_loses_nothing() {
 }
 
 async fn kill_all_again_and_again(size: usize, flags: &[&str]) {
-    let kills = std::env::var("KVORUM_KILLS")
-        .map_or(KILLS, |kills| kills.parse().expect("KVORUM_KILLS is a number"));
     let names = Names::of(binary!());
     let mut cluster = Cluster::start_with(&names.server(), size, flags);
     let ledger = Arc::new(Ledger::default());
     let leases = grant_leases(&cluster).await;
-    for round in 1..=kills {
+    for round in 1..=kills(KILLS) {
         let load = Load::start(&urls(&cluster), WRITERS, PATIENCE, &leases, &ledger);
         // Not the same number each time, so that the kill falls on different moments; and so
         // many at least that one writer has written all its keys.
@@ -118,6 +162,11 @@ async fn kill_all_again_and_again(size: usize, flags: &[&str]) {
         assert!(found >= told, "after kill {round}: revision {found}, clients were told {told}");
     }
     agree(&cluster, &ledger).await;
+}
+
+fn kills(usual: u32) -> u32 {
+    std::env::var("KVORUM_KILLS")
+        .map_or(usual, |kills| kills.parse().expect("KVORUM_KILLS is a number"))
 }
 
 /// Every member has every acknowledged write and nothing that was not asked for, and all have

@@ -25,9 +25,20 @@ const THE_TESTS: &str = "kvorum-tests";
 
 /// All that the pure crates may depend on, ours and others', to build as well as to run.
 const PURE: &[(&str, &[&str])] = &[
+    // xxhash-rust is a pure function of bytes, without a dependency: the elements of the state hash.
     (
         "kvorum-core",
-        &["arrayvec", "bytes", "kvorum-proto", "prost", "raft", "raft-proto", "slog", "thiserror"],
+        &[
+            "arrayvec",
+            "bytes",
+            "kvorum-proto",
+            "prost",
+            "raft",
+            "raft-proto",
+            "slog",
+            "thiserror",
+            "xxhash-rust",
+        ],
     ),
     // tonic and tonic-prost only behind the feature `grpc`, which the heart does not enable.
     ("kvorum-proto", &["bytes", "prost", "protox", "tonic", "tonic-prost", "tonic-prost-build"]),

@@ -33,7 +33,9 @@ Member:
   --election-timeout '1000'
     Milliseconds without a leader before an election; at least five heartbeats.
   --snapshot-count '10000'
-    Accepted; the log is not cut yet.
+    Applied entries after which the log is cut.
+  --snapshot-catchup-entries '5000'
+    Entries that a cut leaves for members a little behind.
   --max-request-bytes '1572864'
     Largest request a client may send, in bytes.
   --max-txn-ops '128'

@@ -46,6 +46,10 @@ pub struct Config {
     pub initial_cluster_token: String,
     pub heartbeat_interval_ms: u64,
     pub election_timeout_ms: u64,
+    /// Applied entries after which the log is cut.
+    pub snapshot_count: u64,
+    /// Entries that a cut leaves for members a little behind.
+    pub snapshot_catchup_entries: u64,
     pub max_request_bytes: usize,
     pub max_txn_ops: usize,
     pub max_concurrent_streams: u32,
@@ -101,6 +105,8 @@ impl Default for Config {
             initial_cluster_token: "etcd-cluster".to_owned(),
             heartbeat_interval_ms: 100,
             election_timeout_ms: 1000,
+            snapshot_count: limits::DEFAULT_SNAPSHOT_COUNT,
+            snapshot_catchup_entries: limits::DEFAULT_SNAPSHOT_CATCHUP_ENTRIES,
             max_request_bytes: limits::DEFAULT_MAX_REQUEST_BYTES,
             max_txn_ops: limits::DEFAULT_MAX_TXN_OPS,
             max_concurrent_streams: limits::DEFAULT_MAX_CONCURRENT_STREAMS,

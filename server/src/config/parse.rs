@@ -176,6 +176,12 @@ impl Settings {
             heartbeat_interval_ms: self
                 .uint("heartbeat-interval", default.heartbeat_interval_ms)?,
             election_timeout_ms: self.uint("election-timeout", default.election_timeout_ms)?,
+            // etcd takes 0 for its default.
+            snapshot_count: Some(self.uint("snapshot-count", default.snapshot_count)?)
+                .filter(|count| *count > 0)
+                .unwrap_or(default.snapshot_count),
+            snapshot_catchup_entries: self
+                .uint("snapshot-catchup-entries", default.snapshot_catchup_entries)?,
             max_request_bytes: self
                 .uint("max-request-bytes", default.max_request_bytes as u64)?
                 .try_into()

@@ -92,7 +92,8 @@ use Stand::{Honoured, Only, OnlySwitch, Refused, RefusedSwitch, Switch, Tuning, 
 pub(super) const FLAGS: &[Flag] = &[
     flag("name", Honoured),
     flag("data-dir", Honoured),
-    flag("snapshot-count", Tuning("the log is not cut yet; this has no effect")),
+    flag("snapshot-count", Honoured),
+    flag("snapshot-catchup-entries", Honoured),
     flag("heartbeat-interval", Honoured),
     flag("election-timeout", Honoured),
     flag("listen-peer-urls", Honoured),
@@ -136,7 +137,6 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("feature-gates", Only(&[""], "feature gates are not supported yet")),
     // Only tuning.
     flag("quota-backend-bytes", Tuning("the space quota is not enforced yet")),
-    flag("snapshot-catchup-entries", Tuning("the log is not cut yet; this has no effect")),
     flag("max-snapshots", Tuning(STORAGE)),
     flag("max-wals", Tuning(STORAGE)),
     flag("backend-batch-interval", Tuning(STORAGE)),

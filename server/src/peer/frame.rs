@@ -3,7 +3,7 @@
 use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::{self, Frame};
 use prost::Message as _;
-use raft_proto::eraftpb::Message;
+use raft_proto::eraftpb::{Message, MessageType};
 use tonic::Status;
 
 use super::link::Outgoing;
@@ -48,6 +48,10 @@ pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Sta
             .map_err(|_| Status::invalid_argument("error unmarshalling raft message"))?;
         if message.from != from || message.to != to {
             return Err(Status::failed_precondition("to field mismatch"));
+        }
+        // One without its state would make the node wait for it in vain.
+        if message.msg_type == MessageType::MsgSnapshot as i32 {
+            return Err(Status::invalid_argument("a snapshot comes on a stream of its own"));
         }
         inputs.push(Input::Raft(message));
     }
@@ -110,6 +114,9 @@ mod tests {
         let frames = pack([Outgoing::Raft(Box::new(raft(1)))].into_iter());
         assert!(unpack(frames[0].clone(), 3, 2).is_err());
         assert!(unpack(frames[0].clone(), 1, 3).is_err());
+        let snapshot = Message { msg_type: MessageType::MsgSnapshot as i32, ..raft(1) };
+        let frames = pack([Outgoing::Raft(Box::new(snapshot))].into_iter());
+        assert!(unpack(frames[0].clone(), 1, 2).is_err(), "it came without its state");
         let garbage = Frame { raft: vec!["\u{ff}garbage".into()], ..Frame::default() };
         assert!(unpack(garbage, 1, 2).is_err());
     }

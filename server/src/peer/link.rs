@@ -13,6 +13,7 @@ use raft_proto::eraftpb::Message;
 use tokio::sync::mpsc;
 use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use super::{PROTOCOL, frame};
@@ -165,6 +166,7 @@ impl Task {
             from: self.handle.identity.member_id,
             to: self.peer,
             protocol: PROTOCOL,
+            incarnation: self.handle.identity.incarnation,
         };
         let _ = frames.send(Frame { hello: Some(hello), ..Frame::default() }).await;
         let mut client = PeerClient::new(channel);
@@ -186,7 +188,12 @@ impl Task {
         tokio::select! {
             ended = call => match ended {
                 Ok(_) => "the peer ended the stream".to_owned(),
-                Err(status) => status.message().to_owned(),
+                Err(status) => {
+                    if status.code() == Code::DataLoss {
+                        self.handle.stop_if_made_anew(status.message());
+                    }
+                    status.message().to_owned()
+                }
             },
             () = pump => "the stream is closed".to_owned(),
         }

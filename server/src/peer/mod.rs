@@ -4,11 +4,14 @@
 //! to the leader, and answers to those. What the other has to say comes on the stream it opened.
 //! A stream begins by saying who speaks, to whom, in which cluster, and that is checked before
 //! anything else is read. Raft's messages are encoded and decoded only here. Anything may be lost
-//! with its stream; the node is told, and raft sends again.
+//! with its stream; the node is told, and raft sends again. A member that is too far behind for
+//! entries gets the leader's state on a stream of its own.
 
 mod frame;
+mod introduce;
 mod link;
 mod service;
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,12 +21,14 @@ use axum::Router;
 use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::peer_server::PeerServer;
 use raft_proto::eraftpb::Message;
+use tokio::runtime;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::edge;
 use crate::limits::{MAX_PEER_FRAME_BYTES, PEER_CONNECT_TIMEOUT};
-use crate::runtime::Handle;
+use crate::runtime::{Handle, Held};
+pub(crate) use introduce::introduce;
 use link::{Link, Outgoing};
 
 /// The version of the protocol between members; a member refuses others.
@@ -31,7 +36,11 @@ const PROTOCOL: u32 = 1;
 
 /// The ways to all other members. Sending never waits; what cannot be sent is dropped.
 #[derive(Clone)]
-pub(crate) struct Peers(Arc<BTreeMap<u64, Link>>);
+pub(crate) struct Peers {
+    links: Arc<BTreeMap<u64, Link>>,
+    /// Where snapshots are sent from.
+    context: runtime::Handle,
+}
 
 /// A peer's id and where to dial it.
 #[derive(Clone, Debug)]
@@ -53,19 +62,19 @@ impl Peers {
             };
             links.insert(peer.id, Link::new(endpoints, channel));
         }
-        Ok(Peers(Arc::new(links)))
+        Ok(Peers { links: Arc::new(links), context: runtime::Handle::current() })
     }
 
     /// Starts sending. Needs a runtime's context.
     pub(crate) fn start(&self, handle: &Handle) {
-        for (id, link) in self.0.iter() {
+        for (id, link) in self.links.iter() {
             link.start(handle.clone(), *id);
         }
     }
 
     /// Says whether the message is on its way.
     pub(crate) fn send(&self, message: Message) -> bool {
-        match self.0.get(&message.to) {
+        match self.links.get(&message.to) {
             Some(link) => link.send(Outgoing::Raft(Box::new(message))),
             None => false,
         }
@@ -73,7 +82,7 @@ impl Peers {
 
     /// Says whether the write may reach the peer; if not, it was surely not proposed.
     pub(crate) fn forward(&self, to: u64, proposal: Proposal) -> bool {
-        match self.0.get(&to) {
+        match self.links.get(&to) {
             Some(link) => link.send(Outgoing::Proposal(proposal)),
             None => false,
         }
@@ -81,14 +90,19 @@ impl Peers {
 
     /// An answer that is lost leaves the write's fate unknown to the peer, until it sees it.
     pub(crate) fn result(&self, to: u64, id: u64, appended: Option<(u64, u64)>) {
-        if let Some(link) = self.0.get(&to) {
+        if let Some(link) = self.links.get(&to) {
             link.send(Outgoing::Result { id, appended });
         }
     }
 
+    /// Sends a peer the state that was held for it; the node hears how that went.
+    pub(crate) fn send_snapshot(&self, handle: &Handle, message: Message, held: Held) {
+        self.context.spawn(snapshot::send(handle.clone(), message, held));
+    }
+
     /// For calls to a peer that are answered.
     pub(crate) fn channel(&self, id: u64) -> Option<Channel> {
-        self.0.get(&id).map(Link::channel)
+        self.links.get(&id).map(Link::channel)
     }
 }
 
@@ -109,7 +123,7 @@ pub(crate) fn not_proposed(peer: u64, id: u64) -> Input {
     Input::ForwardResult { from: peer, id, appended: None }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
+pub(super) fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
     /// A peer that went away without a word is noticed within two of these.
     const KEEP_ALIVE: Duration = Duration::from_secs(1);
     /// A full append message arrives without waiting for the window.

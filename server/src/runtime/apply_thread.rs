@@ -8,16 +8,32 @@ use kvorum_core::node::Input;
 use kvorum_core::store::Root;
 use raft_proto::eraftpb::Entry;
 
+use super::backend_thread::StoreWork;
 use super::queue::{Drained, Queue};
+use super::snapshots::Held;
 use super::{Handle, RequestError};
 use crate::limits::{APPLY_BATCH, BACKEND_QUEUE_BYTES, SWEEP_BUDGET};
 use crate::stage::{ApplyError, ApplyStage, Delta};
+use crate::storage::backend::Backend;
+use crate::storage::snapshot::{self, Received};
 
 pub(super) enum ApplyWork {
     Commit(Vec<Entry>),
     /// The backend has everything up to this revision.
     Durable {
         revision: i64,
+    },
+    /// Keep the state as it is for a peer.
+    Hold {
+        to: u64,
+    },
+    /// Put the state that was received in the place of ours.
+    Install {
+        index: u64,
+    },
+    /// Forget the state that was received.
+    Discard {
+        index: u64,
     },
 }
 
@@ -28,7 +44,7 @@ pub(super) struct ApplyThread {
     pub(super) handle: Handle,
     pub(super) stage: ApplyStage,
     pub(super) work: Arc<Queue<ApplyWork>>,
-    pub(super) backend: Arc<Queue<Delta>>,
+    pub(super) backend: Arc<Queue<StoreWork>>,
 }
 
 impl ApplyThread {
@@ -45,8 +61,8 @@ impl ApplyThread {
                 return;
             }
             for work in work.drain(..) {
-                if let Err(error) = self.perform(work) {
-                    return self.handle.stop.fault(error.to_string());
+                if let Err(reason) = self.perform(work) {
+                    return self.handle.stop.fault(reason);
                 }
             }
             if sweep_at.is_none_or(|at| Instant::now() >= at) {
@@ -55,14 +71,17 @@ impl ApplyThread {
         }
     }
 
-    fn perform(&mut self, work: ApplyWork) -> Result<(), ApplyError> {
+    fn perform(&mut self, work: ApplyWork) -> Result<(), String> {
         match work {
             ApplyWork::Commit(entries) => {
                 for batch in entries.chunks(APPLY_BATCH) {
-                    self.apply(batch)?;
+                    self.apply(batch).map_err(|error| error.to_string())?;
                 }
             }
             ApplyWork::Durable { revision } => self.stage.durable(revision),
+            ApplyWork::Hold { to } => self.hold(to),
+            ApplyWork::Install { index } => self.install(index)?,
+            ApplyWork::Discard { index } => self.discard(index)?,
         }
         Ok(())
     }
@@ -86,16 +105,60 @@ impl ApplyThread {
         Ok(())
     }
 
+    fn hold(&self, to: u64) {
+        let position = self.stage.position();
+        let taken = Input::SnapshotTaken {
+            to,
+            index: position.index,
+            term: position.term,
+            conf_state: position.conf_state.clone(),
+        };
+        let root = Arc::new(self.stage.root());
+        self.handle.snapshots.hold(to, Held { root, position });
+        self.handle.inbox.push(taken);
+    }
+
+    /// Goes on with the state that was received. It is durable, and so is the log's word that it
+    /// begins there.
+    fn install(&mut self, index: u64) -> Result<(), String> {
+        let Some(Received { position, store, backend }) = self.handle.incoming.take(index) else {
+            return Err(format!("the state of entry {index} was received and is gone"));
+        };
+        let installed = snapshot::install(self.handle.incoming.dir(), &position);
+        installed.map_err(|error| format!("cannot put a received state in place: {error}"))?;
+        // Who still reads the state before goes on reading its own values.
+        self.handle.values.replace(backend.values(), self.stage.root().pin());
+        let swept = store.swept();
+        self.stage.replace(store);
+        self.backend.push(StoreWork::Replace { backend: Box::new(backend), swept });
+        let root = Arc::new(self.stage.root());
+        let revision = root.revision();
+        self.publish(root);
+        self.handle.reads.advance(index);
+        self.handle.watches.wake();
+        self.handle.inbox.push(Input::Applied { index });
+        self.handle.inbox.push(Input::Stored { index });
+        tracing::info!(index, revision, "a snapshot from the leader is this member's state now");
+        Ok(())
+    }
+
+    fn discard(&self, index: u64) -> Result<(), String> {
+        let Some(received) = self.handle.incoming.take(index) else { return Ok(()) };
+        snapshot::discard(self.handle.incoming.dir(), &received.position)
+            .map_err(|error| format!("cannot forget a received state: {error}"))
+    }
+
     fn publish(&self, root: Arc<Root>) {
         let index = root.index();
         self.handle.root.store(root);
         self.handle.progress.applied.store(index, Ordering::Release);
+        self.handle.values.release();
     }
 
     /// Gives the changes to the backend; waits if it is far behind.
     fn hand_over(&self, delta: Delta) {
         let bytes = delta.bytes;
-        self.backend.push_when_room(delta, bytes, BACKEND_QUEUE_BYTES);
+        self.backend.push_when_room(StoreWork::Delta(delta), bytes, BACKEND_QUEUE_BYTES);
     }
 
     /// One step of physical compaction; says when to go on, or that there is nothing left.

@@ -2,29 +2,50 @@
 
 use std::time::Instant;
 
+use kvorum_core::node::Input;
+
 use super::Handle;
 use super::apply_thread::ApplyWork;
 use super::queue::{Drained, Queue};
 use crate::limits::{BACKEND_COMMIT_BYTES, BACKEND_COMMIT_INTERVAL};
 use crate::stage::{Delta, StoreStage};
+use crate::storage::backend::RedbBackend;
+
+/// What the apply thread has for the backend.
+pub(super) enum StoreWork {
+    Delta(Delta),
+    /// Everything before is void: the state is another one, and this holds it.
+    Replace {
+        backend: Box<RedbBackend>,
+        swept: i64,
+    },
+}
 
 /// Runs until the queue is closed, and commits what is left then.
 pub(super) fn run(
     handle: &Handle,
     mut store: StoreStage,
-    queue: &Queue<Delta>,
+    queue: &Queue<StoreWork>,
     apply: &Queue<ApplyWork>,
 ) {
     // Whoever waits for room must not wait for a thread that is gone.
     let _closed_at_the_end = queue.close_on_drop();
-    let mut deltas = Vec::new();
+    let mut work = Vec::new();
     let mut since: Option<Instant> = None;
     loop {
         let until = since.map(|since| since + BACKEND_COMMIT_INTERVAL);
-        let drained = queue.drain(&mut deltas, until);
-        for delta in deltas.drain(..) {
-            store.gather(delta);
-            since.get_or_insert_with(Instant::now);
+        let drained = queue.drain(&mut work, until);
+        for work in work.drain(..) {
+            match work {
+                StoreWork::Delta(delta) => {
+                    store.gather(delta);
+                    since.get_or_insert_with(Instant::now);
+                }
+                StoreWork::Replace { backend, swept } => {
+                    store.replace(*backend);
+                    handle.swept.send_replace(swept);
+                }
+            }
         }
         let full = store.gathered_bytes().is_some_and(|bytes| bytes >= BACKEND_COMMIT_BYTES);
         let due = since.is_some_and(|since| since.elapsed() >= BACKEND_COMMIT_INTERVAL);
@@ -33,6 +54,7 @@ pub(super) fn run(
             match store.commit() {
                 Ok(Some(stored)) => {
                     apply.push(ApplyWork::Durable { revision: stored.revision });
+                    handle.inbox.push(Input::Stored { index: stored.index });
                     handle.swept.send_replace(stored.swept);
                 }
                 Ok(None) => {}

@@ -18,6 +18,7 @@ use tokio::time;
 
 use super::leases::Leases;
 use super::queue::Queue;
+use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
 use super::values::Values;
 use super::waiters::{Reads, Writes};
@@ -56,6 +57,10 @@ pub(crate) struct Progress {
     pub(crate) committed: AtomicU64,
     pub(crate) applied: AtomicU64,
     pub(crate) term: AtomicU64,
+    /// Messages of peers that the node dropped because they made no sense.
+    pub(crate) rejected: AtomicU64,
+    /// Streams of peers that were turned away, or ended for what came on them.
+    pub(crate) turned_away: AtomicU64,
     /// Peers that this member, leading, has heard of lately.
     pub(crate) active: Mutex<Vec<u64>>,
 }
@@ -88,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) leases: Leases,
     pub(crate) values: Values,
     pub(crate) peers: Peers,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) incoming: IncomingPlace,
     /// The newest compaction whose history is gone from the disk.
     pub(crate) swept: watch::Sender<i64>,
     pub(crate) stop: Stop,
@@ -133,6 +140,17 @@ impl Handle {
         let ready = self.reads.register(id)?;
         self.inbox.push(Input::Read { id });
         self.within(ready).await
+    }
+
+    /// A peer says that this member lost its data. It does not serve on if it cannot say
+    /// otherwise: if the cluster, as far as it is known here, has not heard of the data it has.
+    pub(crate) fn stop_if_made_anew(&self, reason: &str) {
+        let root = self.root();
+        let own = root.members().iter().find(|member| member.id == self.identity.member_id);
+        let known = own.and_then(|own| own.member_attributes.as_ref());
+        if known.is_none_or(|known| known.incarnation != self.identity.incarnation) {
+            self.stop.fault(reason);
+        }
     }
 
     /// The newest published state.

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -114,6 +115,12 @@ impl Member {
         self.handle.identity
     }
 
+    /// What peers said that made no sense, and was refused: messages, and streams as a whole.
+    pub fn refused_of_peers(&self) -> u64 {
+        let progress = &self.handle.progress;
+        progress.rejected.load(Ordering::Relaxed) + progress.turned_away.load(Ordering::Relaxed)
+    }
+
     /// Waits until the member has found a quorum and applied what it agrees on; says whether it
     /// did in time.
     pub fn wait_ready(&self, patience: Duration) -> bool {
@@ -168,6 +175,7 @@ impl Member {
             node,
             log: Arc::clone(&logged),
             apply: Arc::clone(&applied),
+            heard: None,
         };
         let apply = ApplyThread {
             handle: handle.clone(),

@@ -23,6 +23,7 @@ mod member;
 mod node_thread;
 mod publish;
 mod queue;
+mod snapshots;
 mod start;
 mod stop;
 mod values;
@@ -36,5 +37,6 @@ pub use start::StartError;
 pub use stop::Reason;
 
 pub(crate) use handle::{Handle, Leadership};
+pub(crate) use snapshots::Held;
 pub(crate) use stop::Stop;
 pub(crate) use watches::{WatchRequest, WatchSender, WatchStream, Watches, reply_bytes};

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kvorum_core::node::{Effect, Input, Node, Role};
+use raft_proto::eraftpb::{Message, MessageType};
 
 use super::apply_thread::ApplyWork;
 use super::queue::{Drained, Queue};
@@ -20,6 +21,13 @@ pub(super) struct NodeThread {
     pub(super) node: Node,
     pub(super) log: Arc<Queue<LogWork>>,
     pub(super) apply: Arc<Queue<ApplyWork>>,
+    pub(super) heard: Option<Heard>,
+}
+
+/// The last heartbeat that came: of which leader, and when.
+pub(super) struct Heard {
+    from: u64,
+    at: Instant,
 }
 
 impl NodeThread {
@@ -39,9 +47,11 @@ impl NodeThread {
             }
             let now = Instant::now();
             if now >= next_tick {
+                self.note_late_tick(now - next_tick, tick);
                 inputs.push(Input::Tick);
                 next_tick = (next_tick + tick).max(now);
             }
+            self.note_heartbeats(&inputs, now, tick);
             self.node.step_all(inputs.drain(..), &mut effects);
             self.publish();
             for effect in effects.drain(..) {
@@ -60,6 +70,12 @@ impl NodeThread {
             }
             Effect::Append(group) => self.log.push(LogWork::Append(group)),
             Effect::Commit(entries) => self.apply.push(ApplyWork::Commit(entries)),
+            Effect::Compact { index } => self.log.push(LogWork::Release { upto: index }),
+            Effect::TakeSnapshot { to } => self.apply.push(ApplyWork::Hold { to }),
+            Effect::DropSnapshot { to } => self.handle.snapshots.drop(to),
+            Effect::SendSnapshot(message) => self.send_snapshot(message),
+            Effect::Install { index, .. } => self.apply.push(ApplyWork::Install { index }),
+            Effect::DiscardSnapshot { index } => self.apply.push(ApplyWork::Discard { index }),
             Effect::ReadReady { ids, index } => self.handle.reads.ready(&ids, index),
             Effect::Forward { to, proposal } => {
                 let id = proposal.id;
@@ -83,6 +99,49 @@ impl NodeThread {
                 // The entry itself stops the member when it is to be applied.
                 tracing::error!(index, "the log changes the members, which is not supported yet");
             }
+        }
+    }
+
+    /// A tick that comes a whole interval late makes a heartbeat that comes after two. Followers
+    /// bear ten, but whoever looks for the reason of an election wants to know.
+    fn note_late_tick(&self, late: Duration, tick: Duration) {
+        if late > tick && self.handle.leadership().role == Role::Leader {
+            tracing::warn!(
+                late_ms = late.as_millis() as u64,
+                "leader failed to send out heartbeat on time; took too long, leader is overloaded"
+            );
+        }
+    }
+
+    /// The same as the follower sees it, which tells a slow leader from a slow network.
+    fn note_heartbeats(&mut self, inputs: &[Input], now: Instant, tick: Duration) {
+        for input in inputs {
+            let Input::Raft(message) = input else { continue };
+            if message.msg_type != MessageType::MsgHeartbeat as i32 {
+                continue;
+            }
+            let from = message.from;
+            if let Some(heard) = &self.heard
+                && heard.from == from
+                && now - heard.at > 2 * tick
+            {
+                let after_ms = (now - heard.at).as_millis() as u64;
+                tracing::warn!(
+                    peer_id = hex(from),
+                    after_ms,
+                    "a heartbeat of the leader came late"
+                );
+            }
+            self.heard = Some(Heard { from, at: now });
+        }
+    }
+
+    fn send_snapshot(&self, message: Message) {
+        let to = message.to;
+        let index = message.get_snapshot().get_metadata().index;
+        match self.handle.snapshots.take(to, index) {
+            Some(held) => self.handle.peers.send_snapshot(&self.handle, message, held),
+            None => self.handle.inbox.push(Input::SnapshotSent { to, ok: false }),
         }
     }
 
@@ -111,6 +170,7 @@ impl NodeThread {
         let progress = &self.handle.progress;
         progress.committed.store(status.committed, Ordering::Relaxed);
         progress.term.store(status.term, Ordering::Relaxed);
+        progress.rejected.store(status.rejected, Ordering::Relaxed);
         let active = status.peers.iter().filter(|peer| peer.active).map(|peer| peer.id).collect();
         *progress.active.lock() = active;
     }

@@ -23,7 +23,8 @@ pub(super) async fn attributes(
     ready: watch::Sender<bool>,
 ) {
     let member_id = handle.identity.member_id;
-    let attributes = Attributes { name: handle.name.clone(), client_urls };
+    let incarnation = handle.identity.incarnation;
+    let attributes = Attributes { name: handle.name.clone(), client_urls, incarnation };
     let request = ClusterMemberAttrSetRequest { member_id, member_attributes: Some(attributes) };
     let entry = InternalRaftRequest {
         cluster_member_attr_set: Some(request),

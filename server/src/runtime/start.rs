@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use super::handle::{Bounds, Leadership, Progress, Shared};
 use super::leases::Leases;
 use super::queue::Queue;
+use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
 use super::values::Values;
 use super::waiters::{Reads, Writes};
@@ -23,11 +25,11 @@ use super::{Handle, Watches};
 use crate::config::{ClusterState, Config, ConfigError, InitialCluster};
 use crate::identity::{Identity, RequestIds, cluster_id, hex, member_id};
 use crate::logging::raft_logger;
-use crate::peer::{PeerAddress, Peers};
+use crate::peer::{PeerAddress, Peers, introduce};
 use crate::storage::StorageError;
 use crate::storage::backend::{Backend, RedbBackend};
 use crate::storage::boot::{self, Booted};
-use crate::storage::dir::{DataDir, holds_member};
+use crate::storage::dir::{DataDir, MemberDir, holds_member};
 use crate::storage::disk::{Disk, FileDisk};
 use crate::storage::wal::{Log, Options};
 
@@ -44,6 +46,11 @@ pub enum StartError {
     Boot(#[from] BootError),
     #[error("a peer's URL cannot be dialled: {0}")]
     Peer(#[from] tonic::transport::Error),
+    #[error(
+        "{reason}, and this data directory is empty: what the member had promised is lost; \
+         remove it from the cluster and add it again, or put its own data directory back"
+    )]
+    MadeAnew { reason: String },
     #[error("the system refuses: {0}")]
     Runtime(#[source] io::Error),
 }
@@ -90,16 +97,30 @@ pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> 
             cluster_id = hex(newborn.identity.cluster_id),
             "a new member begins"
         );
+        ask_to_begin(&newborn)?;
         boot::bootstrap(&dir, newborn.identity, newborn.members, newborn.conf_state, options)?;
     }
     let booted = boot::boot(&dir, options)?;
     if let Some(torn) = &booted.torn {
         tracing::warn!(what = torn, "the end of the log was cut: it was never acknowledged");
     }
-    Ok((join(config, booted)?, dir))
+    Ok((join(config, booted, dir.member())?, dir))
 }
 
-fn join(config: &Config, booted: Booted) -> Result<Parts, StartError> {
+/// A member with this id may have been here before and have lost its data.
+fn ask_to_begin(newborn: &Newborn) -> Result<(), StartError> {
+    let peers = addresses(&newborn.members, newborn.identity.member_id);
+    let context = tokio::runtime::Handle::current();
+    let asked = introduce(newborn.identity, peers);
+    // The caller may be part of a runtime of its own, which must not wait itself.
+    let answer = thread::scope(|scope| scope.spawn(|| context.block_on(asked)).join());
+    match answer {
+        Ok(Err(reason)) => Err(StartError::MadeAnew { reason }),
+        Ok(Ok(())) | Err(_) => Ok(()),
+    }
+}
+
+fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartError> {
     let Booted { identity, store, backend, log, consensus, torn: _ } = booted;
     let applied = consensus.applied.0;
     tracing::info!(
@@ -117,9 +138,11 @@ fn join(config: &Config, booted: Booted) -> Result<Parts, StartError> {
         ms(config.heartbeat_interval_ms),
         ms(config.election_timeout_ms),
     );
+    settings.snapshot_count = config.snapshot_count;
+    settings.catch_up_entries = config.snapshot_catchup_entries;
     settings.logger = raft_logger();
     let node = Node::new(settings, consensus)?;
-    let peers = Peers::new(addresses(&store, identity.member_id))?;
+    let peers = Peers::new(addresses(store.root().members(), identity.member_id))?;
     let shared = Shared {
         identity,
         name: config.name.clone(),
@@ -141,6 +164,8 @@ fn join(config: &Config, booted: Booted) -> Result<Parts, StartError> {
         leases: Leases::new(),
         values: Values::new(backend.values()),
         peers,
+        snapshots: Snapshots::default(),
+        incoming: IncomingPlace::new(dir),
         swept: watch::Sender::new(store.swept()),
         stop: Stop::new(),
     };
@@ -148,10 +173,8 @@ fn join(config: &Config, booted: Booted) -> Result<Parts, StartError> {
 }
 
 /// Where the other members are dialled.
-fn addresses(store: &Store, me: u64) -> Vec<PeerAddress> {
-    store
-        .root()
-        .members()
+fn addresses(members: &[MemberRecord], me: u64) -> Vec<PeerAddress> {
+    members
         .iter()
         .filter(|member| member.id != me)
         .filter_map(|member| {
@@ -191,12 +214,19 @@ impl Newborn {
             members.push(MemberRecord {
                 id,
                 raft_attributes: Some(RaftAttributes { peer_urls, is_learner: false }),
-                member_attributes: Some(Attributes { name: name.to_owned(), client_urls: vec![] }),
+                member_attributes: Some(Attributes {
+                    name: name.to_owned(),
+                    ..Attributes::default()
+                }),
             });
         }
         members.sort_by_key(|member| member.id);
         let voters: Vec<u64> = members.iter().map(|member| member.id).collect();
-        let identity = Identity { cluster_id: cluster_id(voters.iter().copied()), member_id: own };
+        let identity = Identity {
+            cluster_id: cluster_id(voters.iter().copied()),
+            member_id: own,
+            incarnation: rand::random::<u64>().max(1),
+        };
         Ok(Newborn { identity, members, conf_state: ConfState::from((voters, [])) })
     }
 }

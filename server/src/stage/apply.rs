@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kvorum_core::error::StoreError;
 use kvorum_core::lessor::LeaseNews;
-use kvorum_core::store::{Reply, Root, Store};
+use kvorum_core::store::{Position, Reply, Root, Store};
 use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use prost::Message;
 use raft_proto::eraftpb::{Entry, EntryType};
@@ -84,6 +84,16 @@ impl ApplyStage {
         let root = Arc::new(self.store.root());
         let delta = Delta::new(changes, &self.store);
         Ok(Batch { root, before_compactions, answers, leases, delta })
+    }
+
+    /// Goes on with another state, further on than this one.
+    pub fn replace(&mut self, store: Store) {
+        self.store = store;
+    }
+
+    /// How far it has come.
+    pub fn position(&self) -> Position {
+        self.store.position()
     }
 
     /// The backend has everything up to this revision.

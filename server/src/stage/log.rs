@@ -8,7 +8,15 @@ use crate::storage::wal::{Log, LogError};
 #[derive(Debug)]
 pub enum LogWork {
     Append(Group),
-    Fetch { low: u64, high: u64, max_bytes: u64 },
+    Fetch {
+        low: u64,
+        high: u64,
+        max_bytes: u64,
+    },
+    /// Entries up to here are no longer needed.
+    Release {
+        upto: u64,
+    },
 }
 
 /// The log, and whether it has yet to note that everything in it is durable.
@@ -46,6 +54,9 @@ impl LogStage {
                         entries => entries?,
                     };
                     answer(Input::Fetched { low, entries });
+                }
+                LogWork::Release { upto } => {
+                    self.log.release(upto)?;
                 }
             }
         }

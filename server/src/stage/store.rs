@@ -64,6 +64,13 @@ impl StoreStage {
         }
     }
 
+    /// Goes on with another backend, which holds what comes before everything gathered from now
+    /// on.
+    pub fn replace(&mut self, backend: RedbBackend) {
+        self.gathered = None;
+        self.backend = backend;
+    }
+
     /// About what is gathered, in bytes; `None` if there is nothing to commit.
     pub fn gathered_bytes(&self) -> Option<usize> {
         self.gathered.as_ref().map(|gathered| gathered.bytes)

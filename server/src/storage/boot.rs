@@ -5,7 +5,8 @@
 //! again as it is committed. So nothing is applied that is not durable, nothing twice, and a log
 //! and a backend that do not belong together are found out.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use kvorum_core::node::Boot;
 use kvorum_core::store::{Position, RestoreError, Store};
@@ -16,6 +17,8 @@ use thiserror::Error;
 use super::StorageError;
 use super::backend::{Backend, BackendError, RedbBackend};
 use super::dir::DataDir;
+use super::disk::Kind;
+use super::snapshot;
 use super::wal::{Log, LogError, Options, Recovered};
 use crate::identity::Identity;
 
@@ -48,6 +51,8 @@ pub enum BootError {
          data directory from a backup"
     )]
     CommitAhead { commit: u64, last: u64 },
+    #[error("cannot make {} durable: {source}", path.display())]
+    Unsettled { path: PathBuf, source: io::Error },
     #[error("the store cannot be read back: {0}; restore the data directory from a backup")]
     Restore(#[from] RestoreError),
 }
@@ -92,11 +97,13 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
         }
     }
     dir.sync()?;
+    settle(dir)?;
     // The log first: opening the store writes to it, and a member whose log is damaged is left as
     // it is. Which entries are wanted, the store says; until then none is kept.
     let disk = dir.disk().clone();
     let identity = Log::identity(&*disk, &dir.log())?;
     let (mut log, recovered) = Log::open(disk, &dir.log(), identity, u64::MAX, options)?;
+    snapshot::settle(&dir.member(), recovered.base)?;
     let backend = RedbBackend::open(&**dir.disk(), &dir.store())?;
     if backend.identity() != identity {
         let expected = backend.identity();
@@ -125,6 +132,27 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
     Ok(Booted { identity, store, backend, log, consensus, torn })
 }
 
+/// Makes what the process before left in the cache durable, and lets everything be read from the
+/// medium: if a sync of that process failed, the cache shows what no sync will ever make durable.
+fn settle(dir: &DataDir) -> Result<(), StorageError> {
+    let disk = &**dir.disk();
+    let unsettled = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BootError::Unsettled { path, source }
+    };
+    let log = dir.log();
+    for inside in log.parent().into_iter().chain([&*log]) {
+        for name in disk.list(inside).map_err(unsettled(inside))? {
+            let path = inside.join(name);
+            if dir.kind(&path)? == Some(Kind::File) {
+                let file = disk.open(&path).map_err(unsettled(&path))?;
+                file.sync().and_then(|()| file.forget_cache()).map_err(unsettled(&path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether the log goes on where the store is.
 fn check(log: &Log, recovered: &Recovered, position: &Position) -> Result<(), BootError> {
     let (applied, base, last) = (position.index, recovered.base.0, recovered.last.0);
@@ -145,7 +173,8 @@ fn check(log: &Log, recovered: &Recovered, position: &Position) -> Result<(), Bo
     Ok(())
 }
 
-fn restore(backend: &dyn Backend, position: Position) -> Result<Store, StorageError> {
+/// The store whose records a backend holds.
+pub(super) fn restore(backend: &dyn Backend, position: Position) -> Result<Store, StorageError> {
     let mut records = backend.records()?;
     let restored = Store::restore(position, &mut records);
     // Records that ended early look like a damaged store; the cause is what to report.

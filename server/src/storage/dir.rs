@@ -4,6 +4,7 @@
 //! <data-dir>/kvorum.lock        whoever holds its lock owns the directory; holds the process id
 //! <data-dir>/kvorum/log/        the write-ahead log
 //! <data-dir>/kvorum/store.redb  the backend
+//! <data-dir>/kvorum/received*    a state on its way from the leader, see `snapshot`
 //! <data-dir>/kvorum.new/        a member in the making; a crash may leave it, and it is removed
 //! ```
 //!
@@ -56,6 +57,31 @@ pub struct DataDir {
     _lock: Guard,
 }
 
+/// Where a member's files lie, for those of its parts that make and rename some.
+#[derive(Clone, Debug)]
+pub struct MemberDir {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+impl MemberDir {
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.path.join(LOG)
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.path.join(STORE)
+    }
+}
+
 impl DataDir {
     /// Takes the directory, and makes it if it is missing.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<DataDir, DirError> {
@@ -97,12 +123,17 @@ impl DataDir {
         &self.disk
     }
 
+    /// The member's own directory.
+    pub fn member(&self) -> MemberDir {
+        MemberDir { disk: self.disk.clone(), path: self.path.join(MEMBER) }
+    }
+
     pub fn log(&self) -> PathBuf {
-        self.path.join(MEMBER).join(LOG)
+        self.member().log()
     }
 
     pub fn store(&self) -> PathBuf {
-        self.path.join(MEMBER).join(STORE)
+        self.member().store()
     }
 
     /// Makes a member in one step: `fill` makes the log in its first argument and the store at

@@ -46,8 +46,12 @@ pub trait DiskFile: Debug + Send + Sync {
     fn set_size(&self, size: u64) -> io::Result<()>;
     /// Lengthens the file to `size` by zeros and reserves their space, where the file system can.
     fn preallocate(&self, size: u64) -> io::Result<()>;
-    /// Makes the bytes, and the size, durable.
+    /// Makes the bytes, and the size, durable. After it has failed, the kernel calls the bytes
+    /// clean: they can be read, and another sync says yes and does nothing.
     fn sync(&self) -> io::Result<()>;
+    /// Lets what is read from here on come from the medium, where nothing waits to be written to
+    /// it. For whoever starts after a process whose sync may have failed.
+    fn forget_cache(&self) -> io::Result<()>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,5 +200,16 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn forget_cache(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{Advice, fadvise};
+            // Drops clean pages, those of a failed sync among them. A file system that takes no
+            // advice leaves nothing more to do.
+            let _ = fadvise(self, 0, None, Advice::DontNeed);
+        }
+        Ok(())
     }
 }

@@ -1,22 +1,38 @@
-//! A virtual disk that forgets what was not synced.
+//! A virtual disk that forgets what was not synced, and fails as it is told.
 //!
 //! It takes pessimistic promises literally: bytes survive a crash only by a sync of their file,
 //! names only by a sync of their directory. Of what was not synced, any selection of 512-byte
 //! sectors may survive, and names up to any moment. Whoever crashes it chooses, so that one seed
-//! gives one outcome. It can also fail: from a chosen operation on, every write and sync errs.
+//! gives one outcome.
+//!
+//! Three things can be wrong with it, each when the caller says so and never by chance:
+//! - operations fail, lie or go astray, by [`MemoryDisk::inject`] and [`Fault`];
+//! - it is full, by [`MemoryDisk::set_capacity`];
+//! - bytes change at rest, by [`MemoryDisk::flip`] and [`MemoryDisk::with_bytes`].
+//!
+//! It has no clock. [`MemoryDisk::take_work`] says what there was to do, for whoever has one.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+mod access;
+mod contents;
+mod faults;
+mod image;
 mod names;
+#[cfg(test)]
+mod tests;
+mod work;
 
-use super::disk::{Disk, DiskFile, Guard, Kind, Lock};
+pub use faults::{Effect, Errno, Fault, Op};
+pub use work::{Operation, Work};
 
-use names::{NameChange, Names, Node};
-
-const SECTOR: usize = 512;
+use contents::Contents;
+use faults::Faults;
+use image::{PAGE, SECTOR};
+use names::{Names, Node};
 
 /// A disk in memory; clones are the same disk.
 #[derive(Clone, Debug, Default)]
@@ -27,25 +43,17 @@ pub struct MemoryDisk {
 #[derive(Debug, Default)]
 struct State {
     names: Names,
-    files: Vec<Contents>,
+    /// Files that have a name, may have one after a crash, or are open.
+    files: BTreeMap<u64, Contents>,
+    next_file: u64,
     locks: BTreeMap<PathBuf, (Arc<()>, String)>,
-    /// Grows by one with every crash; handles of an earlier life no longer work.
+    /// Grows by one whenever the process ends; handles of an earlier life no longer work.
     life: u64,
     operations: u64,
-    fail_from: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Contents {
-    bytes: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<ByteChange>,
-}
-
-#[derive(Debug)]
-enum ByteChange {
-    Write { offset: usize, bytes: Vec<u8> },
-    Size(usize),
+    faults: Faults,
+    capacity: Option<u64>,
+    work: Work,
+    record: Option<Vec<Operation>>,
 }
 
 impl MemoryDisk {
@@ -53,41 +61,107 @@ impl MemoryDisk {
         MemoryDisk::default()
     }
 
-    /// Loses power: of each change that was not synced, `survives` decides.
+    /// Loses power: of each change that was not synced, `survives` decides. Heals the disk.
     pub fn crash(&self, mut survives: impl FnMut() -> bool) {
         let mut state = self.state();
-        state.life += 1;
-        state.fail_from = None;
-        state.locks.clear();
         state.names.crash(&mut survives);
-        for file in &mut state.files {
-            for change in std::mem::take(&mut file.pending) {
-                match change {
-                    ByteChange::Size(size) if survives() => file.durable.resize(size, 0),
-                    ByteChange::Size(_) => {}
-                    ByteChange::Write { offset, bytes } => {
-                        write_sectors(&mut file.durable, offset, &bytes, &mut survives);
-                    }
-                }
-            }
-            file.bytes.clone_from(&file.durable);
+        for file in state.files.values_mut() {
+            file.crash(&mut survives);
         }
+        state.end_life();
     }
 
-    /// Lets every change and sync err from the `after`-th on, counted from now.
+    /// Ends the process, by which everything stays as it was written but for locks and handles:
+    /// what closes files in an orderly way reaches nothing any more. Heals the disk.
+    pub fn kill(&self) {
+        self.state().end_life();
+    }
+
+    /// Adds a fault, behind those there are: the first that is due strikes.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.add(fault);
+    }
+
+    /// Lets no change and no sync take place from the `after`-th on, counted from now: what a
+    /// process leaves that dies there. Takes the place of all faults there are.
     pub fn fail_after(&self, after: u64) {
         let mut state = self.state();
-        state.fail_from = Some(state.operations + after);
+        state.faults.clear();
+        let fault = Fault::new(Effect::Die, &Op::CHANGES);
+        state.faults.add(fault.after(after));
     }
 
-    /// Lets everything succeed again.
+    /// Lets everything succeed again, but for what capacity forbids.
     pub fn heal(&self) {
-        self.state().fail_from = None;
+        self.state().faults.clear();
+    }
+
+    /// Bytes that the files may take, in whole pages of 4 KiB; zeros that were only reserved take
+    /// space, holes do not. A file takes space until no name of it can come back and no handle is
+    /// left.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state().capacity = bytes;
+    }
+
+    /// Bytes that the files take of the capacity.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.state().allocated_bytes()
     }
 
     /// How many changes and syncs there were.
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// What was done since the last time this was asked.
+    pub fn take_work(&self) -> Work {
+        std::mem::take(&mut self.state().work)
+    }
+
+    /// Begins to write down every operation; [`MemoryDisk::take_record`] ends it.
+    pub fn record(&self) {
+        self.state().record = Some(Vec::new());
+    }
+
+    /// Every operation since [`MemoryDisk::record`].
+    pub fn take_record(&self) -> Vec<Operation> {
+        self.state().record.take().unwrap_or_default()
+    }
+
+    /// All files, sorted.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.state().names.files().map(|(path, _)| path.to_owned()).collect()
+    }
+
+    /// Flips a durable bit; answers whether there is one. The cache keeps a page that is dirty.
+    pub fn flip(&self, path: &Path, offset: u64, bit: u8) -> io::Result<bool> {
+        let mut state = self.state();
+        let file = state.file(path)?;
+        Ok(state.contents(file)?.flip(offset as usize, bit))
+    }
+
+    /// A durable byte that is not zero, in a file that is `wanted`: `pick` is given how many there
+    /// are and answers which.
+    pub fn pick_byte(
+        &self,
+        wanted: impl Fn(&Path) -> bool,
+        pick: impl FnOnce(usize) -> usize,
+    ) -> Option<(PathBuf, u64)> {
+        let state = self.state();
+        let mut files = Vec::new();
+        for (path, file) in state.names.files().filter(|(path, _)| wanted(path)) {
+            let contents = state.files.get(&file)?;
+            files.push((path, contents, contents.used()));
+        }
+        let count = files.iter().map(|(_, _, used)| used).sum();
+        let mut nth = if count == 0 { return None } else { pick(count) };
+        for (path, contents, used) in files {
+            if nth < used {
+                return Some((path.to_owned(), contents.nth_used(nth)? as u64));
+            }
+            nth -= used;
+        }
+        None
     }
 
     /// A file's bytes, to look at or to damage; damage is durable.
@@ -98,22 +172,23 @@ impl MemoryDisk {
     ) -> io::Result<T> {
         let mut state = self.state();
         let file = state.file(path)?;
-        let contents = &mut state.files[file];
-        let out = work(&mut contents.bytes);
-        contents.durable.clone_from(&contents.bytes);
-        contents.pending.clear();
+        let contents = state.contents(file)?;
+        let mut bytes = contents.bytes();
+        let out = work(&mut bytes);
+        contents.replace(&bytes);
         Ok(out)
     }
 
-    /// A disk of its own with the same durable and undurable contents.
+    /// A disk of its own that durably holds what this one holds, without its faults.
     pub fn copy(&self) -> MemoryDisk {
         let state = self.state();
-        let files = state.files.iter().map(|file| Contents {
-            bytes: file.bytes.clone(),
-            durable: file.bytes.clone(),
-            pending: Vec::new(),
-        });
-        let copy = State { names: state.names.copy(), files: files.collect(), ..State::default() };
+        let copy = State {
+            names: state.names.copy(),
+            files: state.files.iter().map(|(file, contents)| (*file, contents.copy())).collect(),
+            next_file: state.next_file,
+            capacity: state.capacity,
+            ..State::default()
+        };
         MemoryDisk { state: Arc::new(Mutex::new(copy)) }
     }
 
@@ -123,205 +198,114 @@ impl MemoryDisk {
 }
 
 impl State {
-    fn change(&mut self) -> io::Result<()> {
-        self.operations += 1;
-        if self.fail_from.is_some_and(|from| self.operations > from) {
-            return Err(io::Error::other("injected fault"));
+    fn end_life(&mut self) {
+        self.life += 1;
+        self.faults.clear();
+        self.locks.clear();
+        for file in self.files.values_mut() {
+            file.open = 0;
         }
-        Ok(())
+        self.forget_nameless();
     }
 
-    fn file(&self, path: &Path) -> io::Result<usize> {
+    /// Counts an operation on a path, and fails it if it is to fail.
+    fn begin(&mut self, op: Op, path: &Path) -> io::Result<Option<Effect>> {
+        self.operations += u64::from(Op::CHANGES.contains(&op));
+        self.work.add(op, 0);
+        let effect = self.faults.strike(op, Some(path));
+        self.outcome(op, Some(path.to_owned()), 0, effect)
+    }
+
+    /// The same for an operation on an open file. What a write is to do instead is its matter.
+    fn begin_on(&mut self, op: Op, file: u64, bytes: usize) -> io::Result<Option<Effect>> {
+        self.operations += u64::from(Op::CHANGES.contains(&op));
+        self.work.add(op, bytes as u64);
+        let wanted = self.record.is_some() || self.faults.know_paths();
+        let path = if wanted { self.names.path(file).map(Path::to_owned) } else { None };
+        let effect = self.faults.strike(op, path.as_deref());
+        self.outcome(op, path, bytes, effect)
+    }
+
+    fn outcome(
+        &mut self,
+        op: Op,
+        path: Option<PathBuf>,
+        bytes: usize,
+        effect: Option<Effect>,
+    ) -> io::Result<Option<Effect>> {
+        let failed = matches!(effect, Some(Effect::Fail(_) | Effect::Die | Effect::Short { .. }));
+        if let Some(record) = &mut self.record {
+            record.push(Operation { op, path, bytes: bytes as u64, failed });
+        }
+        match effect {
+            Some(Effect::Die) => Err(Errno::Eio.error()),
+            // What else a failed sync does is the sync's matter.
+            Some(Effect::Fail(errno)) if op != Op::Sync => Err(errno.error()),
+            Some(Effect::Short { errno, .. }) if op != Op::Write && op != Op::Sync => {
+                Err(errno.error())
+            }
+            effect => Ok(effect),
+        }
+    }
+
+    fn file(&self, path: &Path) -> io::Result<u64> {
         match self.names.get(path) {
             Some(Node::File(file)) => Ok(file),
             Some(Node::Dir) => Err(io::ErrorKind::IsADirectory.into()),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }
-}
 
-impl Disk for MemoryDisk {
-    fn kind(&self, path: &Path) -> io::Result<Option<Kind>> {
-        Ok(self.state().names.get(path).map(|node| match node {
-            Node::Dir => Kind::Dir,
-            Node::File(_) => Kind::File,
-        }))
+    fn contents(&mut self, file: u64) -> io::Result<&mut Contents> {
+        self.files.get_mut(&file).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn is_private(&self, _: &Path) -> io::Result<bool> {
-        Ok(true)
+    fn allocated_bytes(&self) -> u64 {
+        self.files.values().map(|file| (file.allocated() * PAGE) as u64).sum()
     }
 
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        let mut missing: Vec<PathBuf> = path.ancestors().map(Path::to_owned).collect();
-        missing.retain(|dir| !dir.as_os_str().is_empty());
-        for dir in missing.into_iter().rev() {
-            match state.names.get(&dir) {
-                Some(Node::Dir) => {}
-                Some(Node::File(_)) => return Err(io::ErrorKind::NotADirectory.into()),
-                None => state.names.change(NameChange::Add(dir, Node::Dir)),
+    /// Pages that the capacity still has.
+    fn free_pages(&self) -> usize {
+        let Some(capacity) = self.capacity else { return usize::MAX };
+        (capacity.saturating_sub(self.allocated_bytes()) / PAGE as u64) as usize
+    }
+
+    fn forget_nameless(&mut self) {
+        let State { files, names, .. } = self;
+        files.retain(|file, contents| contents.open > 0 || names.hold(*file));
+    }
+
+    fn write(&mut self, file: u64, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let effect = self.begin_on(Op::Write, file, bytes.len())?;
+        let free = self.free_pages();
+        let contents = self.contents(file)?;
+        let fits =
+            if free == usize::MAX { bytes.len() } else { contents.fits(offset, bytes.len(), free) };
+        if fits < bytes.len() {
+            contents.write(offset, &bytes[..fits]);
+            if let Some(last) = self.record.as_mut().and_then(|record| record.last_mut()) {
+                last.failed = true;
+            }
+            return Err(faults::full());
+        }
+        match effect {
+            None | Some(Effect::Die | Effect::Fail(_)) => contents.write(offset, bytes),
+            Some(Effect::Short { sectors, errno }) => {
+                let end = (offset / SECTOR + sectors) * SECTOR;
+                let len = end.saturating_sub(offset).min(bytes.len());
+                contents.write(offset, &bytes[..len]);
+                return Err(errno.error());
+            }
+            Some(Effect::Lose) => contents.write_and_lose(offset, bytes),
+            Some(Effect::Misdirect { file: other, offset: astray }) => {
+                contents.write_and_lose(offset, bytes);
+                // Without the file that it is to hit, the write is only lost.
+                let target = other.map_or(Ok(file), |path| self.file(&path));
+                if let Ok(target) = target {
+                    self.contents(target)?.overwrite(astray as usize, bytes);
+                }
             }
         }
         Ok(())
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let state = self.state();
-        if state.names.get(dir) != Some(Node::Dir) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(state.names.inside(dir))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let state = self.state();
-        let (file, life) = (state.file(path)?, state.life);
-        Ok(Arc::new(MemoryFile { disk: self.clone(), file, life }))
-    }
-
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.state();
-        state.change()?;
-        if state.names.get(path).is_some() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        if path.parent().is_none_or(|dir| state.names.get(dir) != Some(Node::Dir)) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let (file, life) = (state.files.len(), state.life);
-        state.files.push(Contents::default());
-        state.names.change(NameChange::Add(path.to_owned(), Node::File(file)));
-        Ok(Arc::new(MemoryFile { disk: self.clone(), file, life }))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        if state.names.get(from).is_none() {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        state.names.change(NameChange::Rename(from.to_owned(), to.to_owned()));
-        Ok(())
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        state.file(path)?;
-        state.names.change(NameChange::Remove(path.to_owned()));
-        Ok(())
-    }
-
-    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        if state.names.get(path) != Some(Node::Dir) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        state.names.change(NameChange::Remove(path.to_owned()));
-        Ok(())
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut state = self.state();
-        state.change()?;
-        state.names.sync(dir);
-        Ok(())
-    }
-
-    fn lock(&self, path: &Path, note: &str) -> io::Result<Lock> {
-        let mut state = self.state();
-        if let Some((holder, note)) = state.locks.get(path)
-            && Arc::strong_count(holder) > 1
-        {
-            return Ok(Lock::Busy { note: note.clone() });
-        }
-        let holder = Arc::new(());
-        state.locks.insert(path.to_owned(), (Arc::clone(&holder), note.to_owned()));
-        Ok(Lock::Held(Guard::new(holder)))
-    }
-}
-
-#[derive(Debug)]
-struct MemoryFile {
-    disk: MemoryDisk,
-    file: usize,
-    life: u64,
-}
-
-impl MemoryFile {
-    fn with<T>(&self, changes: bool, work: impl FnOnce(&mut Contents) -> T) -> io::Result<T> {
-        let mut state = self.disk.state();
-        if state.life != self.life {
-            return Err(io::Error::other("the machine crashed"));
-        }
-        if changes {
-            state.change()?;
-        }
-        Ok(work(&mut state.files[self.file]))
-    }
-}
-
-impl DiskFile for MemoryFile {
-    fn size(&self) -> io::Result<u64> {
-        self.with(false, |file| file.bytes.len() as u64)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.with(false, |file| {
-            let rest = file.bytes.get(offset as usize..).unwrap_or_default();
-            let len = rest.len().min(buffer.len());
-            buffer[..len].copy_from_slice(&rest[..len]);
-            len
-        })
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.with(true, |file| {
-            let offset = offset as usize;
-            write_sectors(&mut file.bytes, offset, bytes, &mut || true);
-            file.pending.push(ByteChange::Write { offset, bytes: bytes.to_vec() });
-        })
-    }
-
-    fn set_size(&self, size: u64) -> io::Result<()> {
-        self.with(true, |file| {
-            file.bytes.resize(size as usize, 0);
-            file.pending.push(ByteChange::Size(size as usize));
-        })
-    }
-
-    fn preallocate(&self, size: u64) -> io::Result<()> {
-        self.set_size(size)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.with(true, |file| {
-            file.durable.clone_from(&file.bytes);
-            file.pending.clear();
-        })
-    }
-}
-
-/// Writes those sectors that survive.
-fn write_sectors(
-    file: &mut Vec<u8>,
-    offset: usize,
-    bytes: &[u8],
-    survives: &mut impl FnMut() -> bool,
-) {
-    let mut at = 0;
-    while at < bytes.len() {
-        let len = (SECTOR - (offset + at) % SECTOR).min(bytes.len() - at);
-        if survives() {
-            let end = offset + at + len;
-            if file.len() < end {
-                file.resize(end, 0);
-            }
-            file[offset + at..end].copy_from_slice(&bytes[at..at + len]);
-        }
-        at += len;
     }
 }

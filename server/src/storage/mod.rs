@@ -5,6 +5,7 @@
 //! - [`wal`] is the log. What it says is persisted survives the loss of power.
 //! - [`backend`] is the durable home of the store, some way behind the log.
 //! - [`dir`] is the data directory: its lock, its layout, its creation in one step.
+//! - [`snapshot`] is a state received from the leader, until it has taken the backend's place.
 //! - [`boot`] puts log and backend together again and refuses what does not fit.
 //!
 //! Nothing here starts a thread, reads a clock or retries: every call returns when it is done,
@@ -15,6 +16,9 @@ pub mod boot;
 pub mod dir;
 pub mod disk;
 pub mod memory;
+pub mod snapshot;
+#[cfg(test)]
+mod torture;
 pub mod wal;
 
 use thiserror::Error;
@@ -28,6 +32,8 @@ pub enum StorageError {
     Log(#[from] wal::LogError),
     #[error(transparent)]
     Backend(#[from] backend::BackendError),
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::SnapshotError),
     #[error(transparent)]
     Boot(#[from] boot::BootError),
 }

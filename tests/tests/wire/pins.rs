@@ -116,5 +116,9 @@ fn leader() -> ours::v3electionpb::LeaderKey {
 }
 
 fn attributes() -> ours::membershippb::Attributes {
-    ours::membershippb::Attributes { name: "m".into(), client_urls: vec!["c".into()] }
+    ours::membershippb::Attributes {
+        name: "m".into(),
+        client_urls: vec!["c".into()],
+        ..Default::default()
+    }
 }

@@ -3,6 +3,8 @@
 use raft_proto::eraftpb::{ConfState, Entry, HardState};
 use thiserror::Error;
 
+use super::membership::is_valid;
+
 /// The entries from `first` on have this term, up to the next run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TermRun {
@@ -51,6 +53,11 @@ pub enum BootError {
     Gap { index: u64 },
     #[error("member {id:x} is not among the cluster's voters and learners")]
     NotAMember { id: u64 },
+    #[error(
+        "the stored list of voters and learners contradicts itself: restore the data directory \
+         from a backup"
+    )]
+    Configuration,
     #[error("raft does not start: {0}")]
     Raft(#[from] raft::Error),
 }
@@ -80,7 +87,7 @@ impl Boot {
         if !members.any(|member| *member == id) {
             return Err(BootError::NotAMember { id });
         }
-        Ok(())
+        if is_valid(conf, id) { Ok(()) } else { Err(BootError::Configuration) }
     }
 
     /// A crash may come between applying and writing down what was committed; what is applied
@@ -172,6 +179,13 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_begins_where_the_data_ends_is_taken() {
+        let boot = Boot { base: (3, 1), last: 3, runs: vec![], tail: vec![], ..boot() };
+        let hard_state = HardState { commit: 3, ..boot.hard_state.clone() };
+        Boot { hard_state, ..boot }.check(1).expect("it fits together");
+    }
+
+    #[test]
     fn what_is_applied_was_committed() {
         let boot = Boot { hard_state: HardState { term: 2, vote: 1, commit: 0 }, ..boot() };
         boot.check(1).expect("a crash may lose the commit index");
@@ -190,5 +204,6 @@ mod tests {
         refused(|boot| boot.runs[0].first = 2, "near index 2");
         refused(|boot| boot.runs.clear(), "near index 5");
         refused(|boot| boot.conf_state.voters = vec![2], "member 1 is not");
+        refused(|boot| boot.conf_state.learners = vec![1], "contradicts itself");
     }
 }

@@ -31,6 +31,10 @@ pub struct Config {
     pub request_ticks: u32,
     /// A read that was not confirmed after so many ticks is tried again.
     pub read_retry_ticks: u32,
+    /// The log is cut whenever so many entries more have been stored.
+    pub snapshot_count: u64,
+    /// The log keeps so many entries before the stored ones, for peers that are a little behind.
+    pub catch_up_entries: u64,
     pub limits: Limits,
     pub logger: Logger,
 }
@@ -93,6 +97,9 @@ impl Config {
                 .saturating_add(election_ticks.saturating_mul(2)),
             // etcd's retry after 500 ms, but never in the very next tick: it may be due already.
             read_retry_ticks: 500u32.div_ceil(tick_ms).max(2),
+            // etcd 3.6's defaults.
+            snapshot_count: 10_000,
+            catch_up_entries: 5_000,
             limits: Limits::default(),
             logger: Logger::root(Discard, o!()),
         }

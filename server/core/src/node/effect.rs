@@ -4,12 +4,14 @@ use raft_proto::eraftpb::{ConfState, Entry, HardState, Message};
 
 use super::Proposal;
 
-/// One unit of the write-ahead log, made durable as a whole: first the entries, then the hard
-/// state. Entries whose index is at or below an earlier one replace the log from there on.
+/// One unit of the write-ahead log, made durable as a whole: first the base, then the entries,
+/// then the hard state. Entries whose index is at or below an earlier one replace the log from there on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Group {
     /// Counts up by one from 1 over the node's life; comes back as `Input::Persisted`.
     pub number: u64,
+    /// The log begins anew after this index and term: all that was in it is void.
+    pub base: Option<(u64, u64)>,
     pub entries: Vec<Entry>,
     pub hard_state: Option<HardState>,
 }
@@ -61,6 +63,23 @@ pub enum Effect {
     /// Read entries `low..high`, which are durable, back from the log, at most `max_bytes` but at
     /// least one, and answer `Input::Fetched`.
     Fetch { low: u64, high: u64, max_bytes: u64 },
+    /// The log may forget the entries up to `index` (inclusive). They are applied, stored and
+    /// durable.
+    Compact { index: u64 },
+    /// Hold the newest applied state for peer `to`, in the place of any held for it before, and
+    /// answer `Input::SnapshotTaken`.
+    TakeSnapshot { to: u64 },
+    /// The state held for `to` is no longer wanted; a transfer of it may be given up.
+    DropSnapshot { to: u64 },
+    /// A `MsgSnapshot`: stream the state held for `message.to` together with the message, and
+    /// answer `Input::SnapshotSent`, with `ok: false` at once if the state held is not the
+    /// one that the message describes.
+    SendSnapshot(Message),
+    /// Put the received state in the place of this member's own; the log that begins after it
+    /// is durable. Answered by `Input::Applied` with this index.
+    Install { index: u64, term: u64, conf_state: ConfState },
+    /// Raft did not take the received state as of `index`: forget it.
+    DiscardSnapshot { index: u64 },
 }
 
 /// The effects of one or more steps, in order.

@@ -52,7 +52,7 @@ impl Node {
             for callback in callbacks {
                 self.raw.on_entries_fetched(callback);
             }
-        } else {
+        } else if low > self.raw.store().base() {
             self.complaints.lost_fetch(low);
         }
     }

@@ -1,7 +1,7 @@
 //! Everything that can happen to a node.
 
 use bytes::Bytes;
-use raft_proto::eraftpb::{Entry, Message};
+use raft_proto::eraftpb::{ConfState, Entry, Message};
 
 /// A write on its way to the log: an encoded `InternalRaftRequest` and the id its answer is
 /// matched by. Ids are unique over members and restarts.
@@ -26,7 +26,8 @@ pub enum Input {
     ForwardResult { from: u64, id: u64, appended: Option<(u64, u64)> },
     /// A linearizable read wants to know from which applied index on it may be served.
     Read { id: u64 },
-    /// A peer's raft message, decoded but not yet checked.
+    /// A peer's raft message, decoded but not yet checked. A `MsgSnapshot` comes only when the
+    /// whole state it describes is durable on this member's disk, under a name of its own.
     Raft(Message),
     /// The stream to `peer` broke, or its queue was full and messages were dropped.
     Unreachable { peer: u64 },
@@ -39,4 +40,12 @@ pub enum Input {
     Fetched { low: u64, entries: Vec<Entry> },
     /// Hand leadership to `to`.
     TransferLeader { to: u64 },
+    /// The backend holds everything up to `index` durably.
+    Stored { index: u64 },
+    /// The shell holds the state as of `index` for peer `to`, as
+    /// [`Effect::TakeSnapshot`](super::Effect::TakeSnapshot) asked.
+    SnapshotTaken { to: u64, index: u64, term: u64, conf_state: ConfState },
+    /// The transfer that [`Effect::SendSnapshot`](super::Effect::SendSnapshot) began has ended;
+    /// `ok` if the peer has the whole state on its disk.
+    SnapshotSent { to: u64, ok: bool },
 }

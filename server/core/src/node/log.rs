@@ -13,6 +13,7 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use raft_proto::eraftpb::{Entry, HardState, Snapshot};
 
 use super::boot::{Boot, TermRun};
+use super::transfer::Transfers;
 
 /// What an entry costs beside its bytes.
 const ENTRY_BYTES: u64 = 96;
@@ -39,6 +40,7 @@ pub(super) struct Log {
     fetched_bytes: u64,
     // raft asks through a shared reference.
     wanted: RefCell<Vec<Wanted>>,
+    transfers: RefCell<Transfers>,
 }
 
 impl Log {
@@ -58,6 +60,7 @@ impl Log {
             fetched: VecDeque::new(),
             fetched_bytes: 0,
             wanted: RefCell::default(),
+            transfers: RefCell::default(),
         };
         log.evict(boot.applied.0);
         log
@@ -123,6 +126,48 @@ impl Log {
 
     pub(super) fn last(&self) -> u64 {
         self.last
+    }
+
+    /// The index of the entry before the first one.
+    pub(super) fn base(&self) -> u64 {
+        self.base.0
+    }
+
+    /// The states for peers that raft found to be behind the base.
+    pub(super) fn transfers(&mut self) -> &mut Transfers {
+        self.transfers.get_mut()
+    }
+
+    /// Forgets the entries up to `index`, which must be applied and durable.
+    pub(super) fn compact(&mut self, index: u64) {
+        let Some(term) = self.term_of(index) else { return };
+        let kept = self.runs.partition_point(|run| run.first <= index + 1).saturating_sub(1);
+        self.runs.drain(..kept);
+        if index == self.last {
+            self.runs.clear();
+        } else if let Some(first) = self.runs.first_mut() {
+            first.first = index + 1;
+        }
+        self.base = (index, term);
+        while let Some(entry) = self.tail.front()
+            && entry.index <= index
+        {
+            self.tail_bytes -= entry_bytes(entry);
+            self.tail.pop_front();
+        }
+        self.fetched.retain(|chunk| chunk.last().is_some_and(|last| last.index > index));
+        self.fetched_bytes = self.fetched.iter().map(|chunk| chunk_bytes(chunk)).sum();
+    }
+
+    /// Begins anew after a snapshot.
+    pub(super) fn reset(&mut self, base: (u64, u64)) {
+        self.base = base;
+        self.last = base.0;
+        self.runs.clear();
+        self.tail.clear();
+        self.tail_bytes = 0;
+        self.fetched.clear();
+        self.fetched_bytes = 0;
     }
 
     fn tail_first(&self) -> u64 {
@@ -209,9 +254,11 @@ impl Storage for Log {
         Ok(self.last)
     }
 
-    /// There are none yet: a peer that needs one is left where it is.
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    /// The log must go on where the snapshot ends.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let from = request_index.max(self.base.0);
+        let snapshot = self.transfers.borrow_mut().hand_out(to, from);
+        snapshot.ok_or_else(|| StorageError::SnapshotTemporarilyUnavailable.into())
     }
 }
 
@@ -307,6 +354,50 @@ mod tests {
         assert_eq!(indexes(&log, 2, 7, u64::MAX), Some(vec![2, 3, 4]));
         assert_eq!(indexes(&log, 4, 7, u64::MAX), Some(vec![4]));
         assert!(log.take_wanted().is_empty());
+    }
+
+    #[test]
+    fn what_is_cut_off_is_forgotten_but_for_the_term_of_its_end() {
+        for (cut, terms) in [
+            (2, [None, None, Some(1), Some(1), Some(2), Some(2), Some(2)]),
+            (3, [None, None, None, Some(1), Some(2), Some(2), Some(2)]),
+            (5, [None, None, None, None, None, Some(2), Some(2)]),
+            (6, [None, None, None, None, None, None, Some(2)]),
+        ] {
+            let mut log = log();
+            log.compact(cut);
+            let now: Vec<_> = (0..=6).map(|index| log.term_of(index)).collect();
+            assert_eq!(now, terms, "cut at {cut}");
+            assert_eq!((log.first_index(), log.last()), (Ok(cut + 1), 6));
+            let compacted = log.entries(cut, 7, None, GetEntriesContext::empty(true));
+            assert_eq!(compacted, Err(StorageError::Compacted.into()));
+            assert_eq!(log.tail_bytes, log.tail.iter().map(entry_bytes).sum::<u64>());
+            log.append(&entries(7..=7, 3));
+            assert_eq!((log.term_of(7), log.term_of(cut)), (Some(3), terms[cut as usize]));
+            assert_eq!(indexes(&log, cut + 1, 8, u64::MAX), Some((cut + 1..=7).collect()));
+        }
+    }
+
+    #[test]
+    fn a_cut_forgets_what_was_read_back_for_it() {
+        let mut log = log();
+        log.evict(6);
+        assert!(log.keep_fetched(2, entries(2..=3, 1)));
+        assert!(log.keep_fetched(4, entries(4..=6, 2)));
+        log.compact(4);
+        assert_eq!(indexes(&log, 5, 7, u64::MAX), Some(vec![5, 6]));
+        assert_eq!(log.fetched.len(), 1);
+        assert_eq!(log.fetched_bytes, chunk_bytes(&entries(4..=6, 2)));
+    }
+
+    #[test]
+    fn after_a_snapshot_the_log_begins_anew() {
+        let mut log = log();
+        log.reset((9, 4));
+        assert_eq!((log.first_index(), log.last(), log.term_of(9)), (Ok(10), 9, Some(4)));
+        assert_eq!((log.term_of(6), log.term_of(10)), (None, None));
+        log.append(&entries(10..=11, 4));
+        assert_eq!(indexes(&log, 10, 12, u64::MAX), Some(vec![10, 11]));
     }
 
     #[test]

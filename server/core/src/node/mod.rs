@@ -10,7 +10,8 @@
 //! - [`Effect::Append`] is answered by [`Input::Persisted`] after the group is durable, and never
 //!   if that is not certain;
 //! - [`Effect::Commit`] is followed by [`Input::Applied`];
-//! - every [`Effect::Fetch`] is answered.
+//! - every [`Effect::Fetch`], [`Effect::TakeSnapshot`], [`Effect::SendSnapshot`] and
+//!   [`Effect::Install`] is answered.
 //!
 //! What a node owes the shell: a write that was proposed is never proposed again; an entry is
 //! committed only when it is durable here and on a quorum; every request comes to an end, by its
@@ -18,11 +19,13 @@
 //! that the shell has answered in the meantime is to be ignored.
 
 mod boot;
+mod compaction;
 mod config;
 mod effect;
 mod election;
 mod fetch;
 mod input;
+mod install;
 mod log;
 mod logger;
 mod membership;
@@ -31,10 +34,11 @@ mod propose;
 mod read_index;
 mod ready;
 mod status;
+mod transfer;
 mod validate;
 
 use raft::RawNode;
-use raft_proto::eraftpb::{Message, MessageType};
+use raft_proto::eraftpb::{Message, MessageType, SnapshotMetadata};
 
 pub use boot::{Boot, BootError, TermRun};
 pub use config::{Config, Limits};
@@ -45,6 +49,7 @@ pub use validate::Rejection;
 
 use election::{Chance, Election};
 use fetch::Fetches;
+use install::{Installing, snapshot_index};
 use log::Log;
 use logger::Complaints;
 use pending::Pending;
@@ -64,6 +69,9 @@ pub struct Node {
     /// Writes of peers, to be proposed in this step.
     forwarded: Vec<(u64, Proposal)>,
     reads: Reads,
+    installing: Option<Installing>,
+    /// The backend holds everything up to this index.
+    stored: u64,
     rejected: u64,
     last_rejection: Option<(u64, Rejection)>,
     complaints: Complaints,
@@ -88,6 +96,8 @@ impl Node {
             pending: Pending::default(),
             forwarded: Vec::new(),
             reads: Reads::new(nonce),
+            installing: None,
+            stored: applied,
             rejected: 0,
             last_rejection: None,
             complaints: Complaints::new(config.logger.clone()),
@@ -119,12 +129,18 @@ impl Node {
                 self.forward_answered(from, id, appended, out);
             }
             Input::Read { id } => self.admit_read(id, out),
-            Input::Raft(message) => self.receive(message),
+            Input::Raft(message) => self.receive(message, out),
             Input::Unreachable { peer } => self.raw.report_unreachable(peer),
             Input::Persisted { number } => self.persisted(number, out),
-            Input::Applied { index } => self.applied(index),
+            Input::Applied { index } => self.applied(index, out),
             Input::Fetched { low, entries } => self.fetched(low, entries),
             Input::TransferLeader { to } => self.transfer_leader(to),
+            Input::Stored { index } => self.stored(index, out),
+            Input::SnapshotTaken { to, index, term, conf_state } => {
+                let metadata = SnapshotMetadata { conf_state: Some(conf_state), index, term };
+                self.snapshot_taken(to, metadata, out);
+            }
+            Input::SnapshotSent { to, ok } => self.snapshot_sent(to, ok, out),
         }
     }
 
@@ -148,17 +164,28 @@ impl Node {
         self.step_down_if_stalled();
         self.election.tick(&mut self.raw);
         self.forget_fetches();
+        self.expire_transfers(out);
+        self.compact(out);
         self.expire_writes(out);
         self.expire_reads(out);
     }
 
-    fn receive(&mut self, message: Message) {
-        if let Err(why) = self.check(&message) {
-            self.rejected += 1;
-            self.last_rejection = Some((message.from, why));
-            self.complaints.rejected(&message, why);
-            return;
+    fn receive(&mut self, message: Message, out: &mut Effects) {
+        let snapshot = snapshot_index(&message);
+        match self.check(&message) {
+            Ok(()) => self.take(message),
+            Err(why) => {
+                self.rejected += 1;
+                self.last_rejection = Some((message.from, why));
+                self.complaints.rejected(&message, why);
+            }
         }
+        if let Some(index) = snapshot {
+            self.settle_snapshot(index, out);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
         if let [question] = &*message.entries
             && message.get_msg_type() == MessageType::MsgReadIndex
         {

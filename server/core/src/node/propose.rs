@@ -86,8 +86,10 @@ impl Node {
 
     /// Ends the writes whose place in the log is decided and handed over.
     pub(super) fn end_committed_writes(&mut self, out: &mut Effects) {
-        let log = self.raw.store();
-        for id in self.pending.committed(self.ready.handed_over(), |index| log.term_of(index)) {
+        let (log, restored) = (self.raw.store(), self.ready.restored());
+        // What a snapshot brought is applied without an answer, so nobody knows what became of it.
+        let term = |index| if index > restored { log.term_of(index) } else { None };
+        for id in self.pending.committed(self.ready.handed_over(), term) {
             out.push(Effect::Refused { id, refusal: Refusal::LeaderChanged });
         }
     }

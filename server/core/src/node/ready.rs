@@ -17,12 +17,28 @@
 //!
 //! raft hears that a group is durable only when no group behind it rewrites the log. Otherwise
 //! it could take an entry for durable that the next group replaces and a later one brings back.
+//!
+//! A snapshot that raft took is the beginning of a group: the log begins anew behind it. Such a
+//! group counts as one that rewrites, so the rule holds for it too. Whenever raft is told, the
+//! groups on their way only add to the log, and so all it is told of is in the log after any
+//! crash. It goes through its records in order and lets a snapshot void what came before, hence
+//! takes for durable the newest base and the last entries behind it, never entries of a log
+//! that is gone. It lowers its own durable index to what was committed before the snapshot, and
+//! the snapshot lies behind that; so nothing behind the snapshot is handed out as committed,
+//! and this member cannot lead, before raft has heard that the snapshot's group is durable.
+//!
+//! The shell is told to install a snapshot as soon as its group is durable, even when raft is
+//! not told yet because a later group rewrites entries behind it: what comes back after a
+//! crash begins with this snapshot in any case. raft's own applied index moves when the log
+//! does, since before a campaign raft looks through all entries from it to the committed one, and
+//! those inside the snapshot are gone. How far the state machine here is, is counted apart.
 
 use std::collections::VecDeque;
 
 use raft::{Ready, StateRole};
 use raft_proto::eraftpb::{Entry, HardState, Message};
 
+use super::install::Description;
 use super::log::entry_bytes;
 use super::status::role;
 use super::{Effect, Effects, Group, Node, Role};
@@ -38,8 +54,12 @@ pub(super) struct Progress {
     told: u64,
     /// The hard state in the newest group.
     written: HardState,
-    /// The last index handed over to be applied.
+    /// The last index handed over to be applied, by entries or by a snapshot.
     handed_over: u64,
+    /// The index of the newest snapshot that raft took.
+    restored: u64,
+    /// The last index that the state machine has applied.
+    applied: u64,
     /// What was handed over and is not yet applied: last index and bytes of each piece.
     unapplied: VecDeque<(u64, u64)>,
     unapplied_bytes: u64,
@@ -54,17 +74,27 @@ struct InFlight {
     ready: u64,
     since: u64,
     rewrites: bool,
-    /// To be sent when the group is durable.
+    /// To be installed when the group is durable, ...
+    install: Option<Effect>,
+    /// ... and to be sent.
     messages: Vec<Message>,
 }
 
 impl Progress {
     pub(super) fn new(written: HardState, applied: u64) -> Progress {
-        Progress { written, handed_over: applied, ..Progress::default() }
+        Progress { written, handed_over: applied, applied, ..Progress::default() }
     }
 
     pub(super) fn handed_over(&self) -> u64 {
         self.handed_over
+    }
+
+    pub(super) fn restored(&self) -> u64 {
+        self.restored
+    }
+
+    pub(super) fn applied(&self) -> u64 {
+        self.applied
     }
 
     pub(super) fn unapplied_bytes(&self) -> u64 {
@@ -84,7 +114,8 @@ impl Progress {
         self.unapplied_bytes += bytes;
     }
 
-    fn applied(&mut self, index: u64) {
+    fn account(&mut self, index: u64) {
+        self.applied = index;
         while let Some((last, bytes)) = self.unapplied.front().copied()
             && last <= index
         {
@@ -100,6 +131,7 @@ impl Node {
         loop {
             self.announce(out);
             self.fetch_wanted(out);
+            self.hold_states(out);
             if !self.raw.has_ready() {
                 return;
             }
@@ -115,25 +147,30 @@ impl Node {
             && let Some(durable) = self.ready.in_flight.pop_front()
         {
             self.ready.durable = durable.ready;
-            out.extend(durable.messages.into_iter().map(Effect::Send));
+            out.extend(durable.install);
+            self.send(durable.messages, out);
         }
         self.tell_durable();
     }
 
     /// The state machine has applied up to `index`.
-    pub(super) fn applied(&mut self, index: u64) {
+    pub(super) fn applied(&mut self, index: u64, out: &mut Effects) {
         let index = index.min(self.ready.handed_over);
-        if index <= self.raw.raft.raft_log.applied {
+        if index <= self.ready.applied {
             return;
         }
-        self.raw.advance_apply_to(index);
-        self.ready.applied(index);
+        self.ready.account(index);
+        self.settle_install(index, out);
+        // Behind it as long as a snapshot is being installed.
+        if index > self.raw.raft.raft_log.applied {
+            self.raw.advance_apply_to(index);
+        }
         let durable = self.raw.raft.raft_log.persisted;
         self.raw.mut_store().evict(index.min(durable));
     }
 
     fn perform(&mut self, mut ready: Ready, out: &mut Effects) {
-        out.extend(ready.take_messages().into_iter().map(Effect::Send));
+        self.send(ready.take_messages(), out);
         let number = ready.number();
         let must_sync = ready.must_sync();
         let entries = ready.take_entries();
@@ -141,16 +178,26 @@ impl Node {
         let committed = ready.take_committed_entries();
         let read_states = ready.take_read_states();
 
-        let rewrites = entries.first().is_some_and(|first| first.index <= self.raw.store().last());
+        let snapshot = (!ready.snapshot().is_empty()).then(|| Description::of(ready.snapshot()));
+        let base = snapshot.as_ref().map(|snapshot| (snapshot.index, snapshot.term));
+        let replaces = |first: &Entry| first.index <= self.raw.store().last();
+        let rewrites = base.is_some() || entries.first().is_some_and(replaces);
+        if let Some(base) = base {
+            self.raw.mut_store().reset(base);
+        }
         self.raw.mut_store().append(&entries);
         self.raw.advance_append_async(ready);
+        if let Some((index, _)) = base {
+            self.restored(index, out);
+        }
         let unsent = if must_sync {
-            let group = self.next_group(entries);
+            let group = self.next_group(base, entries);
             self.ready.in_flight.push_back(InFlight {
                 group: group.number,
                 ready: number,
                 since: self.now,
                 rewrites,
+                install: snapshot.map(Effect::from),
                 messages,
             });
             out.push(Effect::Append(group));
@@ -159,7 +206,7 @@ impl Node {
             self.after_groups(number, messages)
         };
         self.apply_conf_changes(&committed, out);
-        out.extend(unsent.into_iter().map(Effect::Send));
+        self.send(unsent, out);
         if !committed.is_empty() {
             self.ready.hand_over(&committed);
             out.push(Effect::Commit(committed));
@@ -168,12 +215,20 @@ impl Node {
         self.answer_reads(read_states, out);
     }
 
-    fn next_group(&mut self, entries: Vec<Entry>) -> Group {
+    /// The log begins anew after a snapshot. Its entries are handed over by it.
+    fn restored(&mut self, index: u64, out: &mut Effects) {
+        self.raw.raft.raft_log.applied = index;
+        self.ready.restored = index;
+        self.ready.handed_over = index;
+        self.end_committed_writes(out);
+    }
+
+    fn next_group(&mut self, base: Option<(u64, u64)>, entries: Vec<Entry>) -> Group {
         let now = self.raw.raft.hard_state();
         let hard_state = (now != self.ready.written).then(|| now.clone());
         self.ready.written = now;
         self.ready.last_group += 1;
-        Group { number: self.ready.last_group, entries, hard_state }
+        Group { number: self.ready.last_group, base, entries, hard_state }
     }
 
     /// A Ready that needs no group of its own. Its messages are returned if they may be sent.

@@ -17,6 +17,8 @@ pub struct Status {
     pub committed: u64,
     /// The highest index the state machine has applied here.
     pub applied: u64,
+    /// The index of the entry before the first one the log holds.
+    pub base: u64,
     pub last_index: u64,
     /// The highest index that is durable here, as far as raft has been told.
     pub persisted: u64,
@@ -60,7 +62,8 @@ impl Node {
             term: raft.term,
             leader: raft.leader_id,
             committed: raft.raft_log.committed,
-            applied: raft.raft_log.applied,
+            applied: self.ready.applied(),
+            base: raft.store().base(),
             last_index: raft.raft_log.last_index(),
             persisted: raft.raft_log.persisted,
             voters: sorted(conf.voters),

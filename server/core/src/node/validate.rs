@@ -4,15 +4,16 @@
 //! or bytes from anywhere must not stop this member: they are dropped with a reason. Peers that
 //! lie well can still do harm; only members of the cluster can connect.
 
-use raft::{StateRole, Storage};
+use raft::StateRole;
 use raft_proto::eraftpb::{Entry, EntryType, Message, MessageType};
 use thiserror::Error;
 
 use super::Node;
+use super::install::check_description;
 use super::log::entry_bytes;
 
 /// Terms and indexes stay far from the end of numbers, where adding one would overflow.
-const MAX_NUMBER: u64 = 1 << 62;
+pub(super) const MAX_NUMBER: u64 = 1 << 62;
 /// raft's own contexts have up to 19 bytes, ours 24.
 const MAX_CONTEXT_BYTES: usize = 64;
 
@@ -38,14 +39,19 @@ pub enum Rejection {
     #[error("it comes from a second leader in one term")]
     SecondLeader,
     #[error(
-        "it refers to entries that this member does not have; if its data was lost, restore the \
-         data directory from a backup"
+        "it refers to entries that this member once had: the data under this member id was lost, \
+         so remove the member from the cluster and add it again with an empty data directory, or \
+         put its own data directory back"
     )]
     LogLost,
     #[error("it was not asked for, or the question is no longer open")]
     NotAsked,
-    #[error("snapshots are not supported yet; this member's log is too far behind")]
+    #[error("its snapshot makes no sense, or contradicts what is committed here")]
     Snapshot,
+    #[error("another snapshot is being installed")]
+    Installing,
+    #[error("it asks for a snapshot, and members leave that to the leader")]
+    SnapshotWish,
     #[error("it claims a priority, and members are equal")]
     Priority,
     #[error("too much waits to be applied or confirmed")]
@@ -65,7 +71,9 @@ impl Node {
         let kind = MessageType::try_from(message.msg_type).map_err(|_| Rejection::Type)?;
         check_shape(kind, message, self.config.limits.message_bytes)?;
         match kind {
-            MessageType::MsgAppend | MessageType::MsgHeartbeat => self.check_leader(kind, message),
+            MessageType::MsgAppend | MessageType::MsgHeartbeat | MessageType::MsgSnapshot => {
+                self.check_leader(kind, message)
+            }
             MessageType::MsgAppendResponse => self.check_append_response(message),
             MessageType::MsgRequestVoteResponse
             | MessageType::MsgRequestPreVoteResponse
@@ -75,7 +83,6 @@ impl Node {
             | MessageType::MsgRequestPreVote
             | MessageType::MsgHeartbeatResponse
             | MessageType::MsgReadIndexResp => Ok(()),
-            MessageType::MsgSnapshot => Err(Rejection::Snapshot),
             // Local to a member, or replaced by effects of ours.
             MessageType::MsgHup
             | MessageType::MsgBeat
@@ -102,6 +109,9 @@ impl Node {
             let has = message.commit <= raft.raft_log.last_index();
             return if has { Ok(()) } else { Err(Rejection::LogLost) };
         }
+        if kind == MessageType::MsgSnapshot {
+            return self.check_snapshot(message);
+        }
         let arrears = self.ready.unapplied_bytes() > self.config.limits.unapplied_bytes;
         if arrears && !message.entries.is_empty() {
             return Err(Rejection::Overloaded);
@@ -112,7 +122,8 @@ impl Node {
     fn check_append_response(&self, message: &Message) -> Result<(), Rejection> {
         let raft = &self.raw.raft;
         if message.request_snapshot != 0 {
-            return Err(Rejection::Snapshot);
+            // raft would look for a snapshot even for a peer that needs none, again and again.
+            return Err(Rejection::SnapshotWish);
         }
         if raft.state != StateRole::Leader || message.term != raft.term {
             return Ok(());
@@ -120,11 +131,6 @@ impl Node {
         let hint_follows = !message.reject || message.reject_hint <= message.index;
         if message.index > raft.raft_log.last_index() || !hint_follows {
             return Err(Rejection::Index);
-        }
-        // Below what the log still holds raft would look for a snapshot.
-        let first = raft.store().first_index().unwrap_or(u64::MAX);
-        if message.reject && message.reject_hint + 1 < first {
-            return Err(Rejection::Snapshot);
         }
         Ok(())
     }
@@ -183,6 +189,7 @@ fn check_shape(kind: MessageType, message: &Message, max_bytes: u64) -> Result<(
             }
             check_entries(message, max_bytes)
         }
+        MessageType::MsgSnapshot if message.entries.is_empty() => check_description(message),
         MessageType::MsgReadIndex | MessageType::MsgReadIndexResp => match &*message.entries {
             [entry] if entry.data.len() <= MAX_CONTEXT_BYTES => Ok(()),
             _ => Err(Rejection::Context),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use raft_proto::eraftpb::ConfState;
 
-use super::{Revision, Version};
+use super::{Revision, StateHash, Version};
 
 /// The backend's tables. The names are part of the disk format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,4 +38,6 @@ pub struct Position {
     pub index: u64,
     pub term: u64,
     pub conf_state: ConfState,
+    /// Of the state at `index`.
+    pub hash: StateHash,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::root::Revisions;
-use super::{Revision, Root, Version};
+use super::{Reference, Revision, Root, Version};
 
 impl Root {
     /// Everything that changed from main revision `from` on, in the order it happened. What is
@@ -20,7 +20,7 @@ impl Root {
         if before < self.compacted {
             return None;
         }
-        self.valid_at(self.revisions.at(version.prev?)?, before).cloned()
+        self.valid_at(self.revisions.at(version.prev?.revision())?, before).cloned()
     }
 
     /// The version of `key` that was valid at `main`; `None` if there was none. A revision that
@@ -47,13 +47,14 @@ impl Root {
 
 /// Where to look next for what was valid at `main`: as far back as does not lead past it.
 fn step_back(version: &Version, main: i64) -> Option<Revision> {
-    version.jump.filter(|jump| jump.main > main).or(version.prev)
+    let jump = version.jump.map(Reference::revision).filter(|jump| jump.main > main);
+    jump.or(version.prev.map(Reference::revision))
 }
 
 /// The references of a new version to those behind it.
 pub(super) struct Link {
-    pub(super) prev: Option<Revision>,
-    pub(super) jump: Option<Revision>,
+    pub(super) prev: Option<Reference>,
+    pub(super) jump: Option<Reference>,
     pub(super) depth: u32,
 }
 
@@ -65,14 +66,14 @@ impl Link {
             return Link { prev: None, jump: None, depth: 0 };
         };
         let merged = || {
-            let near = revisions.at(prev.jump?)?;
-            let far = revisions.at(near.jump?)?;
+            let near = revisions.at(prev.jump?.revision())?;
+            let far = revisions.at(near.jump?.revision())?;
             let equal = prev.depth.wrapping_sub(near.depth) == near.depth.wrapping_sub(far.depth);
-            equal.then_some(far.at)
+            equal.then_some(far.at).and_then(Reference::to)
         };
         Link {
-            prev: Some(prev.at),
-            jump: merged().or(Some(prev.at)),
+            prev: Reference::to(prev.at),
+            jump: merged().or(Reference::to(prev.at)),
             depth: prev.depth.wrapping_add(1),
         }
     }

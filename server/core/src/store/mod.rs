@@ -10,10 +10,16 @@
 //! of a key are found by the references in [`Version`]. The backend is the same data at rest: the
 //! [`Change`]s of every entry make it equal, and [`Store::restore`] reads it back.
 //!
+//! The logical state has a [`StateHash`], and can be [exported](Root::export) as records.
+//!
 //! A store that was never compacted has the compacted revision -1, as in etcd.
 
 mod apply;
 mod change;
+mod dead;
+mod element;
+mod export;
+mod hash;
 mod history;
 mod lease;
 mod pin;
@@ -34,6 +40,7 @@ use kvorum_proto::membershippb::Member;
 use raft_proto::eraftpb::ConfState;
 
 pub use change::{Change, Position, Table};
+pub use hash::StateHash;
 pub use lease::LeaseRecord;
 pub use pin::Pin;
 pub use record::{RecordError, stored_value};
@@ -41,8 +48,9 @@ pub use reply::{Applied, ByValue, DeleteReply, OpReply, PutReply, RangeReply, Re
 pub use restore::RestoreError;
 pub use root::Root;
 pub use txn::is_read_only;
-pub use version::{Revision, Value, Version};
+pub use version::{Reference, Revision, Value, Version};
 
+use dead::Dead;
 use pin::Eras;
 use sweep::{Release, Sweep};
 
@@ -50,6 +58,7 @@ use sweep::{Release, Sweep};
 pub struct Store {
     root: Root,
     conf_state: Arc<ConfState>,
+    dead: Dead,
     eras: Eras,
     sweep: Sweep,
     release: Release,
@@ -59,7 +68,8 @@ impl Store {
     /// The empty store of a new member of a cluster of `members`.
     pub fn bootstrap(mut members: Vec<Member>, conf_state: ConfState) -> Self {
         members.sort_by_key(|member| member.id);
-        let root = Root { members: members.into(), ..Root::empty() };
+        let mut root = Root { members: members.into(), ..Root::empty() };
+        root.members.iter().for_each(|member| root.sum += element::member(member));
         Self::around(root, conf_state)
     }
 
@@ -90,11 +100,17 @@ impl Store {
         self.root.clone()
     }
 
+    /// That of [`Store::root`].
+    pub fn state_hash(&self) -> StateHash {
+        self.root.state_hash()
+    }
+
     pub fn position(&self) -> Position {
         Position {
             index: self.root.index,
             term: self.root.term,
             conf_state: ConfState::clone(&self.conf_state),
+            hash: self.state_hash(),
         }
     }
 
@@ -105,6 +121,7 @@ impl Store {
         Store {
             root,
             conf_state,
+            dead: Dead::new(),
             eras,
             sweep,
             release: Release { queue: VecDeque::new(), upto: 0 },

@@ -13,6 +13,14 @@ use std::sync::{Arc, Weak};
 #[derive(Clone, Debug, Default)]
 pub struct Pin(Arc<()>);
 
+impl Pin {
+    /// Whether nobody else holds this pin: no root of its era is left, nor will be if its store
+    /// is gone.
+    pub fn is_last(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
 /// A pin is not part of what an answer says.
 impl PartialEq for Pin {
     fn eq(&self, _: &Pin) -> bool {

@@ -4,8 +4,8 @@
 //! format the rest is; there is one so far. A version is etcd's `KeyValue` message, leases and
 //! members are etcd's messages too, a revision in the table of names is 8 bytes big-endian.
 //!
-//! The references of a version to older ones (`prev`, `jump`, `depth`) are not written: reading
-//! the versions in their order makes them again. They come out different from those of the store
+//! The hash of a version and its references to older ones (`prev`, `jump`, `depth`) are not
+//! written: reading the versions in their order makes them again. The references come out different from those of the store
 //! that wrote them where history was swept in between, for there the chain now begins with what is
 //! left, but the answers are the same: no search at a revision that can still be read goes further
 //! back than that.
@@ -18,7 +18,7 @@ use kvorum_proto::mvccpb::KeyValue;
 use prost::Message;
 use thiserror::Error;
 
-use super::{Change, LeaseRecord, Revision, Table, Value, Version};
+use super::{Change, LeaseRecord, Revision, StateHash, Table, Value, Version};
 
 /// The current revision, written when history may stop telling it.
 pub(super) const REVISION: &str = "revision";
@@ -97,7 +97,7 @@ pub(super) fn remove_alarm(alarm: &AlarmMember) -> Change {
     Change::Remove { table: Table::Alarms, key: alarm_key(alarm) }
 }
 
-/// A version without its references; the value is resident.
+/// A version without its references and its hash; the value is resident.
 pub(super) fn decode_version(key: &Bytes, value: &Bytes) -> Result<Version, RecordError> {
     let at = Revision::from_bytes(key[..].try_into().map_err(|_| RecordError::Key)?);
     let record: KeyValue = decode(value)?;
@@ -112,6 +112,7 @@ pub(super) fn decode_version(key: &Bytes, value: &Bytes) -> Result<Version, Reco
         create_revision: record.create_revision,
         version: record.version,
         lease: record.lease,
+        hash: StateHash::default(),
         prev: None,
         jump: None,
         depth: 0,

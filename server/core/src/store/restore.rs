@@ -7,37 +7,51 @@ use kvorum_proto::etcdserverpb::AlarmMember;
 use kvorum_proto::membershippb::Member;
 use thiserror::Error;
 
+use super::dead::Dead;
 use super::history::Link;
 use super::lease::{Attachment, Leased};
 use super::sweep::Sweep;
-use super::{Change, Position, RecordError, Root, Store, Table, Value, Version, record};
+use super::{
+    Change, Position, RecordError, Root, StateHash, Store, Table, Value, Version, element, record,
+};
 
-/// A record that the store cannot be read back from.
+/// Why the store cannot be read back.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("damaged record in table {table:?} at key {key:02x?}: {cause}")]
-pub struct RestoreError {
-    pub table: Table,
-    pub key: Bytes,
-    pub cause: RecordError,
+pub enum RestoreError {
+    #[error("damaged record in table {table:?} at key {key:02x?}: {cause}")]
+    Record { table: Table, key: Bytes, cause: RecordError },
+    #[error(
+        "the records have the hash {found}, but the state at entry {index} has {expected}: \
+         records were lost, added or changed"
+    )]
+    Hash { index: u64, expected: StateHash, found: StateHash },
 }
 
 impl Store {
     /// Reads back the store whose changes led to `records`: those of one table in the order of
     /// their keys, the tables in any order. It answers everything as the one that wrote them did,
-    /// history included; values of superseded versions stay in the backend.
+    /// history included; values of superseded versions stay in the backend. Records that do not
+    /// make the state that the position speaks of are refused.
     pub fn restore(
         position: Position,
         records: impl Iterator<Item = (Table, Bytes, Bytes)>,
     ) -> Result<Self, RestoreError> {
         let mut restoring = Restoring::new();
         for (table, key, value) in records {
-            (restoring.take(table, &key, &value)).map_err(|cause| RestoreError {
+            (restoring.take(table, &key, &value)).map_err(|cause| RestoreError::Record {
                 table,
                 key,
                 cause,
             })?;
         }
-        Ok(restoring.finish(position))
+        let (index, expected) = (position.index, position.hash);
+        let store = restoring.finish(position);
+        let found = store.root.state_hash();
+        if found == expected {
+            Ok(store)
+        } else {
+            Err(RestoreError::Hash { index, expected, found })
+        }
     }
 
     /// What must be in the backend of a store that nothing has been applied to.
@@ -53,6 +67,7 @@ struct Restoring {
     members: Vec<Member>,
     alarms: Vec<AlarmMember>,
     swept: i64,
+    dead: Dead,
     /// The version that was read last.
     last: Option<Arc<Version>>,
 }
@@ -60,7 +75,14 @@ struct Restoring {
 impl Restoring {
     fn new() -> Self {
         let root = Root::empty();
-        Restoring { swept: -1, root, members: Vec::new(), alarms: Vec::new(), last: None }
+        Restoring {
+            root,
+            members: Vec::new(),
+            alarms: Vec::new(),
+            swept: -1,
+            dead: Dead::new(),
+            last: None,
+        }
     }
 
     fn take(&mut self, table: Table, key: &Bytes, value: &Bytes) -> Result<(), RecordError> {
@@ -68,10 +90,19 @@ impl Restoring {
             Table::Versions => self.version(record::decode_version(key, value)?)?,
             Table::Leases => {
                 let lease = record::decode_lease(key, value)?;
+                self.root.sum += element::lease(&lease);
                 self.root.leases.upsert(&lease.id.to_be_bytes(), |_| Leased::new(lease));
             }
-            Table::Members => self.members.push(record::decode_member(key, value)?),
-            Table::Alarms => self.alarms.push(record::decode_alarm(key)?),
+            Table::Members => {
+                let member = record::decode_member(key, value)?;
+                self.root.sum += element::member(&member);
+                self.members.push(member);
+            }
+            Table::Alarms => {
+                let alarm = record::decode_alarm(key)?;
+                self.root.sum += element::alarm(&alarm);
+                self.alarms.push(alarm);
+            }
             Table::Meta => self.meta(key, value)?,
         }
         Ok(())
@@ -79,7 +110,9 @@ impl Restoring {
 
     fn meta(&mut self, name: &[u8], value: &Bytes) -> Result<(), RecordError> {
         if name == record::CLUSTER_VERSION.as_bytes() {
-            self.root.cluster_version = Some(record::decode_text(value)?.into());
+            let version = record::decode_text(value)?;
+            self.root.sum += element::cluster_version(&version);
+            self.root.cluster_version = Some(version.into());
         } else if name == record::REVISION.as_bytes() {
             self.root.revision = self.root.revision.max(record::decode_revision(value)?);
         } else if name == record::COMPACTED.as_bytes() {
@@ -108,7 +141,11 @@ impl Restoring {
             Value::Resident(value) => Value::Resident(Bytes::copy_from_slice(&value)),
             Value::Stored => Value::Stored,
         };
-        let version = Arc::new(Version { key, value, prev, jump, depth, ..read });
+        let mut version = Version { key, value, prev, jump, depth, ..read };
+        version.hash = element::written(&version);
+        let version = Arc::new(version);
+        root.sum += version.hash;
+        self.dead.written(&version, newest.as_deref());
         if let Some(newest) = newest.filter(|newest| newest.value_len > 0) {
             let superseded = Version { value: Value::Stored, ..Version::clone(&newest) };
             root.revisions.put(Arc::new(superseded));
@@ -122,7 +159,7 @@ impl Restoring {
     }
 
     fn finish(self, position: Position) -> Store {
-        let Restoring { mut root, members, alarms, swept, .. } = self;
+        let Restoring { mut root, members, alarms, swept, mut dead, .. } = self;
         for version in &root.keys {
             if let Some(attachment) = Attachment::of(version) {
                 let key = attachment.as_bytes().clone();
@@ -132,9 +169,11 @@ impl Restoring {
         root.index = position.index;
         root.term = position.term;
         root.revision = root.revision.max(root.compacted);
+        root.sum -= dead.compact(root.compacted);
         root.members = members.into();
         root.alarms = alarms.into();
         let mut store = Store::around(root, position.conf_state);
+        store.dead = dead;
         store.sweep = Sweep::from(swept);
         store
     }

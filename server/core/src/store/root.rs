@@ -6,7 +6,7 @@ use kvorum_proto::etcdserverpb::AlarmMember;
 use kvorum_proto::membershippb::Member;
 
 use super::lease::{Attachments, Leases};
-use super::{Pin, Revision, Version};
+use super::{Pin, Revision, StateHash, Version};
 use crate::index::{Entry, Tree};
 
 /// Measured best for counted entries: wider nodes cost more to copy than they save in depth.
@@ -27,6 +27,8 @@ pub struct Root {
     pub(super) revision: i64,
     pub(super) compacted: i64,
     pub(super) size_bytes: i64,
+    /// The state hash but for the element of the revisions, which every write changes.
+    pub(super) sum: StateHash,
     pub(super) keys: Keys,
     pub(super) revisions: Revisions,
     pub(super) leases: Leases,
@@ -94,6 +96,7 @@ impl Root {
             revision: 1,
             compacted: -1,
             size_bytes: 0,
+            sum: StateHash::default(),
             keys: Keys::default(),
             revisions: Revisions::default(),
             leases: Leases::default(),
@@ -104,6 +107,11 @@ impl Root {
             pin: Pin::default(),
         }
     }
+}
+
+/// That of the table of alarms; a kind from a newer version may be anything.
+pub(super) fn alarm_order(alarm: &AlarmMember) -> (u64, u32) {
+    (alarm.member_id, alarm.alarm as u32)
 }
 
 /// A version as an entry of the tree of revisions.

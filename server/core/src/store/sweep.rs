@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Change, Revision, Store, Value, Version, record};
+use super::{Change, Reference, Revision, Store, Value, Version, record};
 
 /// Values given up by one call of `durable`, so that it costs the apply thread about 1 ms at most.
 const RELEASED_PER_CALL: usize = 1024;
@@ -58,7 +58,8 @@ impl Store {
             .map(|dated| dated.version.clone())
             .collect();
         for version in &visited {
-            if let Some(prev) = version.prev.filter(|prev| prev.main < target) {
+            let prev = version.prev.map(Reference::revision);
+            if let Some(prev) = prev.filter(|prev| prev.main < target) {
                 self.remove(prev, &mut changes);
             }
             if version.is_deletion() && version.at.main < target {

@@ -1,6 +1,10 @@
 //! A key at one revision.
 
+use std::num::NonZeroI64;
+
 use bytes::Bytes;
+
+use super::StateHash;
 
 /// A point in the store's history: `main` counts writing requests, `sub` the changes within one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +30,24 @@ impl Revision {
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         let bits = u128::from_be_bytes(bytes);
         Revision { main: (bits >> 64) as i64, sub: bits as i64 }
+    }
+}
+
+/// A revision that a version refers to. Nothing is at main revision 0, so `Option<Reference>`
+/// takes no more room than a revision does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    main: NonZeroI64,
+    sub: i64,
+}
+
+impl Reference {
+    pub fn to(at: Revision) -> Option<Self> {
+        Some(Reference { main: NonZeroI64::new(at.main)?, sub: at.sub })
+    }
+
+    pub fn revision(self) -> Revision {
+        Revision { main: self.main.get(), sub: self.sub }
     }
 }
 
@@ -68,10 +90,13 @@ pub struct Version {
     pub version: i64,
     /// The lease it is attached to, or 0.
     pub lease: i64,
+    /// Its element of the state hash. Kept, so that the version that replaces this one need not
+    /// read its value again.
+    pub hash: StateHash,
     /// The version of the same key before this one; `None` at the end of the chain.
-    pub prev: Option<Revision>,
+    pub prev: Option<Reference>,
     /// A version further back, for the search.
-    pub jump: Option<Revision>,
+    pub jump: Option<Reference>,
     /// Length of the chain behind this one.
     pub depth: u32,
 }

@@ -3,31 +3,44 @@
 //! Effects are performed one at a time. A group waits in `unsynced` until it is made durable,
 //! a committed entry in `to_apply` until it is applied, a message in the network until it is
 //! delivered or lost. A crash forgets all but the disk.
+//!
+//! The state machine is the list of all entries it has applied, so a snapshot is that list. One
+//! that was received lies on the disk under its index and term until it is installed or discarded.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use kvorum_core::node::{
-    Boot, Config, Effect, Effects, Group, Input, Node, Proposal, Refusal, Role, TermRun,
-};
-use raft_proto::eraftpb::{ConfState, Entry, HardState, Message};
+use kvorum_core::node::{Config, Effect, Effects, Group, Input, Node, Proposal, Refusal, Role};
+use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType};
 
-/// What survives a crash.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Disk {
-    hard_state: HardState,
-    log: Vec<Entry>,
-    /// The state machine as of its last flush, and the quorum then.
-    applied: Vec<Entry>,
-    conf_state: ConfState,
-}
+use crate::disk::{Disk, State, write_id};
 
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::large_enum_variant)] // most are messages
 pub(crate) enum Payload {
     Raft(Message),
     Forward(Proposal),
-    ForwardResult { id: u64, appended: Option<(u64, u64)> },
+    ForwardResult {
+        id: u64,
+        appended: Option<(u64, u64)>,
+    },
+    Snapshot {
+        message: Message,
+        state: State,
+    },
+    /// The transfer to the one it comes from has ended.
+    SnapshotSent {
+        ok: bool,
+    },
+}
+
+/// What the state machine's thread is to do, in order.
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // most are entries
+pub(crate) enum ApplyWork {
+    Entry(Entry),
+    Take { to: u64 },
+    Install { index: u64, term: u64, conf_state: ConfState },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,9 +56,10 @@ pub(crate) struct Member {
     pub(crate) disk: Disk,
     pub(crate) effects: VecDeque<Effect>,
     pub(crate) unsynced: VecDeque<Group>,
-    pub(crate) to_apply: VecDeque<Entry>,
-    pub(crate) applied: Vec<Entry>,
-    conf_state: ConfState,
+    pub(crate) to_apply: VecDeque<ApplyWork>,
+    pub(crate) state: State,
+    /// States held for peers.
+    pub(crate) held: BTreeMap<u64, State>,
     conf_changes: BTreeMap<u64, ConfState>,
     /// Reads that wait for an index to be applied.
     reads_ready: Vec<(u64, u64)>,
@@ -68,7 +82,14 @@ pub(crate) struct Cluster {
     pub(crate) leaders: BTreeMap<u64, u64>,
     /// How often entries were read back from a log.
     pub(crate) fetches: u64,
-    pub(crate) configure: fn(&mut Config),
+    /// How often a log was cut, a state installed, and a received one discarded.
+    pub(crate) cuts: u64,
+    pub(crate) installs: u64,
+    pub(crate) discards: u64,
+    /// The shells send no snapshot and say nothing; how many they did not send.
+    pub(crate) swallow_transfers: bool,
+    pub(crate) swallowed: u64,
+    configure: Box<dyn Fn(&mut Config)>,
     seed: u64,
 }
 
@@ -77,7 +98,7 @@ impl Cluster {
         Cluster::with(size, seed, |_| ())
     }
 
-    pub(crate) fn with(size: u64, seed: u64, configure: fn(&mut Config)) -> Cluster {
+    pub(crate) fn with(size: u64, seed: u64, configure: impl Fn(&mut Config) + 'static) -> Cluster {
         let conf_state = ConfState::from(((1..=size), []));
         let mut cluster = Cluster {
             members: BTreeMap::new(),
@@ -87,11 +108,17 @@ impl Cluster {
             refused: BTreeMap::new(),
             leaders: BTreeMap::new(),
             fetches: 0,
-            configure,
+            cuts: 0,
+            installs: 0,
+            discards: 0,
+            swallow_transfers: false,
+            swallowed: 0,
+            configure: Box::new(configure),
             seed,
         };
         for id in 1..=size {
-            let disk = Disk { conf_state: conf_state.clone(), ..Disk::default() };
+            let stored = State { conf_state: conf_state.clone(), ..State::default() };
+            let disk = Disk { stored, ..Disk::default() };
             cluster.members.insert(id, Member { disk, ..Member::default() });
             cluster.restart(id);
         }
@@ -125,19 +152,17 @@ impl Cluster {
         let effect = self.member(id).effects.pop_front()?;
         match effect.clone() {
             Effect::Send(message) => {
-                let to = message.to;
-                self.network.push_back(Packet { from: id, to, payload: Payload::Raft(message) });
+                assert_ne!(message.get_msg_type(), MessageType::MsgSnapshot);
+                self.post(id, message.to, Payload::Raft(message));
             }
-            Effect::Forward { to, proposal } => {
-                let payload = Payload::Forward(proposal);
-                self.network.push_back(Packet { from: id, to, payload });
-            }
+            Effect::Forward { to, proposal } => self.post(id, to, Payload::Forward(proposal)),
             Effect::ForwardResult { to, id: write, appended } => {
-                let payload = Payload::ForwardResult { id: write, appended };
-                self.network.push_back(Packet { from: id, to, payload });
+                self.post(id, to, Payload::ForwardResult { id: write, appended });
             }
             Effect::Append(group) => self.member(id).unsynced.push_back(group),
-            Effect::Commit(entries) => self.member(id).to_apply.extend(entries),
+            Effect::Commit(entries) => {
+                self.member(id).to_apply.extend(entries.into_iter().map(ApplyWork::Entry));
+            }
             Effect::ConfChanged { index, conf_state } => {
                 self.member(id).conf_changes.insert(index, conf_state);
             }
@@ -155,8 +180,26 @@ impl Cluster {
             }
             Effect::Role { .. } => {}
             Effect::Fetch { low, high, max_bytes } => self.fetch(id, low, high, max_bytes),
+            Effect::Compact { index } => self.cut(id, index),
+            Effect::TakeSnapshot { to } => {
+                self.member(id).to_apply.push_back(ApplyWork::Take { to });
+            }
+            Effect::DropSnapshot { to } => drop(self.member(id).held.remove(&to)),
+            Effect::SendSnapshot(message) => self.send_snapshot(id, message),
+            Effect::Install { index, term, conf_state } => {
+                let work = ApplyWork::Install { index, term, conf_state };
+                self.member(id).to_apply.push_back(work);
+            }
+            Effect::DiscardSnapshot { index } => {
+                self.discards += 1;
+                self.member(id).disk.received.retain(|(at, _), _| *at != index);
+            }
         }
         Some(effect)
+    }
+
+    fn post(&mut self, from: u64, to: u64, payload: Payload) {
+        self.network.push_back(Packet { from, to, payload });
     }
 
     /// Makes all that was appended durable.
@@ -171,23 +214,38 @@ impl Cluster {
         true
     }
 
-    /// What was appended reaches the disk, but nobody hears of it.
-    pub(crate) fn sync_unnoticed(&mut self, id: u64) {
+    /// The first groups of what was appended reach the disk, but nobody hears of it.
+    pub(crate) fn sync_unnoticed(&mut self, id: u64, groups: usize) {
         let member = self.member(id);
-        for group in std::mem::take(&mut member.unsynced) {
+        let reached = groups.min(member.unsynced.len());
+        for group in member.unsynced.drain(..reached) {
             member.disk.write(group);
         }
     }
 
-    /// Applies the next committed entry, and answers those who waited for it.
+    /// The state machine's thread does the next thing: it applies an entry and answers those
+    /// who waited for it, takes a state for a peer, or installs one.
     pub(crate) fn apply(&mut self, id: u64) -> bool {
+        let Some(work) = self.member(id).to_apply.pop_front() else { return false };
+        match work {
+            ApplyWork::Entry(entry) => self.apply_entry(id, entry),
+            ApplyWork::Take { to } => self.take_snapshot(id, to),
+            ApplyWork::Install { index, term, conf_state } => {
+                self.install(id, (index, term), &conf_state);
+            }
+        }
+        true
+    }
+
+    fn apply_entry(&mut self, id: u64, entry: Entry) {
         let member = self.member(id);
-        let Some(entry) = member.to_apply.pop_front() else { return false };
-        assert_eq!(entry.index, member.applied.len() as u64 + 1, "applied in order");
-        let durable = member.disk.log.get(entry.index as usize - 1);
-        assert_eq!(durable, Some(&entry), "what is applied is durable on member {id}");
+        assert_eq!(entry.index, member.state.index() + 1, "applied in order");
+        if entry.index > member.disk.base.0 {
+            let durable = member.disk.log.get((entry.index - member.disk.base.0) as usize - 1);
+            assert_eq!(durable, Some(&entry), "what is applied is durable on member {id}");
+        }
         if let Some(conf_state) = member.conf_changes.remove(&entry.index) {
-            member.conf_state = conf_state;
+            member.state.conf_state = conf_state;
         }
         let index = entry.index;
         if let Some(write) = write_id(&entry)
@@ -195,18 +253,63 @@ impl Cluster {
         {
             self.acked.insert(write, index);
         }
-        self.member(id).applied.push(entry);
+        self.member(id).state.applied.push(entry);
         self.serve_reads(id);
         self.input(id, Input::Applied { index });
-        true
+    }
+
+    fn take_snapshot(&mut self, id: u64, to: u64) {
+        let member = self.member(id);
+        let state = member.state.clone();
+        let (index, term) = state.position();
+        let conf_state = state.conf_state.clone();
+        member.held.insert(to, state);
+        self.input(id, Input::SnapshotTaken { to, index, term, conf_state });
+    }
+
+    fn install(&mut self, id: u64, at: (u64, u64), conf_state: &ConfState) {
+        self.installs += 1;
+        let member = self.member(id);
+        assert_eq!(member.disk.base, at, "the log begins after what is installed on {id}");
+        assert!(at.0 > member.state.index(), "a state is replaced by a later one");
+        member.disk.install();
+        assert_eq!(&member.disk.stored.conf_state, conf_state);
+        member.state = member.disk.stored.clone();
+        self.serve_reads(id);
+        self.input(id, Input::Applied { index: at.0 });
+        self.input(id, Input::Stored { index: at.0 });
+    }
+
+    fn cut(&mut self, id: u64, index: u64) {
+        self.cuts += 1;
+        self.member(id).disk.cut(index);
+    }
+
+    /// The state leaves if it is the one that the message describes.
+    fn send_snapshot(&mut self, id: u64, message: Message) {
+        let to = message.to;
+        let metadata = message.get_snapshot().get_metadata();
+        let described = (metadata.index, metadata.term);
+        let held = self.member(id).held.remove(&to);
+        if self.swallow_transfers {
+            self.swallowed += 1;
+            return;
+        }
+        match held {
+            Some(state) if state.position() == described => {
+                self.post(id, to, Payload::Snapshot { message, state });
+            }
+            _ => self.post(to, id, Payload::SnapshotSent { ok: false }),
+        }
     }
 
     /// Makes what the state machine has applied durable.
     pub(crate) fn flush(&mut self, id: u64) {
         let member = self.member(id);
         if member.node.is_some() {
-            member.disk.applied.clone_from(&member.applied);
-            member.disk.conf_state = member.conf_state.clone();
+            member.disk.stored.clone_from(&member.state);
+            let index = member.state.index();
+            self.input(id, Input::Stored { index });
         }
     }
 
@@ -228,13 +331,33 @@ impl Cluster {
 
     /// Hands a packet to its recipient, if it runs.
     pub(crate) fn deliver(&mut self, packet: Packet) {
-        let from = packet.from;
-        let input = match packet.payload {
+        let Packet { from, to, payload } = packet;
+        let input = match payload {
             Payload::Raft(message) => Input::Raft(message),
             Payload::Forward(proposal) => Input::Forwarded { from, proposal },
             Payload::ForwardResult { id, appended } => Input::ForwardResult { from, id, appended },
+            Payload::Snapshot { message, state } => {
+                let ok = self.is_up(to);
+                self.post(to, from, Payload::SnapshotSent { ok });
+                if ok {
+                    self.member(to).disk.received.insert(state.position(), state);
+                }
+                Input::Raft(message)
+            }
+            Payload::SnapshotSent { ok } => Input::SnapshotSent { to: from, ok },
         };
-        self.input(packet.to, input);
+        self.input(to, input);
+    }
+
+    /// The packet does not arrive. Who sends a snapshot learns that.
+    pub(crate) fn lose(&mut self, packet: Packet) {
+        match packet.payload {
+            Payload::Snapshot { .. } => {
+                self.post(packet.to, packet.from, Payload::SnapshotSent { ok: false });
+            }
+            Payload::SnapshotSent { .. } => self.deliver(packet),
+            _ => {}
+        }
     }
 
     /// The process dies. Its clients never hear of what was under way.
@@ -245,17 +368,16 @@ impl Cluster {
     }
 
     pub(crate) fn restart(&mut self, id: u64) {
-        let configure = self.configure;
-        let seed = self.seed;
-        let member = self.member(id);
+        let member = self.members.get_mut(&id).expect("a member of the cluster");
         member.boots += 1;
-        let seed = seed ^ (id << 32) ^ member.boots;
+        let seed = self.seed ^ (id << 32) ^ member.boots;
         let mut config = Config::new(id, seed);
-        configure(&mut config);
+        (self.configure)(&mut config);
+        member.disk.install();
+        member.disk.received.clear();
         let node = Node::new(config, member.disk.boot()).expect("a member restarts");
         member.node = Some(node);
-        member.applied = member.disk.applied.clone();
-        member.conf_state = member.disk.conf_state.clone();
+        member.state = member.disk.stored.clone();
     }
 
     /// Performs, persists, applies and delivers until nothing is left to do.
@@ -299,10 +421,13 @@ impl Cluster {
 
     /// What must hold whenever all members agree again.
     pub(crate) fn check_healed(&self) {
-        let longest = self.members.values().max_by_key(|member| member.applied.len());
-        let applied = &longest.expect("a cluster has members").applied;
+        let longest = self.members.values().max_by_key(|member| member.state.index());
+        let applied = &longest.expect("a cluster has members").state.applied;
         for (id, member) in &self.members {
-            assert_eq!(&member.applied, applied, "member {id} has applied what the others have");
+            assert_eq!(
+                &member.state.applied, applied,
+                "member {id} has applied what the others have"
+            );
             assert!(member.open_writes.is_empty(), "member {id} owes {:?}", member.open_writes);
             assert!(member.open_reads.is_empty(), "member {id} owes {:?}", member.open_reads);
         }
@@ -328,16 +453,18 @@ impl Cluster {
     pub(crate) fn check_prefixes(&self) {
         let members: Vec<_> = self.members.values().collect();
         for pair in members.windows(2) {
-            let common = pair[0].applied.len().min(pair[1].applied.len());
-            assert_eq!(pair[0].applied[..common], pair[1].applied[..common]);
+            let (one, other) = (&pair[0].state.applied, &pair[1].state.applied);
+            let common = one.len().min(other.len());
+            assert_eq!(one[..common], other[..common]);
         }
     }
 
     fn fetch(&mut self, id: u64, low: u64, high: u64, max_bytes: u64) {
         self.fetches += 1;
         let mut bytes = 0;
-        let log = &self.member(id).disk.log;
-        let entries = log[low as usize - 1..high as usize - 1]
+        let Disk { base, log, .. } = &self.member(id).disk;
+        let at = |index: u64| index.saturating_sub(base.0 + 1) as usize;
+        let entries = log[at(low)..at(high)]
             .iter()
             .take_while(|entry| {
                 bytes += entry.data.len() as u64;
@@ -350,7 +477,7 @@ impl Cluster {
 
     fn serve_reads(&mut self, id: u64) {
         let member = self.members.get_mut(&id).expect("a member of the cluster");
-        let applied = member.applied.len() as u64;
+        let applied = member.state.index();
         let (ready, waiting) =
             std::mem::take(&mut member.reads_ready).into_iter().partition(|(_, at)| *at <= applied);
         member.reads_ready = waiting;
@@ -370,41 +497,4 @@ impl Cluster {
             self.refused.insert(request, refusal);
         }
     }
-}
-
-impl Disk {
-    fn write(&mut self, group: Group) {
-        for entry in group.entries {
-            self.log.truncate(entry.index as usize - 1);
-            assert_eq!(self.log.len() as u64 + 1, entry.index, "the log has no gap");
-            self.log.push(entry);
-        }
-        if let Some(hard_state) = group.hard_state {
-            self.hard_state = hard_state;
-        }
-    }
-
-    fn boot(&self) -> Boot {
-        let mut runs: Vec<TermRun> = Vec::new();
-        for entry in &self.log {
-            if runs.last().is_none_or(|run| run.term != entry.term) {
-                runs.push(TermRun { first: entry.index, term: entry.term });
-            }
-        }
-        let applied = self.applied.last().map_or((0, 0), |entry| (entry.index, entry.term));
-        Boot {
-            hard_state: self.hard_state.clone(),
-            conf_state: self.conf_state.clone(),
-            applied,
-            base: (0, 0),
-            last: self.log.len() as u64,
-            runs,
-            tail: self.log[applied.0 as usize..].to_vec(),
-        }
-    }
-}
-
-/// The write that an entry is, if it is one.
-pub(crate) fn write_id(entry: &Entry) -> Option<u64> {
-    Some(u64::from_be_bytes(entry.data[..].try_into().ok()?))
 }

@@ -32,7 +32,7 @@ fn crash_after(size: u64, last: usize, unsynced: Unsynced) -> bool {
                 performed += 1;
                 if performed == last && !crashed {
                     if matches!(unsynced, Unsynced::Kept) {
-                        cluster.sync_unnoticed(id);
+                        cluster.sync_unnoticed(id, usize::MAX);
                     }
                     cluster.crash(id);
                     crashed = true;
@@ -74,6 +74,63 @@ fn a_lone_member_loses_nothing_it_acknowledged_whenever_it_dies() {
 #[test]
 fn three_members_lose_nothing_they_acknowledged_whenever_one_dies() {
     crash_after_every_effect(3);
+}
+
+/// The third member is cut off while the others cut their logs; when it is back, the member that
+/// performs effect number `last` crashes after it. Says whether there was such an effect.
+fn crash_in_transfer(last: usize, unsynced: Unsynced) -> bool {
+    let mut cluster = Cluster::with(3, 3, |config| {
+        (config.snapshot_count, config.catch_up_entries) = (2, 0);
+    });
+    let (mut performed, mut crashed) = (0, false);
+    for round in 0..120 {
+        for id in cluster.ids() {
+            if round % 4 == 0 {
+                cluster.input(id, Input::Tick);
+            }
+            if round > 20 && round % 8 == 1 {
+                cluster.propose(id, round * 16 + id);
+            }
+            while cluster.perform(id).is_some() {
+                performed += usize::from(round >= 60);
+                if performed == last && !crashed {
+                    if matches!(unsynced, Unsynced::Kept) {
+                        cluster.sync_unnoticed(id, usize::MAX);
+                    }
+                    cluster.crash(id);
+                    crashed = true;
+                }
+            }
+            cluster.persist(id);
+            cluster.apply(id);
+            if round % 4 == 1 {
+                cluster.flush(id);
+            }
+        }
+        for _ in 0..cluster.network.len() {
+            let Some(packet) = cluster.network.pop_front() else { break };
+            if round < 60 && (packet.from == 3 || packet.to == 3) {
+                cluster.lose(packet);
+            } else {
+                cluster.deliver(packet);
+            }
+        }
+    }
+    if !crashed {
+        assert!(cluster.installs > 0 && cluster.cuts > 0);
+        return false;
+    }
+    cluster.heal();
+    cluster.check_healed();
+    true
+}
+
+#[test]
+fn nothing_is_lost_whenever_one_dies_while_a_snapshot_is_on_its_way() {
+    for unsynced in [Unsynced::Lost, Unsynced::Kept] {
+        let boundaries = (1..100_000).take_while(|last| crash_in_transfer(*last, unsynced)).count();
+        assert!(boundaries >= 100, "only {boundaries} places to crash at");
+    }
 }
 
 #[test]

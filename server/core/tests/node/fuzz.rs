@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use kvorum_core::node::{Boot, Config, Effect, Effects, Input, Node, Proposal, Role};
 use prost::Message as _;
-use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType};
+use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType, Snapshot, SnapshotMetadata};
 
 use crate::sim::Random;
 
@@ -33,7 +33,7 @@ fn term(random: &mut Random, now: u64) -> u64 {
 fn mutate(message: &mut Message, random: &mut Random) {
     for _ in 0..=random.below(2) {
         let value = random.below(12);
-        match random.below(16) {
+        match random.below(18) {
             0 => message.msg_type = random.below(21) as i32 - 1,
             1 => message.to = value,
             2 => message.from = 1 + random.below(4),
@@ -49,6 +49,13 @@ fn mutate(message: &mut Message, random: &mut Random) {
             12 => drop(message.entries.pop()),
             13 => message.entries.push(next_entry(message)),
             14 => message.priority = value as i64,
+            15 => mutate_snapshot(message, random),
+            // Most have none, and would not be taken for one.
+            16 if random.below(4) == 0 => {
+                message.msg_type = MessageType::MsgSnapshot as i32;
+                message.entries.clear();
+                mutate_snapshot(message, random);
+            }
             _ => {
                 if let Some(entry) = message.entries.last_mut() {
                     match random.below(4) {
@@ -60,6 +67,32 @@ fn mutate(message: &mut Message, random: &mut Random) {
                 }
             }
         }
+    }
+}
+
+/// A description of a state, most often one that could be.
+fn mutate_snapshot(message: &mut Message, random: &mut Random) {
+    let index = message.index.max(message.commit);
+    let snapshot = message.snapshot.get_or_insert_with(|| {
+        let conf_state = Some(ConfState::from(([1, 2, 3], [])));
+        let metadata = SnapshotMetadata { conf_state, index, term: message.term };
+        Snapshot { metadata: Some(metadata), ..Snapshot::default() }
+    });
+    let Some(metadata) = &mut snapshot.metadata else { return };
+    let conf_state = metadata.conf_state.get_or_insert_default();
+    match random.below(10) {
+        0..3 => metadata.index = number(random, metadata.index),
+        3..5 => metadata.term = term(random, metadata.term),
+        5 => conf_state.voters = conf_state.voters.iter().map(|_| random.below(5)).collect(),
+        6 => conf_state.learners.push(random.below(5)),
+        7 => conf_state.voters_outgoing.push(random.below(5)),
+        8 => conf_state.learners_next.push(random.below(5)),
+        _ => match random.below(4) {
+            0 => conf_state.auto_leave = true,
+            1 => conf_state.voters.clear(),
+            2 => metadata.conf_state = None,
+            _ => snapshot.metadata = None,
+        },
     }
 }
 
@@ -78,9 +111,14 @@ struct Victims {
     /// With slow disks campaigns begin while entries are not yet durable.
     slow_disks: bool,
     heard: VecDeque<Message>,
-    /// How often one of them came to lead, and how many entries were committed.
+    /// What each of them has applied: index and term.
+    applied: Vec<(u64, u64)>,
+    /// How often one of them came to lead, how many entries were committed, and how many
+    /// snapshots left and were installed.
     elections: usize,
     commits: usize,
+    snapshots: usize,
+    installs: usize,
 }
 
 impl Victims {
@@ -88,15 +126,22 @@ impl Victims {
         let conf_state = ConfState::from(([1, 2, 3], []));
         let node = |id| {
             let boot = Boot { conf_state: conf_state.clone(), ..Boot::default() };
-            Node::new(Config::new(id, seed + id), boot).expect("a member starts")
+            let mut config = Config::new(id, seed + id);
+            if !seed.is_multiple_of(4) {
+                (config.snapshot_count, config.catch_up_entries) = (seed % 4, 0);
+            }
+            Node::new(config, boot).expect("a member starts")
         };
         Victims {
             nodes: (1..=3).map(node).collect(),
             owed: vec![VecDeque::new(); 3],
             slow_disks: seed.is_multiple_of(3),
             heard: VecDeque::new(),
+            applied: vec![(0, 0); 3],
             elections: 0,
             commits: 0,
+            snapshots: 0,
+            installs: 0,
         }
     }
 
@@ -112,7 +157,26 @@ impl Victims {
                 Effect::Role { role: Role::Leader, .. } => self.elections += 1,
                 Effect::Commit(entries) => {
                     self.commits += entries.len();
-                    let index = entries.last().map_or(0, |entry| entry.index);
+                    let last = entries.last().expect("something is committed");
+                    self.applied[at] = (last.index, last.term);
+                    self.owed[at].push_back(Input::Applied { index: last.index });
+                    self.owed[at].push_back(Input::Stored { index: last.index });
+                }
+                Effect::TakeSnapshot { to } => {
+                    let (index, term) = self.applied[at];
+                    let conf_state = ConfState::from(([1, 2, 3], []));
+                    let taken = Input::SnapshotTaken { to, index, term, conf_state };
+                    self.owed[at].push_back(taken);
+                }
+                Effect::SendSnapshot(message) => {
+                    self.snapshots += 1;
+                    let to = message.to;
+                    self.owed[at].push_back(Input::SnapshotSent { to, ok: to.is_multiple_of(2) });
+                    self.heard.push_back(message);
+                }
+                Effect::Install { index, term, .. } => {
+                    self.installs += 1;
+                    self.applied[at] = (index, term);
                     self.owed[at].push_back(Input::Applied { index });
                 }
                 _ => {}
@@ -134,6 +198,22 @@ impl Victims {
     }
 }
 
+/// What a shell may say late, or again.
+fn late_answer(victims: &Victims, at: usize, random: &mut Random) -> Input {
+    let (index, term) = victims.applied[at];
+    let to = random.below(5);
+    match random.below(3) {
+        0 => Input::Stored { index: number(random, index) },
+        1 => Input::SnapshotSent { to, ok: random.below(2) == 0 },
+        _ => Input::SnapshotTaken {
+            to,
+            index: number(random, index),
+            term: number(random, term),
+            conf_state: ConfState::from(([1, 2, 3], [])),
+        },
+    }
+}
+
 fn attack(seed: u64, steps: u32) -> Victims {
     let mut random = Random::new(seed);
     let mut victims = Victims::new(seed);
@@ -141,6 +221,10 @@ fn attack(seed: u64, steps: u32) -> Victims {
         let at = random.below(3) as usize;
         let heard = victims.heard.len() as u64;
         match random.below(10) {
+            0 if random.below(10) == 0 => {
+                let answer = late_answer(&victims, at, &mut random);
+                victims.step(at, answer);
+            }
             0 => victims.step(at, Input::Tick),
             1 => {
                 let entry = Bytes::from_static(b"a write");
@@ -174,16 +258,20 @@ fn runs(usual: u64) -> u64 {
 #[test]
 fn no_changed_message_stops_a_member() {
     let runs = runs(300);
-    let (mut elections, mut commits) = (0, 0);
+    let (mut elections, mut commits, mut snapshots, mut installs) = (0, 0, 0, 0);
     for seed in 0..runs {
         let outcome = std::panic::catch_unwind(|| attack(seed, 6000));
         let Ok(victims) = outcome else { panic!("a member was stopped by seed {seed}") };
         elections += victims.elections as u64;
         commits += victims.commits as u64;
+        snapshots += victims.snapshots as u64;
+        installs += victims.installs as u64;
     }
     // A cluster that is dead bears everything.
-    let counts = (runs, elections, commits);
-    assert!(elections > 2 * runs && commits > 100 * runs, "runs, elections, commits: {counts:?}");
+    let counts = (runs, elections, commits, snapshots, installs);
+    let what = "runs, elections, commits, snapshots, installs";
+    assert!(elections > 2 * runs && commits > 100 * runs, "{what}: {counts:?}");
+    assert!(snapshots > runs && installs > runs, "{what}: {counts:?}");
 }
 
 /// Any bytes. Often the tag of a field: otherwise almost nothing decodes.

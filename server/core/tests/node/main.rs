@@ -2,6 +2,7 @@
 
 mod cluster;
 mod crash;
+mod disk;
 mod fuzz;
 mod membership;
 mod order;

@@ -1,7 +1,10 @@
 //! What depends on the order in which disk, network and raft come along.
 
-use kvorum_core::node::{Boot, Config, Effect, Effects, Input, Node, Rejection, Role};
-use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType};
+use bytes::Bytes;
+use kvorum_core::node::{
+    Boot, Config, Effect, Effects, Input, Node, Proposal, Refusal, Rejection, Role,
+};
+use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType, Snapshot, SnapshotMetadata};
 
 use crate::cluster::{Cluster, Payload};
 
@@ -80,4 +83,208 @@ fn a_peer_s_question_is_taken_once() {
     let leader = cluster.member(1).node.as_ref().expect("it runs").status();
     assert_eq!(leader.last_rejection, Some((2, Rejection::Context)));
     assert_eq!(cluster.served.len(), 1);
+}
+
+/// Everything up to `index` from the leader 1 in its first term.
+fn restore(node: &mut Node, index: u64) -> Effects {
+    let conf_state = Some(ConfState::from(([1, 2, 3], [])));
+    let metadata = Some(SnapshotMetadata { conf_state, index, term: 1 });
+    let snapshot = Some(Snapshot { metadata, ..Snapshot::default() });
+    hear(node, MessageType::MsgSnapshot, 1, Message { term: 1, snapshot, ..Message::default() })
+}
+
+fn append_behind(node: &mut Node, from: u64, term: u64, entries: Vec<Entry>, commit: u64) {
+    let (index, log_term) = (9, 1);
+    let message = Message { term, index, log_term, entries, commit, ..Message::default() };
+    hear(node, MessageType::MsgAppend, from, message);
+}
+
+fn applied(node: &mut Node, index: u64) -> Effects {
+    let mut effects = Effects::new();
+    node.step(Input::Applied { index }, &mut effects);
+    effects
+}
+
+fn installs(effects: &Effects) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Install { index: 9, term: 1, .. }))
+}
+
+#[test]
+fn a_snapshot_is_installed_when_its_group_is_durable_and_before_what_is_committed_behind_it() {
+    let mut node = member();
+    let entry = |index, term| Entry { index, term, ..Entry::default() };
+    let taken = restore(&mut node, 9);
+    let group = taken.iter().find_map(|effect| match effect {
+        Effect::Append(group) => Some(group),
+        _ => None,
+    });
+    assert_eq!(group.map(|group| (group.number, group.base)), Some((1, Some((9, 1)))));
+    append_behind(&mut node, 1, 1, vec![entry(10, 1), entry(11, 1)], 9);
+    // Another leader replaces what is behind the snapshot.
+    append_behind(&mut node, 3, 2, vec![entry(10, 2)], 10);
+    assert!(!installs(&taken));
+    let effects = persist(&mut node, 1);
+    assert!(installs(&effects) && !commits(&effects));
+    assert!(!commits(&persist(&mut node, 2)));
+    assert!(commits(&persist(&mut node, 3)));
+    assert_eq!((node.status().applied, node.status().base), (0, 9));
+    applied(&mut node, 9);
+    applied(&mut node, 10);
+    assert_eq!(node.status().applied, 10);
+}
+
+#[test]
+fn what_was_handed_over_before_a_snapshot_is_applied_before_it() {
+    let mut node = member();
+    append(&mut node, 1, 1, 1, 1);
+    assert!(commits(&persist(&mut node, 1)));
+    restore(&mut node, 9);
+    assert!(installs(&persist(&mut node, 2)));
+    let applied_at = |node: &mut Node, index| {
+        applied(node, index);
+        node.status().applied
+    };
+    assert_eq!([1, 9].map(|index| applied_at(&mut node, index)), [1, 9]);
+}
+
+#[test]
+fn a_member_campaigns_while_a_snapshot_is_not_yet_durable_or_installed() {
+    for durable in [false, true] {
+        let mut node = member();
+        append(&mut node, 1, 1, 1, 1);
+        persist(&mut node, 1);
+        restore(&mut node, 9);
+        if durable {
+            persist(&mut node, 2);
+        }
+        for _ in 0..40 {
+            node.step(Input::Tick, &mut Effects::new());
+        }
+        assert_eq!(node.status().role, Role::Candidate);
+        let vote = Message { term: 2, ..Message::default() };
+        hear(&mut node, MessageType::MsgRequestPreVoteResponse, 3, vote.clone());
+        hear(&mut node, MessageType::MsgRequestVoteResponse, 3, vote);
+        let leads = node.status().role == Role::Leader;
+        assert_eq!(leads, durable, "it can only lead with a durable log");
+    }
+}
+
+#[test]
+fn a_write_that_came_with_a_snapshot_ends_as_unknown() {
+    // Its answer comes before the snapshot or after it.
+    for late in [false, true] {
+        let mut node = member();
+        append(&mut node, 1, 1, 1, 1);
+        let mut effects = Effects::new();
+        for id in [8, 9, 10] {
+            let entry = Bytes::from_static(b"a write");
+            node.step(Input::Propose(Proposal { id, entry }), &mut effects);
+        }
+        let answer = |node: &mut Node, effects: &mut Effects| {
+            for id in [8, 9, 10] {
+                let appended = Some((1, id));
+                node.step(Input::ForwardResult { from: 1, id, appended }, effects);
+            }
+        };
+        if !late {
+            answer(&mut node, &mut effects);
+        }
+        effects.extend(restore(&mut node, 9));
+        if late {
+            answer(&mut node, &mut effects);
+        }
+        let refused: Vec<_> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Refused { id, refusal } => Some((*id, *refusal)),
+                _ => None,
+            })
+            .collect();
+        let unknown = Refusal::LeaderChanged;
+        assert_eq!(refused, [(8, unknown), (9, unknown)], "late: {late}");
+    }
+}
+
+#[test]
+fn one_snapshot_is_installed_at_a_time() {
+    let mut node = member();
+    restore(&mut node, 9);
+    // The same again: nothing must happen to it before it is installed.
+    assert_eq!(restore(&mut node, 9), []);
+    assert_eq!(restore(&mut node, 12), [Effect::DiscardSnapshot { index: 12 }]);
+    assert_eq!(node.status().last_rejection, Some((1, Rejection::Installing)));
+    assert!(installs(&persist(&mut node, 1)));
+    assert_eq!(restore(&mut node, 9), []);
+    assert_eq!(applied(&mut node, 9), [Effect::DiscardSnapshot { index: 9 }]);
+    let next = restore(&mut node, 12);
+    assert!(next.iter().any(|effect| matches!(effect, Effect::Append(_))), "{next:?}");
+}
+
+/// A leader, a peer behind its log, and a state on its way there, of which nobody hears again.
+fn in_transfer(election_ticks: u32) -> Cluster {
+    let mut cluster = Cluster::with(3, 1, move |config| {
+        config.election_ticks = election_ticks;
+        (config.snapshot_count, config.catch_up_entries) = (1, 0);
+    });
+    cluster.heal();
+    let leader = leader(&mut cluster);
+    assert_ne!(leader, 3);
+    cluster.crash(3);
+    cluster.propose(leader, 5);
+    cluster.stabilize();
+    cluster.flush(leader);
+    cluster.swallow_transfers = true;
+    cluster.restart(3);
+    for _ in 0..4 {
+        cluster.input(leader, Input::Tick);
+        cluster.stabilize();
+    }
+    assert_eq!(cluster.swallowed, 1);
+    cluster
+}
+
+fn leader(cluster: &mut Cluster) -> u64 {
+    let leads = |cluster: &mut Cluster, id: u64| {
+        let node = cluster.member(id).node.as_ref();
+        node.is_some_and(|node| node.status().role == Role::Leader)
+    };
+    cluster.ids().into_iter().find(|id| leads(cluster, *id)).expect("one leads")
+}
+
+#[test]
+fn a_transfer_that_is_never_heard_of_is_given_up_and_begun_again() {
+    let mut cluster = in_transfer(2);
+    let leader = leader(&mut cluster);
+    let mut ticks = 0;
+    while cluster.swallowed == 1 {
+        ticks += 1;
+        cluster.input(leader, Input::Tick);
+        cluster.stabilize();
+        assert!(ticks < 10_000, "it is never given up");
+    }
+    assert!(ticks >= 7000, "it is given up after {ticks} ticks");
+    cluster.swallow_transfers = false;
+    // As long again the leader waits for the second.
+    for _ in 0..=7200 {
+        cluster.input(leader, Input::Tick);
+        cluster.stabilize();
+    }
+    cluster.heal();
+    cluster.check_healed();
+    assert_eq!(cluster.installs, 1);
+}
+
+#[test]
+fn the_log_does_not_grow_for_ever_for_a_stuck_transfer() {
+    let mut cluster = in_transfer(10);
+    let leader = leader(&mut cluster);
+    let mut longest = 0;
+    for write in 100..320 {
+        cluster.propose(leader, write);
+        cluster.stabilize();
+        cluster.flush(leader);
+        let status = cluster.member(leader).node.as_ref().expect("it runs").status();
+        longest = longest.max(status.last_index - status.base);
+    }
+    assert_eq!(longest, 100);
 }

@@ -5,15 +5,17 @@
 //!
 //! | command | |
 //! |---|---|
-//! | `cluster N` | a new cluster of N members |
+//! | `cluster N [COUNT KEPT]` | a new cluster of N members, which cut their logs after COUNT entries and keep KEPT |
 //! | `tick ID [N]`, `tick all [N]` | time passes |
 //! | `propose ID WRITE`, `read ID READ` | a request of a client; ids are unique |
 //! | `deliver [FROM TO]` | all that is on the network now, or on one way |
 //! | `drop [FROM TO]` | the same is lost |
 //! | `persist ID`, `apply ID`, `flush ID` | the disk, the state machine, and its disk catch up |
+//! | `sync ID` | what was appended reaches the disk, but the node does not hear of it |
 //! | `crash ID`, `restart ID` | |
+//! | `taken ID TO TERM INDEX`, `sent ID TO` | inputs from a shell that is late or odd |
 //! | `transfer ID TO`, `unreachable ID PEER` | inputs as they are named |
-//! | `forge TO FIELD=VALUE ...` | a message from nowhere: type, from, term, log, index, commit |
+//! | `forge TO FIELD=VALUE ...` | a message from nowhere: type, from, term, log, index, commit, snapshot |
 //! | `stabilize` | everything catches up and is delivered, until nothing is left |
 //! | `status ID`, `answers` | |
 //!
@@ -25,9 +27,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use kvorum_core::node::{Effect, Input};
-use raft_proto::eraftpb::{Entry, Message, MessageType};
+use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType, Snapshot, SnapshotMetadata};
 
-use crate::cluster::{Cluster, Packet, write_id};
+use crate::cluster::{Cluster, Packet};
+use crate::disk::write_id;
 
 struct Script {
     cluster: Cluster,
@@ -47,6 +50,12 @@ impl Script {
             word.parse().unwrap_or_else(|_| panic!("{line}: {word} is not a number"))
         };
         match words[0] {
+            "cluster" if words.len() > 2 => {
+                let (count, kept) = (number(2), number(3));
+                self.cluster = Cluster::with(number(1), 1, move |config| {
+                    (config.snapshot_count, config.catch_up_entries) = (count, kept);
+                });
+            }
             "cluster" => self.cluster = Cluster::new(number(1), 1),
             "tick" => {
                 let ids = if words[1] == "all" { self.cluster.ids() } else { vec![number(1)] };
@@ -61,12 +70,17 @@ impl Script {
             "read" => self.cluster.read(number(1), number(2)),
             "deliver" | "drop" => {
                 let way = (words.len() > 1).then(|| (number(1), number(2)));
-                let (now, rest) = std::mem::take(&mut self.cluster.network)
+                let (now, rest): (VecDeque<Packet>, _) = std::mem::take(&mut self.cluster.network)
                     .into_iter()
                     .partition(|packet| way.is_none_or(|way| way == (packet.from, packet.to)));
                 self.cluster.network = rest;
-                if words[0] == "deliver" {
-                    self.deliver(now);
+                for packet in now {
+                    if words[0] == "deliver" {
+                        self.cluster.deliver(packet);
+                    } else {
+                        self.cluster.lose(packet);
+                    }
+                    self.perform();
                 }
             }
             "persist" => drop(self.cluster.persist(number(1))),
@@ -76,6 +90,17 @@ impl Script {
                 }
             }
             "flush" => self.cluster.flush(number(1)),
+            "sync" => self.cluster.sync_unnoticed(number(1), usize::MAX),
+            "taken" => {
+                let conf_state = self.cluster.member(number(1)).state.conf_state.clone();
+                let (to, term, index) = (number(2), number(3), number(4));
+                let taken = Input::SnapshotTaken { to, index, term, conf_state };
+                self.cluster.input(number(1), taken);
+            }
+            "sent" => {
+                let sent = Input::SnapshotSent { to: number(2), ok: true };
+                self.cluster.input(number(1), sent);
+            }
             "crash" => self.cluster.crash(number(1)),
             "restart" => self.cluster.restart(number(1)),
             "transfer" => {
@@ -106,13 +131,6 @@ impl Script {
         }
     }
 
-    fn deliver(&mut self, packets: VecDeque<Packet>) {
-        for packet in packets {
-            self.cluster.deliver(packet);
-            self.perform();
-        }
-    }
-
     fn stabilize(&mut self) {
         loop {
             self.perform();
@@ -139,12 +157,13 @@ impl Script {
         let status = node.status();
         writeln!(
             self.out,
-            "{id} {:?} term={} leader={} commit={} applied={} last={} persisted={} rejected={}{}",
+            "{id} {:?} term={} leader={} commit={} applied={}{} last={} persisted={} rejected={}{}",
             status.role,
             status.term,
             status.leader,
             status.committed,
             status.applied,
+            if status.base > 0 { format!(" base={}", status.base) } else { String::new() },
             status.last_index,
             status.persisted,
             status.rejected,
@@ -181,6 +200,12 @@ fn forge(to: u64, fields: &[&str]) -> Message {
             "log" => message.log_term = number(),
             "index" => message.index = number(),
             "commit" => message.commit = number(),
+            "snapshot" => {
+                let conf_state = Some(ConfState::from(([1, 2, 3], [])));
+                let (term, index) = (message.term, number());
+                let metadata = Some(SnapshotMetadata { conf_state, index, term });
+                message.snapshot = Some(Snapshot { metadata, ..Snapshot::default() });
+            }
             "reject_hint" => (message.reject, message.reject_hint) = (true, number()),
             "request_snapshot" => message.request_snapshot = number(),
             "entry" => message.entries.push(Entry {
@@ -202,7 +227,9 @@ fn effect_text(effect: &Effect) -> String {
                 format!(" term={} vote={} commit={}", state.term, state.vote, state.commit)
             });
             let hard_state = hard_state.unwrap_or_default();
-            format!("append #{}{}{hard_state}", group.number, entries_text(&group.entries))
+            let base = group.base.map(|(index, term)| format!(" base={term}/{index}"));
+            let (base, entries) = (base.unwrap_or_default(), entries_text(&group.entries));
+            format!("append #{}{base}{entries}{hard_state}", group.number)
         }
         Effect::Commit(entries) => format!("commit{}", entries_text(entries)),
         Effect::Forward { to, proposal } => format!("forward to={to} write={}", proposal.id),
@@ -217,6 +244,14 @@ fn effect_text(effect: &Effect) -> String {
             format!("conf-changed index={index} voters={:?}", conf_state.voters)
         }
         Effect::Fetch { low, high, .. } => format!("fetch {low}..{high}"),
+        Effect::Compact { index } => format!("compact {index}"),
+        Effect::TakeSnapshot { to } => format!("take-snapshot to={to}"),
+        Effect::DropSnapshot { to } => format!("drop-snapshot to={to}"),
+        Effect::SendSnapshot(message) => format!("send-snapshot {}", message_text(message)),
+        Effect::Install { index, term, conf_state } => {
+            format!("install {term}/{index} voters={:?}", conf_state.voters)
+        }
+        Effect::DiscardSnapshot { index } => format!("discard-snapshot {index}"),
     }
 }
 
@@ -236,6 +271,9 @@ fn message_text(message: &Message) -> String {
     }
     if message.reject {
         text.push_str(" reject");
+    }
+    if let Some(metadata) = message.snapshot.as_ref().and_then(|it| it.metadata.as_ref()) {
+        write!(text, " snapshot={}/{}", metadata.term, metadata.index).expect("text grows");
     }
     if let Some(question) = question(&message.context) {
         write!(text, " {question}").expect("text grows");

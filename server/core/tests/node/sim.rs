@@ -28,15 +28,20 @@ struct World {
     next_id: u64,
     /// Pairs of members that do not hear each other.
     cut: Vec<(u64, u64)>,
+    /// Members crash and are cut off.
+    storm: bool,
 }
 
 impl World {
     fn new(size: u64, seed: u64) -> World {
-        let cluster = Cluster::with(size, seed, |config| {
-            // Small enough that peers that lag behind need entries from the disk.
+        let cluster = Cluster::with(size, seed, move |config| {
+            // Small enough that peers that lag behind need entries from the disk, ...
             config.limits.resident_bytes = 2000;
+            // ... or a snapshot, but not in all runs.
+            (config.snapshot_count, config.catch_up_entries) =
+                [(1, 0), (2, 0), (2, 2), (8, 4), (10_000, 5000)][(seed % 5) as usize];
         });
-        World { cluster, random: Random::new(seed), next_id: 1, cut: Vec::new() }
+        World { cluster, random: Random::new(seed), next_id: 1, cut: Vec::new(), storm: false }
     }
 
     fn run(&mut self, actions: u32) {
@@ -52,38 +57,58 @@ impl World {
         let size = self.cluster.members.len() as u64;
         let id = 1 + self.random.below(size);
         match self.random.below(1000) {
-            0..120 => self.cluster.input(id, Input::Tick),
-            120..450 => self.packet(),
-            450..650 => drop(self.cluster.perform(id)),
-            650..740 => drop(self.cluster.persist(id)),
-            740..830 => drop(self.cluster.apply(id)),
-            830..840 => self.cluster.flush(id),
-            840..900 => {
+            0..40 => self.cluster.input(id, Input::Tick),
+            40..380 => self.packet(),
+            380..740 => {
+                for _ in 0..=self.random.below(4) {
+                    self.cluster.perform(id);
+                }
+            }
+            740..810 => drop(self.cluster.persist(id)),
+            810..880 => drop(self.cluster.apply(id)),
+            880..900 => self.cluster.flush(id),
+            900..930 => {
                 self.next_id += 1;
                 self.cluster.propose(id, self.next_id);
             }
-            900..940 => {
+            930..950 => {
                 self.next_id += 1;
                 self.cluster.read(id, self.next_id);
             }
-            940..950 => {
+            950..953 => {
                 let to = 1 + self.random.below(size);
                 self.cluster.input(id, Input::TransferLeader { to });
             }
-            950..960 => {
+            953..960 => {
                 let peer = 1 + self.random.below(size);
                 self.cluster.input(id, Input::Unreachable { peer });
             }
-            960..965 => self.cluster.crash(id),
-            // The power fails: what only memory held is gone everywhere.
-            965 => self.cluster.ids().into_iter().for_each(|id| self.cluster.crash(id)),
-            966..990 => {
-                if !self.cluster.is_up(id) {
-                    self.cluster.restart(id);
-                }
+            960..966 if !self.cluster.is_up(id) => self.cluster.restart(id),
+            966..974 => self.fault(id),
+            974 => self.cut.clear(),
+            975..977 => self.storm = !self.storm,
+            _ => {}
+        }
+    }
+
+    /// Faults come in storms: under a steady hail no cluster gets anywhere.
+    fn fault(&mut self, id: u64) {
+        if !self.storm {
+            return;
+        }
+        let size = self.cluster.members.len() as u64;
+        match self.random.below(16) {
+            0..8 => {
+                // Part of what was on its way to the disk may have reached it.
+                let groups = self.random.below(4) as usize;
+                self.cluster.sync_unnoticed(id, groups);
+                self.cluster.crash(id);
             }
-            990..995 => self.cut.push((id, 1 + self.random.below(size))),
-            _ => self.cut.clear(),
+            // The power fails: what only memory held is gone everywhere.
+            8 => self.cluster.ids().into_iter().for_each(|id| self.cluster.crash(id)),
+            9..12 => self.cut.push((id, 1 + self.random.below(size))),
+            // One hears nobody, and falls behind.
+            _ => self.cut.extend((1..=size).map(|other| (id, other))),
         }
     }
 
@@ -102,10 +127,10 @@ impl World {
             .any(|pair| *pair == (packet.from, packet.to) || *pair == (packet.to, packet.from));
         let fate = self.random.below(100);
         if cut || fate < 4 {
-            return;
+            return self.cluster.lose(packet);
         }
         // What is not raft's comes once or never: the streams see to that.
-        if fate < 8 && matches!(packet.payload, Payload::Raft(_)) {
+        if fate < 8 && matches!(packet.payload, Payload::Raft(_) | Payload::Snapshot { .. }) {
             self.cluster.network.push_back(packet.clone());
         }
         self.cluster.deliver(packet);
@@ -121,6 +146,11 @@ struct Events {
     terms: usize,
     unknown: usize,
     fetches: u64,
+    cuts: u64,
+    installs: u64,
+    discards: u64,
+    /// Runs in which a snapshot was installed.
+    restored: u64,
 }
 
 fn simulate(size: u64, first_seed: u64, runs: u64, actions: u32) -> Events {
@@ -142,6 +172,10 @@ fn simulate(size: u64, first_seed: u64, runs: u64, actions: u32) -> Events {
         let unknown = [Refusal::LeaderChanged, Refusal::Timeout];
         events.unknown += cluster.refused.values().filter(|why| unknown.contains(why)).count();
         events.fetches += cluster.fetches;
+        events.cuts += cluster.cuts;
+        events.installs += cluster.installs;
+        events.discards += cluster.discards;
+        events.restored += u64::from(cluster.installs > 0);
     }
     events
 }
@@ -160,11 +194,14 @@ fn three_members_keep_their_promises() {
     assert!(events.served as u64 > events.runs, "{events:?}");
     assert!(events.terms as u64 > 2 * events.runs, "{events:?}");
     assert!(events.unknown > 0 && events.fetches > 0, "{events:?}");
+    assert!(events.cuts > events.runs && events.discards > 0, "{events:?}");
+    assert!(events.restored > events.runs / 3, "{events:?}");
 }
 
 #[test]
 fn five_members_keep_their_promises() {
     let events = simulate(5, 5000, 40, 12_000);
+    assert!(events.restored > events.runs / 3, "{events:?}");
     assert!(events.acked as u64 > 5 * events.runs, "{events:?}");
     assert!(events.served as u64 > events.runs, "{events:?}");
     assert!(events.terms as u64 > 2 * events.runs, "{events:?}");

@@ -12,8 +12,8 @@ use crate::machine::Machine;
 
 type Record = (Table, Bytes, Bytes);
 
-/// Records of every table, in order.
-fn records() -> Vec<Record> {
+/// A state with records of every table.
+fn machine() -> Machine {
     let mut machine = Machine::new();
     let put = |key: &'static str| {
         Some(PutRequest { key: key.into(), value: "value".into(), ..PutRequest::default() })
@@ -42,12 +42,17 @@ fn records() -> Vec<Record> {
     ] {
         machine.apply(entry).reply.expect("it is done");
     }
-    let records = machine.records.into_iter();
+    machine
+}
+
+/// In order.
+fn records() -> Vec<Record> {
+    let records = machine().records.into_iter();
     records.map(|((table, key), value)| (table, key, value)).collect()
 }
 
 fn restore(records: impl IntoIterator<Item = Record>) -> Result<Store, RestoreError> {
-    let position = Machine::new().store.position();
+    let position = machine().store.position();
     Store::restore(position, records.into_iter())
 }
 
@@ -60,8 +65,9 @@ fn refusals(damage: impl Fn(&mut Record) -> bool) -> Vec<(Table, RecordError)> {
         if damage(&mut records[i]) {
             let place = (records[i].0, records[i].1.clone());
             let error = restore(records).err().unwrap_or_else(|| panic!("{place:?} was taken"));
-            assert_eq!((error.table, error.key), place);
-            refusals.push((error.table, error.cause));
+            let RestoreError::Record { table, key, cause } = error else { panic!("{error}") };
+            assert_eq!((table, key), place);
+            refusals.push((table, cause));
         }
     }
     refusals
@@ -125,7 +131,8 @@ fn versions_out_of_order_are_refused() {
     let mut records = records();
     records.reverse();
     let error = restore(records).err().expect("the order matters");
-    assert_eq!((error.table, error.cause), (Table::Versions, RecordError::Order));
     let text = error.to_string();
+    let RestoreError::Record { table, cause, .. } = error else { panic!("{text}") };
+    assert_eq!((table, cause), (Table::Versions, RecordError::Order));
     assert!(text.starts_with("damaged record in table Versions at key"), "{text}");
 }

@@ -15,7 +15,8 @@ pub(crate) fn dump(machine: &Machine, root: &Root) -> String {
         |out: &mut String, line: std::fmt::Arguments| writeln!(out, "{line}").expect("text");
     write(out, format_args!("revision {}", root.revision()));
     write(out, format_args!("compacted {}", root.compacted_revision()));
-    write(out, format_args!("keys {}, {} bytes", root.key_count(), root.size_bytes()));
+    write(out, format_args!("hash {}", root.state_hash()));
+    write(out, format_args!("keys {}", root.key_count()));
     write(out, format_args!("cluster version {:?}", root.cluster_version()));
     write(out, format_args!("members {:?}", root.members()));
     write(out, format_args!("alarms {:?}", root.alarms()));

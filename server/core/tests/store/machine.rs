@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kvorum_core::store::{
-    Applied, Change, Position, RangeReply, RecordError, Revision, Store, Table, stored_value,
+    Applied, Change, Position, RangeReply, RecordError, Revision, Store, Table, Version,
+    stored_value,
 };
 use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader};
 use kvorum_proto::membershippb::Member;
@@ -16,19 +17,31 @@ pub(crate) struct Machine {
     pub(crate) store: Store,
     pub(crate) records: Records,
     pub(crate) term: u64,
+    /// Every version as it was written, in order.
+    pub(crate) written: Vec<Version>,
     position: Position,
 }
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        let members = vec![Member { id: 1, ..Member::default() }];
+        Self::of(vec![Member { id: 1, ..Member::default() }])
+    }
+
+    pub(crate) fn of(members: Vec<Member>) -> Self {
         let conf_state = ConfState { voters: vec![1], ..ConfState::default() };
         let store = Store::bootstrap(members, conf_state);
         let position = store.position();
-        let mut machine = Machine { store, records: Records::new(), term: 1, position };
+        let records = Records::new();
+        let mut machine = Machine { store, records, term: 1, written: Vec::new(), position };
         let changes = machine.store.initial_changes();
         machine.write(&changes);
         machine
+    }
+
+    /// With this in its backend.
+    pub(crate) fn installed(position: Position, records: Records) -> Self {
+        let store = restored(&position, &records);
+        Machine { store, records, term: 1, written: Vec::new(), position }
     }
 
     /// Applies an entry; the backend follows at once.
@@ -51,11 +64,23 @@ impl Machine {
         (removed.count(), more)
     }
 
+    /// What the backend had to do for it.
+    pub(crate) fn sweep_changes(&mut self, budget: usize) -> Vec<Change> {
+        let (changes, _) = self.store.sweep(budget);
+        self.write(&changes);
+        changes
+    }
+
+    /// Only the first changes of a sweep reach the disk.
+    pub(crate) fn crash_in_sweep(&mut self, budget: usize, kept: usize) {
+        let (changes, _) = self.store.sweep(budget);
+        self.write(&changes[..kept.min(changes.len())]);
+        self.restart();
+    }
+
     /// What a restart makes of the backend.
     pub(crate) fn restored(&self) -> Store {
-        let records = self.records.iter();
-        let records = records.map(|((table, key), value)| (*table, key.clone(), value.clone()));
-        Store::restore(self.position.clone(), records).expect("the store wrote these records")
+        restored(&self.position, &self.records)
     }
 
     pub(crate) fn restart(&mut self) {
@@ -74,16 +99,30 @@ impl Machine {
     }
 
     fn write(&mut self, changes: &[Change]) {
-        for change in changes {
-            match change.encode() {
-                (table, key, Some(value)) => self.records.insert((table, key), value),
-                (table, key, None) => {
-                    let removed = self.records.remove(&(table, key));
-                    assert!(removed.is_some(), "nothing is removed twice: {change:?}");
-                    removed
-                }
-            };
-        }
+        perform(&mut self.records, changes);
+        self.written.extend(changes.iter().filter_map(|change| match change {
+            Change::Version(version) => Some(Version::clone(version)),
+            _ => None,
+        }));
         self.position = self.store.position();
     }
+}
+
+pub(crate) fn perform(records: &mut Records, changes: &[Change]) {
+    for change in changes {
+        match change.encode() {
+            (table, key, Some(value)) => records.insert((table, key), value),
+            (table, key, None) => {
+                let removed = records.remove(&(table, key));
+                assert!(removed.is_some(), "nothing is removed twice: {change:?}");
+                removed
+            }
+        };
+    }
+}
+
+fn restored(position: &Position, records: &Records) -> Store {
+    let records = records.iter();
+    let records = records.map(|((table, key), value)| (*table, key.clone(), value.clone()));
+    Store::restore(position.clone(), records).expect("the store wrote these records")
 }

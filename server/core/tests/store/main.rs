@@ -3,7 +3,11 @@
 
 mod damage;
 mod dump;
+mod export;
+mod hash;
+mod load;
 mod machine;
 mod parse;
 mod properties;
+mod restart;
 mod script;

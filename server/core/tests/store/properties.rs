@@ -296,8 +296,9 @@ impl Run {
     }
 
     fn check_restored(&self) {
-        let restored = dump(&self.machine, &self.machine.restored().root());
-        assert_eq!(dump(&self.machine, &self.machine.store.root()), restored);
+        let (root, restored) = (self.machine.store.root(), self.machine.restored().root());
+        assert_eq!(dump(&self.machine, &root), dump(&self.machine, &restored));
+        assert_eq!(root.size_bytes(), restored.size_bytes());
     }
 
     /// Lets nothing hold history any more, and sweeps all of it.

@@ -312,6 +312,7 @@ fn entry(name: &str, words: Words, children: &[Tree]) -> InternalRaftRequest {
                 member_attributes: Some(Attributes {
                     name: (*name).into(),
                     client_urls: vec![(*url).into()],
+                    ..Attributes::default()
                 }),
             });
         }

@@ -24,7 +24,7 @@ pub use self::redb::RedbBackend;
 use crate::identity::Identity;
 
 /// The version of the backend's own layout; records carry their own.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a member needs of its backend.
 pub trait Backend: Debug + Send {

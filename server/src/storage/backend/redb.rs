@@ -72,7 +72,10 @@ impl RedbBackend {
             shared.write(&transaction, changes, position)?;
             Ok(transaction.commit()?)
         })();
-        written.map_err(|error| shared.error("write", error))
+        written.map_err(|error| shared.error("write", error))?;
+        // Dropping would close it too, and hide that a sync failed.
+        let Shared { database, .. } = shared;
+        database.close().map_err(|error| backend_error("write", path, error.into()))
     }
 
     /// Opens a member's backend and verifies it from the first page to the last.

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kvorum_core::store::{Value, Version};
+use kvorum_core::store::{StateHash, Value, Version};
 use raft_proto::eraftpb::ConfState;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::file::DiskBacking;
 use super::*;
 use crate::storage::disk::Disk;
 use crate::storage::memory::MemoryDisk;
 
-const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1 };
+const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1, incarnation: 0x77 };
 
 type Contents = BTreeMap<(Table, Bytes), Bytes>;
 
@@ -33,7 +34,8 @@ fn open(disk: &MemoryDisk) -> Result<RedbBackend, BackendError> {
 
 fn position(index: u64) -> Position {
     let conf_state = ConfState { voters: vec![1, 2, index], ..ConfState::default() };
-    Position { index, term: index / 10, conf_state }
+    let hash = StateHash::from_bytes([index as u8; 16]);
+    Position { index, term: index / 10, conf_state, hash }
 }
 
 fn version(main: i64, value: &[u8]) -> Change {
@@ -45,6 +47,7 @@ fn version(main: i64, value: &[u8]) -> Change {
         create_revision: main,
         version: 1,
         lease: 0,
+        hash: StateHash::default(),
         prev: None,
         jump: None,
         depth: 0,
@@ -191,6 +194,24 @@ fn a_file_of_something_else_is_refused() {
         let error = open(&disk).unwrap_err();
         assert!(matches!(error, BackendError::Foreign { .. }), "{error}");
     }
+}
+
+#[test]
+fn a_store_of_another_format_is_refused() {
+    let disk = new_disk();
+    let other = FORMAT - 1;
+    {
+        let file = disk.open(path()).unwrap();
+        let database = ::redb::Builder::new().create_with_backend(DiskBacking::new(file)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let own = ::redb::TableDefinition::<&[u8], &[u8]>::new("kvorum");
+        let mut table = transaction.open_table(own).unwrap();
+        table.insert(&b"format"[..], &other.to_le_bytes()[..]).unwrap();
+        drop(table);
+        transaction.commit().unwrap();
+    }
+    let error = open(&disk).unwrap_err();
+    assert!(matches!(error, BackendError::Format { found, .. } if found == other), "{error}");
 }
 
 #[test]

@@ -17,8 +17,9 @@ use super::*;
 use crate::storage::dir::DirError;
 use crate::storage::disk::{Disk, FileDisk};
 use crate::storage::memory::MemoryDisk;
+use crate::storage::snapshot::SnapshotError;
 
-const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1 };
+const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1, incarnation: 0x77 };
 
 fn options() -> Options {
     Options { segment_bytes: 64 * 1024 }
@@ -47,7 +48,7 @@ fn group(number: u64, index: u64) -> Group {
     let data = Bytes::from(put(index).encode_to_vec());
     let entries = vec![Entry { index, term: 1, data, ..Entry::default() }];
     let hard_state = HardState { term: 1, vote: 0xa1, commit: index - 1 };
-    Group { number, entries, hard_state: Some(hard_state) }
+    Group { number, base: None, entries, hard_state: Some(hard_state) }
 }
 
 /// A member as the runtime's threads run it, on one thread.
@@ -229,6 +230,8 @@ fn is_fault(error: &StorageError) -> bool {
         StorageError::Dir(DirError::Unusable { .. })
             | StorageError::Log(LogError::Io { .. })
             | StorageError::Backend(BackendError::Io { .. })
+            | StorageError::Snapshot(SnapshotError::Io { .. })
+            | StorageError::Boot(BootError::Unsettled { .. })
     )
 }
 

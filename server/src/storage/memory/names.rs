@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Dir,
-    File(usize),
+    File(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -37,6 +37,31 @@ impl Names {
         self.live.get(path).copied()
     }
 
+    /// The name of a file, if it has one.
+    pub(super) fn path(&self, file: u64) -> Option<&Path> {
+        let mut named = self.files();
+        named.find_map(|(path, named)| (named == file).then_some(path))
+    }
+
+    /// All files that have a name, sorted by it.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&Path, u64)> {
+        self.live.iter().filter_map(|(path, node)| match node {
+            Node::File(file) => Some((path.as_path(), *file)),
+            Node::Dir => None,
+        })
+    }
+
+    /// Whether a file has a name, or may have one after a crash.
+    pub(super) fn hold(&self, file: u64) -> bool {
+        let is = |node: &Node| *node == Node::File(file);
+        self.live.values().any(is)
+            || self.durable.values().any(is)
+            || self
+                .pending
+                .iter()
+                .any(|change| matches!(change, NameChange::Add(_, node) if is(node)))
+    }
+
     /// The names in a directory, sorted.
     pub(super) fn inside(&self, dir: &Path) -> Vec<String> {
         let inside = self.live.keys().filter(|path| path.parent() == Some(dir));
@@ -51,6 +76,9 @@ impl Names {
 
     /// Makes the changes of names in `dir` durable.
     pub(super) fn sync(&mut self, dir: &Path) {
+        if self.pending.is_empty() {
+            return;
+        }
         let touches = |path: &Path| path.parent() == Some(dir);
         for change in std::mem::take(&mut self.pending) {
             let ours = match &change {

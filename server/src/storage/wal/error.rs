@@ -49,11 +49,30 @@ pub enum LogError {
     OutOfRange { low: u64, high: u64, base: u64, last: u64 },
     #[error("entry {index} of term {term} cannot follow entry {last} of term {last_term}")]
     Order { index: u64, term: u64, last: u64, last_term: u64 },
+    #[error(
+        "the log cannot begin anew after entry {index}: entry {commit} is committed, and the last \
+         one would be {last}"
+    )]
+    Base { index: u64, commit: u64, last: u64 },
     #[error("a group of {bytes} bytes is too large for the log")]
     TooLarge { bytes: usize },
+    #[error(
+        "{} is the last segment that a log can have; remove this member from the cluster and add \
+         it again with an empty data directory",
+        path.display()
+    )]
+    Full { path: PathBuf },
 }
 
 impl LogError {
+    /// Says of damage after which entry it was found.
+    pub(super) fn after(mut self, entry: u64) -> LogError {
+        if let LogError::Damaged { index, .. } = &mut self {
+            *index = entry;
+        }
+        self
+    }
+
     /// Names what failed and on which file, for `map_err`.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LogError {
         let path = path.to_owned();

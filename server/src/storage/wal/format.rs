@@ -11,17 +11,19 @@ pub(super) const SECTOR: usize = 512;
 pub(super) const SEGMENT_HEADER: usize = SECTOR;
 pub(super) const FRAME_HEADER: usize = 48;
 pub(super) const FRAME_TRAILER: usize = 8;
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"KVORUMWL";
-const SEGMENT_FIELDS: usize = 96;
+const SEGMENT_FIELDS: usize = 112;
 const FRAME_MAGIC: u32 = 0x6b76_726d;
 /// Ends what was written whole. No single flipped bit makes its last byte zero.
 const END: [u8; 4] = [0xa5, 0x5a, 0x3c, 0xc3];
 const HARD_STATE: usize = 24;
+const BASE: usize = 16;
 const ENTRY_FIXED: usize = 28;
 const FLAG_HARD_STATE: u16 = 1;
 const FLAG_CUT: u16 = 2;
+const FLAG_BASE: u16 = 4;
 
 /// A place in the log: the segment's number and the byte in its file. Ordered as the log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +56,8 @@ pub(super) struct SegmentHeader {
     /// Where the segment before ended, and the checksum its last frame had.
     pub(super) continues: Position,
     pub(super) chain: u32,
+    /// The last entry that the log is known to have lost to damage, if it lost any.
+    pub(super) incomplete: Option<u64>,
 }
 
 /// Why a segment's header cannot be used.
@@ -71,12 +75,14 @@ impl SegmentHeader {
         put_u32(&mut out, 12, self.number);
         put_u64(&mut out, 16, self.identity.cluster_id);
         put_u64(&mut out, 24, self.identity.member_id);
-        put_u64(&mut out, 32, self.size);
-        put_u64(&mut out, 40, self.previous.0);
-        put_u64(&mut out, 48, self.previous.1);
-        put_hard_state(&mut out[56..], &self.hard_state);
-        put_u64(&mut out, 80, self.continues.0);
-        put_u32(&mut out, 88, self.chain);
+        put_u64(&mut out, 32, self.identity.incarnation);
+        put_u64(&mut out, 40, self.size);
+        put_u64(&mut out, 48, self.previous.0);
+        put_u64(&mut out, 56, self.previous.1);
+        put_hard_state(&mut out[64..], &self.hard_state);
+        put_u64(&mut out, 88, self.continues.0);
+        put_u32(&mut out, 96, self.chain);
+        put_u64(&mut out, 100, self.incomplete.unwrap_or(0));
         let crc = crc32fast::hash(&out[..SEGMENT_FIELDS - 4]);
         put_u32(&mut out, SEGMENT_FIELDS - 4, crc);
         out
@@ -89,21 +95,30 @@ impl SegmentHeader {
         if bytes[..8] != SEGMENT_MAGIC {
             return Err(HeaderFlaw::Corrupt("this is no log segment"));
         }
+        let format = get_u32(bytes, 8);
+        if (1..FORMAT).contains(&format) {
+            // An older layout has its checksum elsewhere.
+            return Err(HeaderFlaw::Format(format));
+        }
         if get_u32(bytes, SEGMENT_FIELDS - 4) != crc32fast::hash(&bytes[..SEGMENT_FIELDS - 4]) {
             return Err(HeaderFlaw::Corrupt("the checksum of the segment's header is wrong"));
         }
-        let format = get_u32(bytes, 8);
         if format != FORMAT {
             return Err(HeaderFlaw::Format(format));
         }
         Ok(SegmentHeader {
-            identity: Identity { cluster_id: get_u64(bytes, 16), member_id: get_u64(bytes, 24) },
+            identity: Identity {
+                cluster_id: get_u64(bytes, 16),
+                member_id: get_u64(bytes, 24),
+                incarnation: get_u64(bytes, 32),
+            },
             number: get_u32(bytes, 12),
-            size: get_u64(bytes, 32),
-            previous: (get_u64(bytes, 40), get_u64(bytes, 48)),
-            hard_state: get_hard_state(&bytes[56..]),
-            continues: Position(get_u64(bytes, 80)),
-            chain: get_u32(bytes, 88),
+            size: get_u64(bytes, 40),
+            previous: (get_u64(bytes, 48), get_u64(bytes, 56)),
+            hard_state: get_hard_state(&bytes[64..]),
+            continues: Position(get_u64(bytes, 88)),
+            chain: get_u32(bytes, 96),
+            incomplete: Some(get_u64(bytes, 100)).filter(|index| *index > 0),
         })
     }
 
@@ -161,8 +176,9 @@ impl FrameHeader {
         self.flags & FLAG_CUT != 0
     }
 
-    pub(super) fn has_hard_state(&self) -> bool {
-        self.flags & FLAG_HARD_STATE != 0
+    /// Whether this program knows everything that the frame may hold.
+    pub(super) fn is_known(&self) -> bool {
+        self.flags & !(FLAG_HARD_STATE | FLAG_CUT | FLAG_BASE) == 0
     }
 }
 
@@ -202,7 +218,8 @@ impl Content<'_> {
         let Content::Group(group) = self else { return 0 };
         let entries = group.entries.iter();
         let entries: usize = entries.map(|e| ENTRY_FIXED + e.data.len() + e.context.len()).sum();
-        entries + if group.hard_state.is_some() { HARD_STATE } else { 0 }
+        let base = if group.base.is_some() { BASE } else { 0 };
+        base + if group.hard_state.is_some() { HARD_STATE } else { 0 } + entries
     }
 }
 
@@ -222,6 +239,11 @@ pub(super) fn encode_frame(
         Content::Cut => flags |= FLAG_CUT,
         Content::Group(group) => {
             entries = group.entries.len() as u32;
+            if let Some((index, term)) = group.base {
+                flags |= FLAG_BASE;
+                out.extend_from_slice(&index.to_le_bytes());
+                out.extend_from_slice(&term.to_le_bytes());
+            }
             if let Some(hard_state) = &group.hard_state {
                 flags |= FLAG_HARD_STATE;
                 let at = out.len();
@@ -275,16 +297,20 @@ pub(super) fn lacks_sectors(frame: &[u8], header: &FrameHeader) -> bool {
     ends || count_sectors(frame, offset, zero) > header.blank_sectors
 }
 
-/// The group in a frame's payload; `None` if the payload is not what the header says.
-pub(super) fn decode_group(
-    header: &FrameHeader,
-    payload: &Bytes,
-) -> Option<(Vec<Entry>, Option<HardState>)> {
+/// The group in a frame's payload, its number apart; `None` if the payload is not what the header
+/// says.
+pub(super) fn decode_group(header: &FrameHeader, payload: &Bytes) -> Option<Group> {
     let mut at = 0;
+    let mut base = None;
+    if header.flags & FLAG_BASE != 0 {
+        let fixed = payload.get(..BASE)?;
+        base = Some((get_u64(fixed, 0), get_u64(fixed, 8)));
+        at += BASE;
+    }
     let mut hard_state = None;
-    if header.has_hard_state() {
-        hard_state = Some(get_hard_state(payload.get(..HARD_STATE)?));
-        at = HARD_STATE;
+    if header.flags & FLAG_HARD_STATE != 0 {
+        hard_state = Some(get_hard_state(payload.get(at..at + HARD_STATE)?));
+        at += HARD_STATE;
     }
     let mut entries =
         Vec::with_capacity((header.entries as usize).min(payload.len() / ENTRY_FIXED));
@@ -307,7 +333,7 @@ pub(super) fn decode_group(
         });
         at = end;
     }
-    (at == payload.len()).then_some((entries, hard_state))
+    (at == payload.len()).then_some(Group { number: 0, base, entries, hard_state })
 }
 
 fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {

@@ -6,28 +6,16 @@ use std::sync::Arc;
 use kvorum_core::node::{Group, TermRun};
 use raft_proto::eraftpb::{Entry, HardState};
 
-use super::format::{
-    Content, FRAME_HEADER, FRAME_TRAILER, Position, SECTOR, SEGMENT_HEADER, SegmentHeader,
-    encode_frame, frame_start,
-};
+use super::format::{Content, Position, SECTOR, SEGMENT_HEADER, SegmentHeader};
 use super::index::LogIndex;
 use super::read::Walk;
 use super::recover::{self, Opened};
-use super::segment::{Segment, list_segments};
+use super::segment::{Segment, list_segments, segment_path};
+use super::writer::{Writer, segment_size};
 use super::{LogError, Recovered};
 use crate::identity::Identity;
 use crate::storage::disk::Disk;
 
-/// Appended bytes that are written before the next sync: beyond this, more memory would not
-/// make the write cheaper.
-const BUFFER_BYTES: usize = 1024 * 1024;
-/// Zeros are written this far ahead of the frames, so that most syncs change no metadata of the
-/// file system: space that is only reserved must be converted when it is first written. On ext4
-/// this takes a third off a sync, for one write more per mebibyte.
-const ZEROS_AHEAD: usize = 1024 * 1024;
-static ZEROS: [u8; ZEROS_AHEAD] = [0; ZEROS_AHEAD];
-/// Space that a segment keeps for its cut, alignment included.
-const CUT_RESERVE: usize = SECTOR;
 /// The largest group; raft's own limits are far below. A position has 32 bits for the offset.
 const GROUP_BYTES_MAX: usize = 1 << 30;
 
@@ -63,22 +51,14 @@ pub struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     options: Options,
-    /// The segments, the active one last.
-    numbers: Vec<u32>,
-    active: Segment,
-    /// Frames not yet written, and the byte of the active segment at which they begin.
-    buffer: Vec<u8>,
-    buffer_at: usize,
-    /// The active segment is written, with frames or zeros, up to here.
-    written: usize,
-    chain: u32,
-    durable: Position,
+    writer: Writer,
     /// A group was appended after the last mark.
     unmarked: bool,
     /// The newest group appended.
     number: u64,
     index: LogIndex,
     hard_state: HardState,
+    incomplete: Option<u64>,
     poison: Option<String>,
 }
 
@@ -95,11 +75,12 @@ impl Log {
         let header = SegmentHeader {
             identity,
             number: 1,
-            size: segment_size(options, 0),
+            size: segment_size(options.segment_bytes, 0),
             previous: base,
             hard_state: HardState { term: base.1, vote: 0, commit: base.0 },
             continues: Position::default(),
             chain: 0,
+            incomplete: None,
         };
         Segment::create(disk, dir, header).map(drop)
     }
@@ -119,50 +100,85 @@ impl Log {
         keep_after: u64,
         options: Options,
     ) -> Result<(Log, Recovered), LogError> {
-        let Opened { recovered, index, numbers, active, end, chain } =
+        let Opened { recovered, index, active, end, chain } =
             recover::open(&disk, dir, identity, keep_after)?;
         let log = Log {
             disk,
             dir: dir.to_owned(),
             options,
-            numbers,
-            durable: Position::new(active.header.number, end),
-            active,
-            buffer: Vec::with_capacity(BUFFER_BYTES / 4),
-            buffer_at: end,
-            written: end,
-            chain,
+            writer: Writer::new(active, end, chain),
             unmarked: false,
             number: 0,
             index,
             hard_state: recovered.hard_state.clone(),
+            incomplete: recovered.incomplete,
             poison: None,
         };
         Ok((log, recovered))
     }
 
     /// Adds a group behind those before it; [`Log::sync`] makes it durable. Its entries replace
-    /// those of the same and of higher indexes.
+    /// those of the same and of higher indexes; a base replaces all there is.
     pub fn append(&mut self, group: &Group) -> Result<(), LogError> {
         self.guarded(|log| log.append_group(group))
     }
 
     /// Makes everything appended durable.
     pub fn sync(&mut self) -> Result<Persisted, LogError> {
-        self.guarded(Log::sync_all)?;
+        self.guarded(|log| log.writer.sync())?;
         Ok(Persisted { number: self.number })
     }
 
     /// Notes in the log, without a sync, that the groups before are durable. For a log that has
-    /// nothing else to do: the next group would say it too.
+    /// nothing else to do: the next groups would say it too.
     pub fn mark(&mut self) -> Result<(), LogError> {
-        if !self.unmarked || self.durable != self.end_position() || !self.fits(0) {
+        if !self.unmarked || !self.writer.is_durable() {
             return Ok(());
         }
         self.guarded(|log| {
-            log.encode(&Content::Mark);
             log.unmarked = false;
-            log.flush()
+            // Up to one in a sector of its own, or one lost sector could take mark and group.
+            let sector = log.writer.end().next_multiple_of(SECTOR);
+            while log.writer.fits(0) && log.writer.append(&Content::Mark).offset() < sector {}
+            log.writer.flush()
+        })
+    }
+
+    /// Notes durably that everything this member ever promised is in the log again: for one that
+    /// was [salvaged](Log::salvage), when the leader has replicated past all that was lost.
+    pub fn complete(&mut self) -> Result<(), LogError> {
+        if self.incomplete.is_none() {
+            return Ok(());
+        }
+        self.guarded(|log| {
+            log.incomplete = None;
+            log.cut(0)
+        })
+    }
+
+    /// Removes old segments that hold nothing but entries up to `upto`, or what a base has made
+    /// void; answers how many. The log then begins after `upto` or, since segments go whole,
+    /// earlier.
+    ///
+    /// The entries up to `upto` are gone for ever: the backend must hold what they did, by a
+    /// commit that was durable in this process's life.
+    pub fn release(&mut self, upto: u64) -> Result<usize, LogError> {
+        let void = self.index.void(upto);
+        if void.numbers.is_empty() {
+            return Ok(0);
+        }
+        self.guarded(|log| {
+            // A base makes nothing void before it is durable.
+            log.writer.sync()?;
+            for number in &void.numbers {
+                let path = segment_path(&log.dir, *number);
+                log.disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
+                // One by one: of two names removed together, a crash may bring back the older
+                // one only, and the log would have a gap.
+                log.disk.sync_dir(&log.dir).map_err(LogError::io("sync", &log.dir))?;
+            }
+            log.index.release(&void);
+            Ok(void.numbers.len())
         })
     }
 
@@ -172,16 +188,17 @@ impl Log {
         if low <= base || low > last || low >= high {
             return Err(LogError::OutOfRange { low, high, base, last });
         }
-        self.guarded(Log::flush)?;
+        self.guarded(|log| log.writer.flush())?;
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut next = low;
-        while next < high.min(last + 1) {
+        while next < high.min(last.saturating_add(1)) {
             let Some((place, stop)) = self.index.find(next) else {
                 return Err(LogError::OutOfRange { low, high, base, last });
             };
             let segment = self.segment(place.at.segment())?;
-            let mut walk = Walk { next, stop: stop.min(high).min(last + 1), bytes, max_bytes };
+            let stop = stop.min(high).min(last.saturating_add(1));
+            let mut walk = Walk { next, stop, bytes, max_bytes };
             let full = walk.collect(&segment, place.at.offset(), &mut entries)?;
             if full {
                 break;
@@ -210,10 +227,9 @@ impl Log {
         self.index.runs()
     }
 
-    /// How many segments there are. Old ones are for purging to remove: each carries all that
-    /// those after it need.
+    /// How many segments there are.
     pub fn segments(&self) -> usize {
-        self.numbers.len()
+        self.index.segments()
     }
 
     /// Runs what writes; if it fails, so does everything after it.
@@ -229,7 +245,7 @@ impl Log {
 
     fn append_group(&mut self, group: &Group) -> Result<(), LogError> {
         self.check(group)?;
-        if group.entries.is_empty() && group.hard_state.is_none() {
+        if group.entries.is_empty() && group.hard_state.is_none() && group.base.is_none() {
             self.number = group.number;
             return Ok(());
         }
@@ -238,33 +254,43 @@ impl Log {
         if payload > GROUP_BYTES_MAX {
             return Err(LogError::TooLarge { bytes: payload });
         }
-        if !self.fits(payload) {
+        if !self.writer.fits(payload) {
             self.cut(payload)?;
         }
-        let before = self.end();
-        let at = self.encode(&content);
+        let before = self.writer.end();
+        let at = self.writer.append(&content);
+        if let Some(base) = group.base {
+            self.index.rebase(base);
+        }
         for entry in &group.entries {
             self.index.push(entry.index, entry.term, at);
         }
-        self.index.grow(self.end() - before);
+        self.index.grow(self.writer.end() - before);
         if let Some(hard_state) = &group.hard_state {
             self.hard_state = hard_state.clone();
         }
         self.number = group.number;
         self.unmarked = true;
-        if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+        self.writer.flush_if_full()
     }
 
     fn check(&self, group: &Group) -> Result<(), LogError> {
+        let anew;
+        let mut index = &self.index;
+        if let Some(base) = group.base {
+            self.check_base(group, base)?;
+            anew = LogIndex::new(base);
+            index = &anew;
+        }
         let mut before: Option<&Entry> = None;
         for entry in &group.entries {
             let fits = match before {
-                None => self.index.accepts(entry.index, entry.term),
-                Some(before) => entry.index == before.index + 1 && entry.term >= before.term,
+                None => index.accepts(entry.index, entry.term),
+                Some(before) => entry.index - 1 == before.index && entry.term >= before.term,
             };
             if !fits {
                 let (last, last_term) =
-                    before.map_or(self.index.last(), |before| (before.index, before.term));
+                    before.map_or(index.last(), |before| (before.index, before.term));
                 let (index, term) = (entry.index, entry.term);
                 return Err(LogError::Order { index, term, last, last_term });
             }
@@ -273,52 +299,13 @@ impl Log {
         Ok(())
     }
 
-    /// The byte of the active segment behind all frames.
-    fn end(&self) -> usize {
-        self.buffer_at + self.buffer.len()
-    }
-
-    fn end_position(&self) -> Position {
-        Position::new(self.active.header.number, self.end())
-    }
-
-    fn fits(&self, payload: usize) -> bool {
-        frame_start(self.end()) + frame_space(payload) <= self.active.header.size as usize
-    }
-
-    fn encode(&mut self, content: &Content<'_>) -> Position {
-        let start = frame_start(self.end());
-        self.buffer.resize(start - self.buffer_at, 0);
-        let at = Position::new(self.active.header.number, start);
-        self.chain = encode_frame(&mut self.buffer, content, at, self.durable, self.chain);
-        at
-    }
-
-    fn flush(&mut self) -> Result<(), LogError> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let (file, path) = (&self.active.file, &self.active.path);
-        let write = file.write_at(&self.buffer, self.buffer_at as u64);
-        write.map_err(LogError::io("write", path))?;
-        self.buffer_at += self.buffer.len();
-        self.buffer.clear();
-        // A group of unusual size must not keep its memory.
-        self.buffer.shrink_to(4 * BUFFER_BYTES);
-        if self.buffer_at > self.written {
-            let ahead = ZEROS_AHEAD.min(self.active.header.size as usize - self.buffer_at);
-            let write = file.write_at(&ZEROS[..ahead], self.buffer_at as u64);
-            write.map_err(LogError::io("write", path))?;
-            self.written = self.buffer_at + ahead;
-        }
-        Ok(())
-    }
-
-    fn sync_all(&mut self) -> Result<(), LogError> {
-        self.flush()?;
-        if self.durable != self.end_position() {
-            self.active.file.sync().map_err(LogError::io("sync", &self.active.path))?;
-            self.durable = self.end_position();
+    /// A log that begins anew forgets what was committed up to its base and nothing more.
+    fn check_base(&self, group: &Group, base: (u64, u64)) -> Result<(), LogError> {
+        let index = base.0;
+        let commit = group.hard_state.as_ref().unwrap_or(&self.hard_state).commit;
+        let last = group.entries.last().map_or(index, |entry| entry.index);
+        if index == 0 || commit < index || commit > last {
+            return Err(LogError::Base { index, commit, last });
         }
         Ok(())
     }
@@ -327,43 +314,33 @@ impl Log {
     /// what makes a lost segment noticeable: the new one exists before the old one says so, and
     /// holds nothing before that is durable.
     fn cut(&mut self, payload: usize) -> Result<(), LogError> {
-        self.sync_all()?;
+        self.writer.sync()?;
+        let Segment { header, path, .. } = &self.writer.segment;
+        let number = header.number.checked_add(1).ok_or(LogError::Full { path: path.clone() })?;
         let header = SegmentHeader {
-            number: self.active.header.number + 1,
-            size: segment_size(self.options, payload),
+            number,
+            size: segment_size(self.options.segment_bytes, payload),
             previous: self.index.last(),
             hard_state: self.hard_state.clone(),
-            continues: self.end_position(),
-            chain: self.chain,
-            ..self.active.header
+            continues: self.writer.end_position(),
+            chain: self.writer.chain,
+            incomplete: self.incomplete,
+            ..*header
         };
         let next = Segment::create(&*self.disk, &self.dir, header)?;
-        self.encode(&Content::Cut);
-        self.sync_all()?;
-        self.numbers.push(next.header.number);
-        self.chain = next.header.first_chain();
-        self.buffer_at = SEGMENT_HEADER;
-        self.written = SEGMENT_HEADER;
-        self.durable = Position::new(next.header.number, SEGMENT_HEADER);
-        self.active = next;
+        self.writer.append(&Content::Cut);
+        self.writer.sync()?;
+        self.index.begin(&next.header);
+        let chain = next.header.first_chain();
+        self.writer = Writer::new(next, SEGMENT_HEADER, chain);
         Ok(())
     }
 
     fn segment(&self, number: u32) -> Result<Segment, LogError> {
-        if number == self.active.header.number {
-            return Ok(self.active.clone());
+        let active = &self.writer.segment;
+        if number == active.header.number {
+            return Ok(active.clone());
         }
-        Segment::open(&*self.disk, &self.dir, number, self.active.header.identity)
+        Segment::open(&*self.disk, &self.dir, number, active.header.identity)
     }
-}
-
-/// Bytes that a frame needs at most, and the cut after it.
-fn frame_space(payload: usize) -> usize {
-    FRAME_HEADER + payload.next_multiple_of(8) + FRAME_TRAILER + CUT_RESERVE
-}
-
-fn segment_size(options: Options, payload: usize) -> u64 {
-    let needed = SEGMENT_HEADER + frame_space(payload) + CUT_RESERVE;
-    let size = (options.segment_bytes as usize).max(needed);
-    size.next_multiple_of(4096).min(u32::MAX as usize & !4095) as u64
 }

@@ -16,16 +16,17 @@
 //! | at | bytes | |
 //! |---|---|---|
 //! | 0 | 8 | `KVORUMWL` |
-//! | 8 | 4 | format version, 1 |
+//! | 8 | 4 | format version, 2 |
 //! | 12 | 4 | number of the segment |
-//! | 16 | 16 | cluster id, member id |
-//! | 32 | 8 | size of the file |
-//! | 40 | 16 | index and term of the log's last entry when the segment was begun |
-//! | 56 | 24 | the hard state then: term, vote, commit |
-//! | 80 | 8 | position at which the segment before ended |
-//! | 88 | 4 | checksum of that segment's last frame |
-//! | 92 | 4 | checksum of bytes 0 to 91 |
-//! | 96 | 416 | zeros |
+//! | 16 | 24 | cluster id, member id, incarnation |
+//! | 40 | 8 | size of the file |
+//! | 48 | 16 | index and term of the log's last entry when the segment was begun |
+//! | 64 | 24 | the hard state then: term, vote, commit |
+//! | 88 | 8 | position at which the segment before ended |
+//! | 96 | 4 | checksum of that segment's last frame |
+//! | 100 | 8 | the last entry that the log is known to have lost to damage; 0 if it lost none |
+//! | 108 | 4 | checksum of bytes 0 to 107 |
+//! | 112 | 400 | zeros |
 //!
 //! A **position** is the number of a segment (high 32 bits) and a byte in its file (low 32 bits).
 //!
@@ -42,16 +43,27 @@
 //! | 24 | 4 | checksum of the frame before; of the segment's header for its first frame |
 //! | 28 | 4 | sectors wholly inside the frame with at most one bit set |
 //! | 32 | 4 | entries in the payload |
-//! | 36 | 2 | flags: 1 a hard state leads the payload, 2 the segment ends here and another follows |
+//! | 36 | 2 | flags: 1 the payload has a hard state, 2 the segment ends here and another follows, 4 the payload has a base |
 //! | 38 | 2 | zeros |
 //! | 40 | 4 | checksum of bytes 0 to 39 |
 //! | 44 | 4 | `a5 5a 3c c3` |
 //!
-//! The payload is one [group](kvorum_core::node::Group): the hard state if there is one (term,
-//! vote, commit: 24 bytes), then the entries, each index (8), term (8), type (4), bytes of data
-//! (4), bytes of context (4), data, context. Zeros fill it up to a multiple of 8 bytes. Four
-//! bytes of checksum over header, payload and filling follow, and again `a5 5a 3c c3`. A frame
-//! without entries and hard state is a **mark**: it only says how far the log was durable.
+//! The payload is one [group](kvorum_core::node::Group): the base if there is one (index, term:
+//! 16 bytes), the hard state if there is one (term, vote, commit: 24 bytes), then the entries,
+//! each index (8), term (8), type (4), bytes of data (4), bytes of context (4), data, context.
+//! Zeros fill it up to a multiple of 8 bytes. Four bytes of checksum over header, payload and
+//! filling follow, and again `a5 5a 3c c3`. A frame without any of the three is a **mark**: it
+//! only says how far the log was durable.
+//!
+//! # Where the log begins
+//!
+//! An entry replaces those of the same and of higher indexes. A base makes all entries before it
+//! void, and the log begins anew after it. Otherwise the log begins after the last entry that its
+//! oldest segment's header names. Old segments are removed one by one, oldest first, each
+//! removal durable before the next ([`Log::release`]). A crash in between can leave one first
+//! that the log cannot begin with, for entries at or below the index in its header were replaced
+//! later on. Then what it holds counts for nothing, and the log begins with the segment after the
+//! one in which they were replaced, or with the next base; there must be one or the other.
 //!
 //! # What a bad frame means
 //!
@@ -65,8 +77,13 @@
 //! that belongs elsewhere, one that does not continue the frame before, any bad frame in a
 //! segment that has a successor, and any bad frame before a position that a later frame calls
 //! durable. So a synced group is never taken for a torn one by a flipped bit, wherever it is.
-//! [`Log::mark`] lets an idle log say so about its newest group too, against the loss of whole
-//! sectors.
+//! [`Log::mark`] lets an idle log say so about its newest group too, against the loss of a whole
+//! sector. What no log can tell by itself is that its end is older than it should be, all later
+//! sectors gone at once: then it ends before what the store has applied, and boot refuses.
+
+//!
+//! [`Log::salvage`] keeps what is good of a damaged log, for members that have a leader to get the
+//! rest from. The header of every segment says so until the member has caught up.
 
 mod error;
 mod format;
@@ -74,11 +91,16 @@ mod index;
 mod log;
 mod read;
 mod recover;
+mod replay;
+mod salvage;
 mod scan;
 mod segment;
+mod starts;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 pub use error::LogError;
 pub use log::{Log, Options, Persisted};
 pub use recover::Recovered;
+pub use salvage::Salvage;

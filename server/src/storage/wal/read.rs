@@ -40,11 +40,11 @@ impl Walk {
                 Err(_) => return Err(gone(self.next)),
             };
             let payload = Bytes::copy_from_slice(frame.payload);
-            let Some((found, _)) = decode_group(&frame.header, &payload) else {
+            let Some(found) = decode_group(&frame.header, &payload) else {
                 return Err(damaged(self.next - 1, "a group does not hold what its header says"));
             };
             let end = frame.end;
-            for entry in found {
+            for entry in found.entries {
                 if entry.index < self.next || self.next >= self.stop {
                     continue;
                 }

@@ -89,6 +89,10 @@ impl<'a> Window<'a> {
             let what = "the checksum of a group is wrong";
             return Ok(Err(if torn { Flaw::Unfinished } else { Flaw::Damaged(what.to_owned()) }));
         };
+        if !header.is_known() {
+            let what = "a group is of a kind that this version of kvorum does not know";
+            return Ok(Err(Flaw::Damaged(what.to_owned())));
+        }
         let payload = &bytes[FRAME_HEADER..FRAME_HEADER + header.payload];
         Ok(Ok(Frame { header, payload, crc, end: offset + len }))
     }

@@ -11,6 +11,8 @@ use crate::storage::disk::{Disk, DiskFile};
 const SUFFIX: &str = ".log";
 /// A segment that has not got its name yet; left behind by a crash it holds nothing.
 const UNNAMED_SUFFIX: &str = ".log.new";
+/// What was part of the log and is damaged, or lies behind damage: kept for a person to look at.
+const ASIDE_SUFFIX: &str = ".log.damaged";
 
 /// An open segment.
 #[derive(Clone, Debug)]
@@ -18,6 +20,11 @@ pub(super) struct Segment {
     pub(super) path: PathBuf,
     pub(super) header: SegmentHeader,
     pub(super) file: Arc<dyn DiskFile>,
+}
+
+/// What a file in the log's directory that is set aside was once: a segment of this number.
+pub(super) fn parse_aside(name: &str) -> Option<u32> {
+    parse_number(&format!("{}{SUFFIX}", name.split_once(ASIDE_SUFFIX)?.0))
 }
 
 pub(super) fn segment_path(dir: &Path, number: u32) -> PathBuf {
@@ -76,16 +83,21 @@ impl Segment {
     ) -> Result<Segment, LogError> {
         let path = segment_path(dir, number);
         let file = disk.open(&path).map_err(LogError::io("open", &path))?;
-        let mut bytes = [0; SEGMENT_HEADER];
-        let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", &path))?;
-        match SegmentHeader::decode(&bytes[..read]) {
-            Ok(header) => Ok(Segment { path, header, file }),
-            Err(HeaderFlaw::Corrupt(what)) => Err(damaged(&path, what.to_owned())),
-            Err(HeaderFlaw::Format(found)) => {
-                Err(LogError::Format { path, found, known: super::format::FORMAT })
-            }
-        }
+        let header = stated_header(&path, &*file)?;
+        Ok(Segment { path, header, file })
     }
+}
+
+/// What the file at `path` says of itself as a segment.
+pub(super) fn stated_header(path: &Path, file: &dyn DiskFile) -> Result<SegmentHeader, LogError> {
+    let mut bytes = [0; SEGMENT_HEADER];
+    let read = file.read_at(&mut bytes, 0).map_err(LogError::io("read", path))?;
+    SegmentHeader::decode(&bytes[..read]).map_err(|flaw| match flaw {
+        HeaderFlaw::Corrupt(what) => damaged(path, what.to_owned()),
+        HeaderFlaw::Format(found) => {
+            LogError::Format { path: path.to_owned(), found, known: super::format::FORMAT }
+        }
+    })
 }
 
 fn damaged(path: &Path, what: String) -> LogError {
@@ -95,18 +107,24 @@ fn damaged(path: &Path, what: String) -> LogError {
 /// The numbers of the segments in `dir`, which must be without a gap. What a crash left unnamed
 /// is removed.
 pub(super) fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<u32>, LogError> {
+    let numbers = list_remaining(disk, dir)?;
+    for pair in numbers.windows(2) {
+        if pair[1] != pair[0] + 1 {
+            return Err(LogError::Missing { path: segment_path(dir, pair[0] + 1) });
+        }
+    }
+    Ok(numbers)
+}
+
+/// The numbers of the segments in `dir`, of which some may be missing, but not all.
+pub(super) fn list_remaining(disk: &dyn Disk, dir: &Path) -> Result<Vec<u32>, LogError> {
     let mut numbers: Vec<u32> = Vec::new();
     for name in disk.list(dir).map_err(LogError::io("list", dir))? {
         if name.ends_with(UNNAMED_SUFFIX) {
             let path = dir.join(name);
             disk.remove_file(&path).map_err(LogError::io("remove", &path))?;
-        } else if let Some(number) = parse_name(&name) {
+        } else if let Some(number) = parse_number(&name) {
             numbers.push(number);
-        }
-    }
-    for pair in numbers.windows(2) {
-        if pair[1] != pair[0] + 1 {
-            return Err(LogError::Missing { path: segment_path(dir, pair[0] + 1) });
         }
     }
     if numbers.is_empty() {
@@ -115,7 +133,20 @@ pub(super) fn list_segments(disk: &dyn Disk, dir: &Path) -> Result<Vec<u32>, Log
     Ok(numbers)
 }
 
-fn parse_name(name: &str) -> Option<u32> {
+/// A name that is free for what was segment `number`, and may look like segment `number` no more.
+pub(super) fn aside_path(disk: &dyn Disk, dir: &Path, number: u32) -> Result<PathBuf, LogError> {
+    let mut path = dir.join(format!("{number:08x}{ASIDE_SUFFIX}"));
+    for copy in 2_u32.. {
+        if disk.kind(&path).map_err(LogError::io("look for", &path))?.is_none() {
+            break;
+        }
+        path = dir.join(format!("{number:08x}{ASIDE_SUFFIX}.{copy}"));
+    }
+    Ok(path)
+}
+
+/// The number of the segment that has this name.
+pub(super) fn parse_number(name: &str) -> Option<u32> {
     let digits = name.strip_suffix(SUFFIX)?;
     if digits.len() != 8
         || digits.bytes().any(|b| !b.is_ascii_digit() && !(b'a'..=b'f').contains(&b))

@@ -3,14 +3,15 @@
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::{AlarmMember, AlarmRequest, AlarmType};
 
-use crate::store::{Change, Reply, Store, record};
+use crate::store::root::alarm_order;
+use crate::store::{Change, Reply, Store, element, record};
 
 impl Store {
     /// Answers with the alarms that were asked for, raised (whether or not it was before) or
     /// taken back.
     pub(super) fn alarm(&mut self, request: &AlarmRequest, changes: &mut Vec<Change>) -> Reply {
         let alarm = AlarmMember { member_id: request.member_id, alarm: request.alarm };
-        let found = self.root.alarms.binary_search_by_key(&order(&alarm), order);
+        let found = self.root.alarms.binary_search_by_key(&alarm_order(&alarm), alarm_order);
         let alarms = match AlarmAction::try_from(request.action) {
             Ok(AlarmAction::Get) => self.alarms_of(request.alarm),
             Ok(AlarmAction::Activate) if request.alarm == AlarmType::None as i32 => Vec::new(),
@@ -19,6 +20,7 @@ impl Store {
                     let mut alarms = self.root.alarms.to_vec();
                     alarms.insert(place, alarm);
                     self.root.alarms = alarms.into();
+                    self.root.sum += element::alarm(&alarm);
                     changes.push(record::alarm(&alarm));
                 }
                 vec![alarm]
@@ -28,6 +30,7 @@ impl Store {
                     let mut alarms = self.root.alarms.to_vec();
                     alarms.remove(place);
                     self.root.alarms = alarms.into();
+                    self.root.sum -= element::alarm(&alarm);
                     changes.push(record::remove_alarm(&alarm));
                     vec![alarm]
                 }
@@ -43,8 +46,4 @@ impl Store {
         let any = kind == AlarmType::None as i32;
         self.root.alarms.iter().filter(|alarm| any || alarm.alarm == kind).copied().collect()
     }
-}
-
-fn order(alarm: &AlarmMember) -> (u64, i32) {
-    (alarm.member_id, alarm.alarm)
 }

@@ -21,6 +21,7 @@ impl Store {
             return Err(StoreError::FutureRevision);
         }
         self.root.compacted = at;
+        self.root.sum -= self.dead.compact(at);
         self.eras.end(&mut self.root.pin, at);
         changes.push(record::meta(record::REVISION, self.root.revision));
         changes.push(record::meta(record::COMPACTED, at));

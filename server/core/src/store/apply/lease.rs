@@ -5,7 +5,7 @@ use kvorum_proto::etcdserverpb::{LeaseCheckpointRequest, LeaseExpireRequest, Lea
 use super::write::Write;
 use crate::error::StoreError;
 use crate::store::lease::Leased;
-use crate::store::{Change, LeaseRecord, Reply, Store, record};
+use crate::store::{Change, LeaseRecord, Reply, Store, element, record};
 
 /// etcd's limit: longer times overflow when they are counted in nanoseconds.
 const LEASE_TTL_MAX_S: i64 = 9_000_000_000;
@@ -78,9 +78,8 @@ impl Store {
 
     /// Removes the lease and deletes its keys, in key order, at one revision.
     fn end_lease(&mut self, id: i64, changes: &mut Vec<Change>) {
-        if self.root.leases.remove(&id.to_be_bytes()).is_none() {
-            return;
-        }
+        let Some(ended) = self.root.leases.remove(&id.to_be_bytes()) else { return };
+        self.root.sum -= element::lease(&ended.record);
         let keys: Vec<_> = self.root.lease_keys(id).collect();
         let mut write = Write::new(self, changes);
         for key in keys {
@@ -93,6 +92,10 @@ impl Store {
 
     fn put_lease(&mut self, lease: LeaseRecord, changes: &mut Vec<Change>) {
         changes.push(record::lease(&lease));
+        if let Some(old) = self.root.lease(lease.id) {
+            self.root.sum -= element::lease(&old);
+        }
+        self.root.sum += element::lease(&lease);
         self.root.leases.upsert(&lease.id.to_be_bytes(), |_| Leased::new(lease));
     }
 }

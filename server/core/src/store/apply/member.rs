@@ -2,7 +2,7 @@
 
 use kvorum_proto::membershippb::{ClusterMemberAttrSetRequest, ClusterVersionSetRequest};
 
-use crate::store::{Change, Reply, Store, record};
+use crate::store::{Change, Reply, Store, element, record};
 
 impl Store {
     /// A member sets its name and client URLs; one that is not in the cluster is passed over.
@@ -13,7 +13,9 @@ impl Store {
     ) -> Reply {
         let mut members = self.root.members.to_vec();
         if let Some(member) = members.iter_mut().find(|member| member.id == request.member_id) {
+            self.root.sum -= element::member(member);
             member.member_attributes.clone_from(&request.member_attributes);
+            self.root.sum += element::member(member);
             changes.push(record::member(member));
             self.root.members = members.into();
         }
@@ -26,6 +28,10 @@ impl Store {
         changes: &mut Vec<Change>,
     ) -> Reply {
         changes.push(record::cluster_version(&request.ver));
+        if let Some(old) = self.root.cluster_version() {
+            self.root.sum -= element::cluster_version(old);
+        }
+        self.root.sum += element::cluster_version(&request.ver);
         self.root.cluster_version = Some(request.ver.as_str().into());
         Reply::Done
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::store::history::Link;
 use crate::store::lease::Attachment;
-use crate::store::{Change, Revision, Store, Value, Version};
+use crate::store::{Change, Revision, StateHash, Store, Value, Version, element};
 
 /// The next main revision, which begins with the first change; without any it never was.
 pub(super) struct Write<'a> {
@@ -39,6 +39,7 @@ impl<'a> Write<'a> {
             create_revision: live.map_or(at.main, |live| live.create_revision),
             version: live.map_or(1, |live| live.version + 1),
             lease,
+            hash: StateHash::default(),
             prev: link.prev,
             jump: link.jump,
             depth: link.depth,
@@ -59,6 +60,7 @@ impl<'a> Write<'a> {
             create_revision: 0,
             version: 0,
             lease: 0,
+            hash: StateHash::default(),
             prev: link.prev,
             jump: link.jump,
             depth: link.depth,
@@ -73,8 +75,11 @@ impl<'a> Write<'a> {
         at
     }
 
-    fn record(&mut self, old: Option<&Arc<Version>>, version: Version) {
+    fn record(&mut self, old: Option<&Arc<Version>>, mut version: Version) {
+        version.hash = element::written(&version);
+        self.store.dead.written(&version, old.map(|old| &**old));
         let root = &mut self.store.root;
+        root.sum += version.hash;
         let version = Arc::new(version);
         if old.map_or(0, |old| old.lease) != version.lease {
             if let Some(attachment) = old.and_then(|old| Attachment::of(old)) {

@@ -15,15 +15,22 @@ struct Possible {
     what: String,
     /// The model after each group that is not yet durable; the first has all that must be there.
     states: Vec<Model>,
+    /// What was released at most: a log that begins later has lost something.
+    released: u64,
 }
 
 impl Possible {
     fn new(what: String, model: Model) -> Possible {
-        Possible { what, states: vec![model] }
+        Possible { what, states: vec![model], released: 0 }
     }
 
     fn newest(&self) -> &Model {
         self.states.last().unwrap()
+    }
+
+    /// What the log itself holds.
+    fn held(&self, log: &Log) -> Model {
+        self.newest().from(log.base()).unwrap()
     }
 
     fn append(&mut self, log: &mut Log, group: &Group) -> Result<(), LogError> {
@@ -39,6 +46,14 @@ impl Possible {
         Ok(())
     }
 
+    fn release(&mut self, log: &mut Log, upto: u64) -> Result<(), LogError> {
+        self.released = self.released.max(upto);
+        if log.release(upto)? > 0 {
+            self.states.drain(..self.states.len() - 1);
+        }
+        Ok(())
+    }
+
     /// Opens the log, unless an error of the disk prevents it. What it holds then, it must keep.
     fn open(&mut self, disk: &MemoryDisk) -> Option<Log> {
         let (log, recovered) = match open(disk) {
@@ -47,7 +62,11 @@ impl Possible {
             Err(error) => panic!("{}: {error}", self.what),
         };
         let found = Recovered { torn: None, ..recovered };
-        let Some(at) = self.states.iter().position(|state| state.recovered() == found) else {
+        let same = |state: &Model| {
+            let released = state.base == found.base || found.base.0 <= self.released;
+            released && state.from(found.base).is_some_and(|state| state.recovered() == found)
+        };
+        let Some(at) = self.states.iter().position(same) else {
             let (least, most) = (self.states[0].last(), self.newest().last());
             panic!("{}: from {least:?} to {most:?} and found {:?}", self.what, found.last);
         };
@@ -89,10 +108,19 @@ fn live_and_crash(seed: u64) {
                 .collect();
             let back = if random.random_bool(0.1) { random.random_range(0..9) } else { 0 };
             let newer = random.random_bool(0.3);
-            let group = next_group(possible.newest(), number, back, &sizes, newer);
+            let held = possible.held(&log);
+            let group = if random.random_bool(0.03) {
+                let (last, term) = held.last();
+                let index = random.random_range(1.max(last.saturating_sub(5))..last + 20);
+                base_group(number, (index, term + 1), random.random_range(0..3), 100)
+            } else {
+                next_group(&held, number, back, &sizes, newer)
+            };
+            let upto = random.random_range(0..=held.last().0);
             if possible.append(&mut log, &group).is_err()
                 || random.random_bool(0.4) && possible.sync(&mut log).is_err()
                 || random.random_bool(0.1) && log.mark().is_err()
+                || random.random_bool(0.1) && possible.release(&mut log, upto).is_err()
             {
                 break;
             }

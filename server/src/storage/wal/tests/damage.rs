@@ -169,6 +169,27 @@ fn a_group_in_another_ones_place_is_found() {
 }
 
 #[test]
+fn a_group_of_another_history_is_found() {
+    // Two logs that part after the third group: each group of one has its place in the other.
+    let (disk, _) = filled(3, 100, small());
+    let fork = disk.copy();
+    for (disk, vote) in [(&disk, 1), (&fork, 2)] {
+        let (mut log, _) = open(disk).unwrap();
+        for number in 4..8 {
+            let hard_state = HardState { term: 1, vote, commit: 0 };
+            log.append(&Group { hard_state: Some(hard_state), ..group(number, number, 1, 100) })
+                .unwrap();
+            log.sync().unwrap();
+        }
+    }
+    let (from, to) = super::torture::frames(&fork, 1)[5];
+    let theirs = fork.with_bytes(&segment(1), |bytes| bytes[from..to].to_vec()).unwrap();
+    disk.with_bytes(&segment(1), |bytes| bytes[from..to].copy_from_slice(&theirs)).unwrap();
+    let message = damaged(&disk);
+    assert!(message.contains("does not continue the one before"), "{message}");
+}
+
+#[test]
 fn a_segment_under_another_name_is_found() {
     let (disk, _) = filled(80, 1000, small());
     let second = disk.with_bytes(&segment(2), |bytes| bytes.clone()).unwrap();

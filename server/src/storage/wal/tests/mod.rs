@@ -1,10 +1,14 @@
 //! The log against a naive model, and against every fault that a disk can show it.
 
+mod base;
 mod crash;
 mod damage;
 mod faults;
 mod model;
+mod release;
+mod salvage;
 mod torn;
+mod torture;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,26 +17,30 @@ use bytes::Bytes;
 use kvorum_core::node::{Group, TermRun};
 use raft_proto::eraftpb::{Entry, HardState};
 
-use super::{Log, LogError, Options, Recovered};
+use super::{Log, LogError, Options, Recovered, Salvage};
 use crate::identity::Identity;
 use crate::storage::disk::Disk;
 use crate::storage::memory::MemoryDisk;
 
 const DIR: &str = "/log";
-const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1 };
+const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1, incarnation: 0x77 };
 
 /// What a log should hold, kept the simple way.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Model {
-    /// The entry at index i is at i - 1.
+    base: (u64, u64),
+    /// The entry at index i is at i - base - 1.
     entries: Vec<Entry>,
     hard_state: HardState,
 }
 
 impl Model {
     fn append(&mut self, group: &Group) {
+        if let Some(base) = group.base {
+            *self = Model { base, ..Model::default() };
+        }
         for entry in &group.entries {
-            self.entries.truncate(entry.index as usize - 1);
+            self.entries.truncate((entry.index - self.base.0) as usize - 1);
             self.entries.push(entry.clone());
         }
         if let Some(hard_state) = &group.hard_state {
@@ -41,7 +49,7 @@ impl Model {
     }
 
     fn last(&self) -> (u64, u64) {
-        self.entries.last().map_or((0, 0), |entry| (entry.index, entry.term))
+        self.entries.last().map_or(self.base, |entry| (entry.index, entry.term))
     }
 
     fn runs(&self) -> Vec<TermRun> {
@@ -54,14 +62,31 @@ impl Model {
         runs
     }
 
+    fn term(&self, index: u64) -> Option<u64> {
+        if index == self.base.0 {
+            return Some(self.base.1);
+        }
+        let at = index.checked_sub(self.base.0 + 1)?;
+        self.entries.get(at as usize).map(|entry| entry.term)
+    }
+
+    /// The same log without the entries up to `base`, if it holds that entry.
+    fn from(&self, base: (u64, u64)) -> Option<Model> {
+        (self.term(base.0) == Some(base.1)).then(|| {
+            let released = (base.0 - self.base.0) as usize;
+            Model { base, entries: self.entries[released..].to_vec(), ..self.clone() }
+        })
+    }
+
     /// What opening the log must say.
     fn recovered(&self) -> Recovered {
         Recovered {
             hard_state: self.hard_state.clone(),
-            base: (0, 0),
+            base: self.base,
             last: self.last(),
             runs: self.runs(),
             tail: self.entries.clone(),
+            incomplete: None,
             torn: None,
         }
     }
@@ -95,6 +120,11 @@ fn segment(number: u32) -> PathBuf {
     super::segment::segment_path(Path::new(DIR), number)
 }
 
+/// The segments there are, oldest first.
+fn numbers(disk: &MemoryDisk) -> Vec<u32> {
+    super::segment::list_segments(disk, Path::new(DIR)).unwrap()
+}
+
 fn entry(index: u64, term: u64, bytes: usize) -> Entry {
     // Values that differ, and bytes that are not zero: zeros have tests of their own.
     let data: Vec<u8> = (0..bytes).map(|at| ((index as usize + at) % 255) as u8 + 1).collect();
@@ -105,7 +135,15 @@ fn entry(index: u64, term: u64, bytes: usize) -> Entry {
 fn group(number: u64, first: u64, count: u64, bytes: usize) -> Group {
     let entries = (first..first + count).map(|index| entry(index, 1, bytes)).collect();
     let hard_state = HardState { term: 1, vote: 7, commit: first - 1 };
-    Group { number, entries, hard_state: Some(hard_state) }
+    Group { number, base: None, entries, hard_state: Some(hard_state) }
+}
+
+/// A group that begins the log anew after `base`, with so many entries of the base's term.
+fn base_group(number: u64, base: (u64, u64), count: u64, bytes: usize) -> Group {
+    let (index, term) = base;
+    let entries = (index + 1..=index + count).map(|index| entry(index, term, bytes)).collect();
+    let hard_state = HardState { term, vote: number % 5, commit: index };
+    Group { number, base: Some(base), entries, hard_state: Some(hard_state) }
 }
 
 /// Appends and syncs groups of one entry each, from the log's end on.

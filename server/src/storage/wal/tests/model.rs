@@ -16,6 +16,15 @@ enum Op {
     HardState {
         vote: u64,
     },
+    /// The log begins anew after this index, anywhere in it or behind it.
+    Base {
+        index: u64,
+        count: u64,
+        bytes: usize,
+    },
+    Release {
+        upto: u64,
+    },
     Sync,
     Mark,
     /// From anywhere in the log to just behind it.
@@ -37,6 +46,9 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (back, 0..5_u64, bytes, any::<bool>())
             .prop_map(|(back, count, bytes, newer)| Op::Append { back, count, bytes, newer }),
         1 => (0..5_u64).prop_map(|vote| Op::HardState { vote }),
+        1 => (1..1000_u64, 0..3_u64, 0..9000_usize)
+            .prop_map(|(index, count, bytes)| Op::Base { index, count, bytes }),
+        3 => (0..1000_u64).prop_map(|upto| Op::Release { upto }),
         3 => Just(Op::Sync),
         1 => Just(Op::Mark),
         2 => (0..1000_u64).prop_map(|keep_after| Op::Reopen { keep_after }),
@@ -54,16 +66,17 @@ pub(super) fn next_group(
     newer: bool,
 ) -> Group {
     let (last, last_term) = model.last();
-    let first = last.saturating_sub(back) + 1;
+    let first = last.saturating_sub(back).max(model.base.0) + 1;
     let term = (last_term + u64::from(newer || back > 0)).max(1);
     let indexes = first..;
     let entries = indexes.zip(sizes).map(|(index, bytes)| entry(index, term, *bytes)).collect();
     let hard_state = HardState { term, vote: number % 5, commit: first - 1 };
-    Group { number, entries, hard_state: newer.then_some(hard_state) }
+    Group { number, base: None, entries, hard_state: newer.then_some(hard_state) }
 }
 
 fn expect_read(model: &Model, low: u64, high: u64, max_bytes: u64) -> Vec<Entry> {
-    let (from, to) = (low as usize - 1, (high as usize - 1).min(model.entries.len()));
+    let at = |index: u64| (index - model.base.0 - 1) as usize;
+    let (from, to) = (at(low), at(high).min(model.entries.len()));
     let mut bytes = 0;
     let wanted = model.entries[from..to].iter().take_while(|entry| {
         let first = bytes == 0;
@@ -71,6 +84,29 @@ fn expect_read(model: &Model, low: u64, high: u64, max_bytes: u64) -> Vec<Entry>
         first || bytes <= max_bytes
     });
     wanted.cloned().collect()
+}
+
+/// Releases, and compares with the most segments that can be removed by hand such that the log
+/// still opens to the same and begins after `upto` at the latest.
+fn release(log: &mut Log, model: &mut Model, disk: &MemoryDisk, upto: u64) {
+    let (base, segments) = (log.base(), log.segments());
+    let first = numbers(disk)[0];
+    let by_hand = disk.copy();
+    let mut most = 0;
+    for count in 1..segments {
+        by_hand.remove_file(&segment(first + count as u32 - 1)).unwrap();
+        // Opening may change the disk.
+        let Ok((_, recovered)) = open(&by_hand.copy()) else { continue };
+        let in_time = recovered.base == base || recovered.base.0 <= upto;
+        let same = model.from(recovered.base).is_some_and(|model| model.recovered() == recovered);
+        if same && in_time {
+            most = count;
+        }
+    }
+    assert_eq!(log.release(upto).unwrap(), most, "up to {upto} of {base:?}..{:?}", log.last());
+    assert_eq!(log.segments(), segments - most);
+    assert!(log.base() == base || log.base().0 <= upto);
+    *model = model.from(log.base()).unwrap();
 }
 
 fn run(ops: Vec<Op>) {
@@ -90,27 +126,42 @@ fn run(ops: Vec<Op>) {
             Op::HardState { vote } => {
                 number += 1;
                 let hard_state = HardState { term: model.last().1, vote, commit: 0 };
-                let group = Group { number, entries: vec![], hard_state: Some(hard_state) };
+                let group = Group { number, hard_state: Some(hard_state), ..Group::default() };
                 log.append(&group).unwrap();
                 model.append(&group);
+            }
+            Op::Base { index, count, bytes } => {
+                number += 1;
+                let (last, last_term) = model.last();
+                let group =
+                    base_group(number, (1 + index % (last + 9), last_term + 1), count, bytes);
+                log.append(&group).unwrap();
+                model.append(&group);
+            }
+            Op::Release { upto } => {
+                let upto = upto % (model.last().0 + 2);
+                log.sync().unwrap();
+                release(&mut log, &mut model, &disk, upto);
             }
             Op::Sync => assert_eq!(log.sync().unwrap().number(), number),
             Op::Mark => log.mark().unwrap(),
             Op::Reopen { keep_after } => {
                 let keep_after = keep_after % (model.last().0 + 2);
+                let base = log.base();
                 log.sync().unwrap();
                 drop(log);
                 let (opened, recovered) = open_small(&disk, keep_after, small()).unwrap();
                 let mut expected = model.recovered();
                 expected.tail.retain(|entry| entry.index > keep_after);
                 assert_eq!(recovered, expected);
+                assert_eq!(opened.base(), base);
                 log = opened;
                 number = 0;
             }
             Op::Read { low, count, max_bytes } => {
                 let low = low % (model.last().0 + 2);
                 let read = log.read(low, low + count, max_bytes);
-                if (1..=model.last().0).contains(&low) {
+                if (model.base.0 + 1..=model.last().0).contains(&low) {
                     let expected = expect_read(&model, low, low + count, max_bytes);
                     assert_eq!(read.unwrap(), expected);
                 } else {
@@ -118,7 +169,8 @@ fn run(ops: Vec<Op>) {
                 }
             }
         }
-        assert_eq!(log.last(), model.last());
+        assert_eq!((log.base(), log.last()), (model.base, model.last()));
+        assert_eq!(log.term(model.base.0), Some(model.base.1));
         assert_eq!(log.term_runs(), model.runs());
     }
     log.sync().unwrap();

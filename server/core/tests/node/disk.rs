@@ -1,0 +1,102 @@
+//! What survives a crash of a simulated member: its log, its state machine as of the last flush,
+//! and the states it received.
+
+use std::collections::BTreeMap;
+
+use kvorum_core::node::{Boot, Group, TermRun};
+use raft_proto::eraftpb::{ConfState, Entry, HardState};
+
+/// A state machine and the quorum at the same index.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct State {
+    pub(crate) applied: Vec<Entry>,
+    pub(crate) conf_state: ConfState,
+}
+
+/// What survives a crash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) hard_state: HardState,
+    /// The entry before the first one in the log.
+    pub(crate) base: (u64, u64),
+    pub(crate) log: Vec<Entry>,
+    /// The state machine as of its last flush.
+    pub(crate) stored: State,
+    /// States that came from a leader, by their index and term.
+    pub(crate) received: BTreeMap<(u64, u64), State>,
+}
+
+impl State {
+    pub(crate) fn index(&self) -> u64 {
+        self.applied.len() as u64
+    }
+
+    pub(crate) fn position(&self) -> (u64, u64) {
+        self.applied.last().map_or((0, 0), |entry| (entry.index, entry.term))
+    }
+}
+
+impl Disk {
+    pub(crate) fn write(&mut self, group: Group) {
+        if let Some(base) = group.base {
+            assert!(self.received.contains_key(&base), "the state before the log is on the disk");
+            self.base = base;
+            self.log.clear();
+        }
+        for entry in group.entries {
+            self.log.truncate((entry.index - self.base.0) as usize - 1);
+            assert_eq!(self.last() + 1, entry.index, "the log has no gap");
+            self.log.push(entry);
+        }
+        if let Some(hard_state) = group.hard_state {
+            self.hard_state = hard_state;
+        }
+    }
+
+    /// Forgets the entries up to an index.
+    pub(crate) fn cut(&mut self, index: u64) {
+        let durable = self.base.0 < index && index <= self.last();
+        assert!(durable && index <= self.stored.index(), "what is cut off is durable and stored");
+        self.log.drain(..(index - self.base.0) as usize - 1);
+        let end = self.log.remove(0);
+        self.base = (end.index, end.term);
+    }
+
+    /// Puts a received state in place if the log begins behind it.
+    pub(crate) fn install(&mut self) {
+        if let Some(state) = self.received.remove(&self.base)
+            && self.stored.index() < self.base.0
+        {
+            self.stored = state;
+        }
+    }
+
+    pub(crate) fn last(&self) -> u64 {
+        self.base.0 + self.log.len() as u64
+    }
+
+    pub(crate) fn boot(&self) -> Boot {
+        let mut runs: Vec<TermRun> = Vec::new();
+        for entry in &self.log {
+            if runs.last().is_none_or(|run| run.term != entry.term) {
+                runs.push(TermRun { first: entry.index, term: entry.term });
+            }
+        }
+        let applied = self.stored.position();
+        let after = applied.0.saturating_sub(self.base.0) as usize;
+        Boot {
+            hard_state: self.hard_state.clone(),
+            conf_state: self.stored.conf_state.clone(),
+            applied,
+            base: self.base,
+            last: self.last(),
+            runs,
+            tail: self.log.get(after..).unwrap_or_default().to_vec(),
+        }
+    }
+}
+
+/// The write that an entry is, if it is one.
+pub(crate) fn write_id(entry: &Entry) -> Option<u64> {
+    Some(u64::from_be_bytes(entry.data[..].try_into().ok()?))
+}
