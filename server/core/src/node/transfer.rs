@@ -10,7 +10,7 @@
 //! | asked | raft asked in vain | the shell answers; asked again if raft is still asking after an election timeout |
 //! | held | the shell answered | raft takes it, at once unless the peer is paused; or it is too old, or its index was cut away |
 //! | sending | raft took it | the shell says how it ended, or never does |
-//! | sent | the peer has it | it had time to install it and to ask for the entries behind it |
+//! | sent | the peer has it | it has all that is committed, or had time to ask for it |
 //!
 //! All end when this member leads no more or the peer is gone. raft does not resume a peer that
 //! is being sent a snapshot by itself, so a message that cannot leave is reported to it as a
@@ -219,9 +219,19 @@ impl Node {
         let transfers = self.raw.mut_store().transfers();
         transfers.now = self.now;
         let mut ended = transfers.expired(election_ticks);
-        let peers: Vec<u64> = transfers.peers.keys().copied().collect();
-        let prs = self.raw.raft.prs();
-        ended.extend(peers.into_iter().filter(|to| prs.get(*to).is_none()).map(|to| (to, false)));
+        let peers: Vec<(u64, bool)> = transfers
+            .peers
+            .iter()
+            .map(|(to, stage)| (*to, matches!(stage, Stage::Sent { .. })))
+            .collect();
+        let raft = &self.raw.raft;
+        let done = |to: u64, sent: bool| match raft.prs().get(to) {
+            Some(progress) => sent && progress.matched >= raft.raft_log.committed,
+            None => true,
+        };
+        ended.extend(
+            peers.into_iter().filter(|(to, sent)| done(*to, *sent)).map(|(to, _)| (to, false)),
+        );
         for (to, awaited) in ended {
             if self.raw.mut_store().transfers().end(to) {
                 out.push(Effect::DropSnapshot { to });
