@@ -2,6 +2,7 @@
 //!
 //! Whatever a test starts, it ends; whatever it writes, it writes into a temporary folder.
 
+pub mod checker;
 pub mod cluster;
 pub mod contents;
 pub mod etcdctl;

@@ -20,6 +20,7 @@ mod watch;
 
 use ::http::{HeaderMap, HeaderName};
 use axum::Router;
+use kvorum_core::error::StoreError;
 use kvorum_core::node::Refusal;
 use kvorum_proto::etcdserverpb::auth_server::AuthServer;
 use kvorum_proto::etcdserverpb::cluster_server::ClusterServer;
@@ -52,6 +53,23 @@ pub(crate) fn router(handle: &Handle) -> Router {
             }
         }
     };
+    // What a member holds that is not the cluster's state is no answer to anything.
+    let sound = {
+        let handle = handle.clone();
+        move |request: Request<()>| {
+            if handle.states.is_diverged() {
+                Err(status::of_store(StoreError::Corrupt))
+            } else {
+                Ok(request)
+            }
+        }
+    };
+    macro_rules! data_service {
+        ($server:ident, $service:expr) => {{
+            let server = service!($server, $service);
+            tonic::service::interceptor::InterceptedService::new(server, sound.clone())
+        }};
+    }
     macro_rules! service {
         ($server:ident, $service:expr) => {{
             let server = $server::new($service)
@@ -60,9 +78,9 @@ pub(crate) fn router(handle: &Handle) -> Router {
             tonic::service::interceptor::InterceptedService::new(server, led.clone())
         }};
     }
-    let routes = Routes::new(service!(KvServer, kv::Kv(handle.clone())))
-        .add_service(service!(WatchServer, watch::Watch(handle.clone())))
-        .add_service(service!(LeaseServer, lease::Lease(handle.clone())))
+    let routes = Routes::new(data_service!(KvServer, kv::Kv(handle.clone())))
+        .add_service(data_service!(WatchServer, watch::Watch(handle.clone())))
+        .add_service(data_service!(LeaseServer, lease::Lease(handle.clone())))
         .add_service(service!(ClusterServer, cluster::Cluster(handle.clone())))
         .add_service(service!(MaintenanceServer, maintenance::Maintenance(handle.clone())))
         .add_service(service!(AuthServer, unsupported::Auth))

@@ -1,6 +1,9 @@
 //! Frames: how what is to be sent is put together, and taken apart.
 
+use bytes::Bytes;
+use kvorum_core::divergence::Mark;
 use kvorum_core::node::{Input, Proposal};
+use kvorum_core::store::StateHash;
 use kvorum_proto::kvorumpb::{self, Frame};
 use prost::Message as _;
 use raft_proto::eraftpb::{Message, MessageType};
@@ -30,6 +33,7 @@ pub(super) fn pack(outgoing: impl Iterator<Item = Outgoing>) -> Vec<Frame> {
                 let (term, index) = appended.unwrap_or((0, 0));
                 frame.results.push(kvorumpb::ProposalResult { id, term, index });
             }
+            Outgoing::Marks(marks) => frame.marks.extend(marks.iter().map(mark)),
         }
     }
     if bytes > 0 {
@@ -63,6 +67,20 @@ pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Sta
         inputs.push(Input::ForwardResult { from, id, appended });
     }
     Ok(inputs)
+}
+
+/// What a frame says of its sender's state.
+pub(super) fn marks(frame: &mut Frame) -> Vec<Mark> {
+    let marks = std::mem::take(&mut frame.marks).into_iter();
+    let known = marks.filter_map(|kvorumpb::StateMark { index, hash }| {
+        Some(Mark { index, hash: StateHash::from_bytes(hash[..].try_into().ok()?) })
+    });
+    known.collect()
+}
+
+fn mark(mark: &Mark) -> kvorumpb::StateMark {
+    let hash = Bytes::copy_from_slice(&mark.hash.to_bytes());
+    kvorumpb::StateMark { index: mark.index, hash }
 }
 
 #[cfg(test)]
@@ -101,6 +119,9 @@ mod tests {
 
     #[test]
     fn large_messages_get_frames_of_their_own() {
+        let told = [1, 2].map(|index| Mark { index, hash: StateHash::from_bytes([7; 16]) });
+        let mut frames = pack([Outgoing::Marks(told.to_vec())].into_iter());
+        assert_eq!(marks(&mut frames[0]), told);
         let large = || {
             let entry = vec![0; PEER_FRAME_BYTES].into();
             Outgoing::Proposal(Proposal { id: 1, entry })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use kvorum_core::divergence::Mark;
 use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::peer_client::PeerClient;
 use kvorum_proto::kvorumpb::{Frame, Hello};
@@ -33,6 +34,8 @@ pub(super) enum Outgoing {
         id: u64,
         appended: Option<(u64, u64)>,
     },
+    /// What the state here was.
+    Marks(Vec<Mark>),
 }
 
 impl Outgoing {
@@ -44,6 +47,7 @@ impl Outgoing {
                 Outgoing::Raft(message) => message.encoded_len(),
                 Outgoing::Proposal(proposal) => proposal.entry.len(),
                 Outgoing::Result { .. } => 0,
+                Outgoing::Marks(marks) => marks.len() * FRAME * 2,
             }
     }
 }

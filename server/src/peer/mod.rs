@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use kvorum_core::divergence::Mark;
 use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::peer_server::PeerServer;
 use raft_proto::eraftpb::Message;
@@ -92,6 +93,15 @@ impl Peers {
     pub(crate) fn result(&self, to: u64, id: u64, appended: Option<(u64, u64)>) {
         if let Some(link) = self.links.get(&to) {
             link.send(Outgoing::Result { id, appended });
+        }
+    }
+
+    /// Tells all peers what the state here was; what is lost is told again.
+    pub(crate) fn tell(&self, marks: &[Mark]) {
+        if !marks.is_empty() {
+            for link in self.links.values() {
+                link.send(Outgoing::Marks(marks.to_vec()));
+            }
         }
     }
 

@@ -81,8 +81,9 @@ impl Peer {
         let from = self.greet(hello.as_ref())?;
         tracing::info!(peer_id = hex(from), "a peer opened its stream");
         let to = self.0.identity.member_id;
-        while let Some(frame) = frames.message().await? {
+        while let Some(mut frame) = frames.message().await? {
             let bytes = frame.encoded_len();
+            self.0.states.report(from, frame::marks(&mut frame));
             let mut inputs = frame::unpack(frame, from, to)?;
             // Not reading on makes the sender drop, which is what a member that is late wants.
             while let Err(back) = self.0.inbox.try_push_all(inputs, bytes, INBOX_PEER_BYTES) {

@@ -92,6 +92,7 @@ impl ApplyThread {
         for root in batch.before_compactions {
             self.handle.watches.before_compaction(root);
         }
+        self.handle.states.note(batch.marks);
         let index = batch.root.index();
         self.publish(Arc::clone(&batch.root));
         self.handle.leases.note(&batch.leases, &batch.root);

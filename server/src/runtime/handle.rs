@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time;
 
+use super::divergence::States;
 use super::leases::Leases;
 use super::queue::Queue;
 use super::snapshots::{IncomingPlace, Snapshots};
@@ -93,6 +94,7 @@ pub(crate) struct Shared {
     pub(crate) leases: Leases,
     pub(crate) values: Values,
     pub(crate) peers: Peers,
+    pub(crate) states: States,
     pub(crate) snapshots: Snapshots,
     pub(crate) incoming: IncomingPlace,
     /// The newest compaction whose history is gone from the disk.

@@ -21,7 +21,7 @@ use super::queue::Queue;
 use super::start::{self, Parts, StartError};
 use super::stop::Reason;
 use super::watches::WatchThread;
-use super::{Handle, backend_thread, leases, log_thread, publish};
+use super::{Handle, backend_thread, divergence, leases, log_thread, publish};
 use crate::config::Config;
 use crate::edge::{self, Acceptor};
 use crate::identity::Identity;
@@ -97,6 +97,7 @@ impl Member {
         let advertised = texts(&config.advertise_client_urls);
         runtimes.peers.spawn(publish::attributes(member.handle.clone(), advertised, ready));
         runtimes.peers.spawn(publish::cluster_version(member.handle.clone()));
+        runtimes.peers.spawn(divergence::exchange(member.handle.clone()));
         runtimes.peers.spawn(announce(member.ready.clone(), member.client_urls.clone()));
         member.runtimes = Some(runtimes);
         Ok(member)
@@ -119,6 +120,11 @@ impl Member {
     pub fn refused_of_peers(&self) -> u64 {
         let progress = &self.handle.progress;
         progress.rejected.load(Ordering::Relaxed) + progress.turned_away.load(Ordering::Relaxed)
+    }
+
+    /// How often this member's state was compared with another's at the same entry.
+    pub fn states_compared(&self) -> u64 {
+        self.handle.states.compared()
     }
 
     /// Waits until the member has found a quorum and applied what it agrees on; says whether it

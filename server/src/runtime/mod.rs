@@ -15,6 +15,7 @@
 
 mod apply_thread;
 mod backend_thread;
+mod divergence;
 mod handle;
 mod leases;
 mod listeners;

@@ -14,6 +14,7 @@ use raft_proto::eraftpb::ConfState;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::divergence::States;
 use super::handle::{Bounds, Leadership, Progress, Shared};
 use super::leases::Leases;
 use super::queue::Queue;
@@ -164,6 +165,7 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         leases: Leases::new(),
         values: Values::new(backend.values()),
         peers,
+        states: States::new(identity.member_id, &store.position().conf_state),
         snapshots: Snapshots::default(),
         incoming: IncomingPlace::new(dir),
         swept: watch::Sender::new(store.swept()),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kvorum_core::divergence::{MARK_EVERY, Mark};
 use kvorum_core::error::StoreError;
 use kvorum_core::lessor::LeaseNews;
 use kvorum_core::store::{Position, Reply, Root, Store};
@@ -42,6 +43,8 @@ pub struct Batch {
     /// By request id.
     pub answers: Vec<(u64, Result<Outcome, StoreError>)>,
     pub leases: LeaseNews,
+    /// What the state was at the indexes at which all members note it.
+    pub marks: Vec<Mark>,
     pub delta: Delta,
 }
 
@@ -61,7 +64,12 @@ impl ApplyStage {
         let mut changes = Vec::with_capacity(entries.len());
         let mut leases = LeaseNews::default();
         let mut before_compactions = Vec::new();
+        let mut marks = Vec::new();
         for entry in entries {
+            // The state before an entry is the one after the entry before.
+            if entry.index % MARK_EVERY == 1 && self.store.root().index() > 0 {
+                marks.push(self.mark());
+            }
             let Some(request) = decode(entry)? else {
                 self.store.skip(entry.index, entry.term);
                 continue;
@@ -83,7 +91,12 @@ impl ApplyStage {
         }
         let root = Arc::new(self.store.root());
         let delta = Delta::new(changes, &self.store);
-        Ok(Batch { root, before_compactions, answers, leases, delta })
+        Ok(Batch { root, before_compactions, answers, leases, marks, delta })
+    }
+
+    fn mark(&self) -> Mark {
+        let root = self.store.root();
+        Mark { index: root.index(), hash: root.state_hash() }
     }
 
     /// Goes on with another state, further on than this one.
