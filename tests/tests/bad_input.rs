@@ -279,7 +279,8 @@ async fn a_member_that_lost_its_data_does_not_begin_again_under_its_old_id() {
 /// Waits for a member to end by itself, and tells what it said last.
 fn ended(member: &mut Member) -> String {
     let status = until(2 * REFUSES_WITHIN, || member.running().has_ended());
-    assert!(!status.expect("it ends").success());
+    let status = status.unwrap_or_else(|| panic!("it goes on:\n{}", tail(&member.log())));
+    assert!(!status.success(), "{status}");
     let log = tail(&member.log()).to_owned();
     member.kill();
     log

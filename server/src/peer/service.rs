@@ -143,7 +143,8 @@ impl Peer {
         let root = self.0.root();
         let others = root.members().iter().filter(|member| member.id != self.0.identity.member_id);
         let member = others.into_iter().find(|member| member.id == member_id)?;
-        Some(member.member_attributes.as_ref().map_or(0, |attributes| attributes.incarnation))
+        let told = member.member_attributes.as_ref().map_or(0, |told| told.incarnation);
+        Some(if told == 0 { self.0.announced.get(&member_id).copied().unwrap_or(0) } else { told })
     }
 
     fn same_cluster(&self, cluster_id: u64) -> Result<(), Status> {

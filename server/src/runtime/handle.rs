@@ -1,5 +1,6 @@
 //! What the services of a member see of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub(crate) struct Bounds {
 pub(crate) struct Shared {
     pub(crate) identity: Identity,
     pub(crate) name: String,
+    /// The incarnations of members that stood in the log and not in the state at the start.
+    pub(crate) announced: BTreeMap<u64, u64>,
     pub(crate) bounds: Bounds,
     pub(crate) ids: RequestIds,
     pub(crate) inbox: Queue<Input>,

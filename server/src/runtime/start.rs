@@ -1,5 +1,6 @@
 //! From a configuration to everything a running member is made of.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,8 +10,10 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use kvorum_core::node::{self, BootError, Node, Role};
 use kvorum_core::store::Store;
+use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use kvorum_proto::membershippb::{Attributes, Member as MemberRecord, RaftAttributes};
-use raft_proto::eraftpb::ConfState;
+use prost::Message;
+use raft_proto::eraftpb::{ConfState, Entry};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -142,11 +145,13 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
     settings.snapshot_count = config.snapshot_count;
     settings.catch_up_entries = config.snapshot_catchup_entries;
     settings.logger = raft_logger();
+    let announced = announced_incarnations(&consensus.tail);
     let node = Node::new(settings, consensus)?;
     let peers = Peers::new(addresses(store.root().members(), identity.member_id))?;
     let shared = Shared {
         identity,
         name: config.name.clone(),
+        announced,
         bounds: Bounds {
             max_request_bytes: config.max_request_bytes,
             max_txn_ops: config.max_txn_ops,
@@ -172,6 +177,14 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         stop: Stop::new(),
     };
     Ok(Parts { handle: Handle(Arc::new(shared)), node, store, log, backend })
+}
+
+/// The incarnations that members told in entries which are not applied here yet.
+fn announced_incarnations(tail: &[Entry]) -> BTreeMap<u64, u64> {
+    let requests =
+        tail.iter().filter_map(|entry| InternalRaftRequest::decode(entry.data.clone()).ok());
+    let told = requests.filter_map(|request| request.cluster_member_attr_set);
+    told.filter_map(|told| Some((told.member_id, told.member_attributes?.incarnation))).collect()
 }
 
 /// Where the other members are dialled.
