@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kvorum_proto::etcdserverpb::{InternalRaftRequest, LeaseCheckpoint};
 
+use crate::planted::{self, Bug};
 use crate::store::{LeaseRecord, Reply, Root};
 
 /// How long a revocation may take before it is proposed again: etcd's figure.
@@ -102,7 +103,7 @@ impl Lessor {
         }
         // A lease may have been granted anew in the same batch, or not been revoked after all.
         for id in &news.revoked {
-            if root.lease(*id).is_none() {
+            if root.lease(*id).is_none() && !planted::is(Bug::RevokedLeaseRenewed) {
                 self.revoked(*id);
             }
         }

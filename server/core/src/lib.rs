@@ -12,5 +12,6 @@ pub mod error;
 pub mod index;
 pub mod lessor;
 pub mod node;
+pub mod planted;
 pub mod store;
 pub mod watch;

@@ -1,5 +1,6 @@
 //! The backend's part: what was applied is gathered and written down, a few times a second.
 
+use kvorum_core::planted::{self, Bug};
 use kvorum_core::store::{Change, Position, Store};
 
 use crate::storage::backend::{Backend, BackendError, RedbBackend};
@@ -79,6 +80,13 @@ impl StoreStage {
     /// Commits what is gathered, durably and as a whole. An error is final.
     pub fn commit(&mut self) -> Result<Option<Stored>, BackendError> {
         let Some(delta) = self.gathered.take() else { return Ok(None) };
+        if planted::is(Bug::PositionBeforeChanges) {
+            self.backend.commit(&[], &delta.position)?;
+        }
+        if planted::is(Bug::ChangesWithoutPosition) {
+            let before = self.backend.position().clone();
+            self.backend.commit(&delta.changes, &before)?;
+        }
         self.backend.commit(&delta.changes, &delta.position)?;
         let Delta { position, revision, swept, .. } = delta;
         Ok(Some(Stored { index: position.index, revision, swept }))

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kvorum_core::node::Boot;
+use kvorum_core::planted::{self, Bug};
 use kvorum_core::store::{Position, RestoreError, Store};
 use kvorum_proto::membershippb::Member;
 use raft_proto::eraftpb::ConfState;
@@ -119,7 +120,9 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
         Vec::new()
     };
     // What is applied was committed, even if the log was not told.
-    hard_state.commit = hard_state.commit.max(position.index);
+    if !planted::is(Bug::CommitBehindApplied) {
+        hard_state.commit = hard_state.commit.max(position.index);
+    }
     let consensus = Boot {
         hard_state,
         conf_state: position.conf_state,

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use kvorum_core::planted::{self, Bug};
 use kvorum_core::store::{Change, Position, RestoreError, Store, Table};
 use thiserror::Error;
 
@@ -94,6 +95,9 @@ impl Incoming {
         let from = self.dir.path().join(INCOMPLETE);
         let to = complete_path(self.dir.path(), &position);
         rename(&self.dir, &from, &to)?;
+        if planted::is(Bug::InstallBeforeBase) {
+            let _ = self.dir.disk().rename(&to, &self.dir.store());
+        }
         Ok(Received { position, store, backend: self.backend })
     }
 

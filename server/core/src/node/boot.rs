@@ -3,6 +3,8 @@
 use raft_proto::eraftpb::{ConfState, Entry, HardState};
 use thiserror::Error;
 
+use crate::planted::{self, Bug};
+
 use super::membership::is_valid;
 
 /// The entries from `first` on have this term, up to the next run.
@@ -93,6 +95,9 @@ impl Boot {
     /// A crash may come between applying and writing down what was committed; what is applied
     /// was committed.
     pub(super) fn committed(&self) -> u64 {
+        if planted::is(Bug::CommitBehindApplied) {
+            return self.hard_state.commit;
+        }
         self.hard_state.commit.max(self.applied.0)
     }
 

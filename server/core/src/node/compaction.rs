@@ -6,6 +6,7 @@
 //! here: raft looks at everything behind that at any time.
 
 use super::{Effect, Effects, Node};
+use crate::planted::{self, Bug};
 
 /// A peer that is being sent a snapshot must find the log behind it, or it would need the next
 /// one at once, for ever. But a transfer may be slow or stuck and the disk is not endless, so
@@ -22,7 +23,8 @@ impl Node {
 
     /// Cuts the log if there is enough to cut.
     pub(super) fn compact(&mut self, out: &mut Effects) {
-        let stored = self.stored.min(self.ready.applied()).min(self.raw.raft.raft_log.persisted);
+        let stored = if planted::is(Bug::CutPastStored) { u64::MAX } else { self.stored };
+        let stored = stored.min(self.ready.applied()).min(self.raw.raft.raft_log.persisted);
         let count = self.config.snapshot_count.max(1);
         let needless = stored.saturating_sub(self.config.catch_up_entries);
         let base = self.raw.store().base();

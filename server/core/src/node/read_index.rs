@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use raft::{ReadState, StateRole};
 
 use super::{Effect, Effects, Node, Refusal};
+use crate::planted::{self, Bug};
 
 /// Questions open at a time, so that a read need not wait for the one before it; each is a
 /// round of heartbeats.
@@ -70,7 +71,7 @@ impl Reads {
     pub(super) fn is_new(&self, from: u64, context: &[u8]) -> bool {
         let Some((member, nonce, number)) = decode(context) else { return false };
         let newest = self.seen.get(&from).is_none_or(|seen| seen.0 != nonce || seen.1 < number);
-        member == from && newest
+        member == from && (newest || planted::is(Bug::ReadContextReused))
     }
 
     pub(super) fn note(&mut self, from: u64, context: &[u8]) {
@@ -142,7 +143,7 @@ impl Node {
         if reads.waiting.is_empty() || reads.questions.len() >= QUESTIONS {
             return;
         }
-        reads.asked += 1;
+        reads.asked += u64::from(!planted::is(Bug::ReadContextReused));
         let question = Question {
             number: reads.asked,
             asked_at: self.now,
@@ -168,7 +169,8 @@ impl Node {
                 && let Some(question) = questions.remove(at)
             {
                 let ids = question.reads.iter().map(|read| read.id).collect();
-                out.push(Effect::ReadReady { ids, index: state.index });
+                let early = planted::is(Bug::ReadBeforeApply);
+                out.push(Effect::ReadReady { ids, index: if early { 0 } else { state.index } });
             }
         }
     }

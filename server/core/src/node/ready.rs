@@ -42,6 +42,7 @@ use super::install::Description;
 use super::log::entry_bytes;
 use super::status::role;
 use super::{Effect, Effects, Group, Node, Role};
+use crate::planted::{self, Bug};
 
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -174,7 +175,10 @@ impl Node {
         let number = ready.number();
         let must_sync = ready.must_sync();
         let entries = ready.take_entries();
-        let messages = ready.take_persisted_messages();
+        let mut messages = ready.take_persisted_messages();
+        if planted::is(Bug::AckBeforeSync) {
+            self.send(std::mem::take(&mut messages), out);
+        }
         let committed = ready.take_committed_entries();
         let read_states = ready.take_read_states();
 
@@ -224,7 +228,10 @@ impl Node {
     }
 
     fn next_group(&mut self, base: Option<(u64, u64)>, entries: Vec<Entry>) -> Group {
-        let now = self.raw.raft.hard_state();
+        let mut now = self.raw.raft.hard_state();
+        if planted::is(Bug::VoteForgotten) {
+            now.vote = 0;
+        }
         let hard_state = (now != self.ready.written).then(|| now.clone());
         self.ready.written = now;
         self.ready.last_group += 1;

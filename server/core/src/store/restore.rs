@@ -14,6 +14,7 @@ use super::sweep::Sweep;
 use super::{
     Change, Position, RecordError, Root, StateHash, Store, Table, Value, Version, element, record,
 };
+use crate::planted::{self, Bug};
 
 /// Why the store cannot be read back.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -161,7 +162,9 @@ impl Restoring {
     fn finish(self, position: Position) -> Store {
         let Restoring { mut root, members, alarms, swept, mut dead, .. } = self;
         for version in &root.keys {
-            if let Some(attachment) = Attachment::of(version) {
+            if let Some(attachment) = Attachment::of(version)
+                && !planted::is(Bug::AttachmentsNotRestored)
+            {
                 let key = attachment.as_bytes().clone();
                 root.attachments.upsert(&key, |_| attachment);
             }

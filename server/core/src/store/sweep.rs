@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Change, Reference, Revision, Store, Value, Version, record};
+use crate::planted::{self, Bug};
 
 /// Values given up by one call of `durable`, so that it costs the apply thread about 1 ms at most.
 const RELEASED_PER_CALL: usize = 1024;
@@ -62,7 +63,9 @@ impl Store {
             if let Some(prev) = prev.filter(|prev| prev.main < target) {
                 self.remove(prev, &mut changes);
             }
-            if version.is_deletion() && version.at.main < target {
+            let forgets =
+                [Bug::TombstoneSwept, Bug::RevisionForgotten].into_iter().any(planted::is);
+            if version.is_deletion() && version.at.main < target + i64::from(forgets) {
                 self.remove(version.at, &mut changes);
                 let newest = self.root.keys.get(&version.key);
                 if newest.is_some_and(|newest| newest.at == version.at) {
@@ -114,6 +117,9 @@ impl Store {
     fn remove(&mut self, at: Revision, changes: &mut Vec<Change>) {
         if let Some(removed) = self.root.revisions.remove(&at.to_bytes()) {
             self.root.size_bytes -= removed.version.size_bytes();
+            if planted::is(Bug::HashBySweep) {
+                self.root.sum -= removed.version.hash;
+            }
             changes.push(Change::RemoveVersion(at));
         }
     }

@@ -14,6 +14,7 @@ use kvorum_proto::key_range::KeyRange;
 
 use super::{OpReply, Root, TxnReply, Version};
 use crate::error::StoreError;
+use crate::planted::{self, Bug};
 
 /// Whether a transaction, whichever branches it takes, writes nothing and so can do without the
 /// log.
@@ -90,6 +91,16 @@ impl<'a> Branch<'a> {
 /// Unlike a read of its own, one in a transaction does not take a negative revision for the
 /// current one, once there was a compaction.
 fn check_range(root: &Root, range: &RangeRequest) -> Result<(), StoreError> {
+    if planted::is(Bug::RefusalBySweep)
+        && (1..root.compacted).contains(&range.revision)
+        && root
+            .revisions
+            .iter()
+            .next()
+            .is_some_and(|oldest| oldest.version.at.main <= range.revision)
+    {
+        return Ok(());
+    }
     match range.revision {
         0 => Ok(()),
         revision if revision > root.revision => Err(StoreError::FutureRevision),

@@ -10,6 +10,7 @@ use super::keys::Keys;
 use super::limits::{WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
 use super::reply::{Body, Delivery, Refusal, StreamId, WatchId, WatchReply};
 use super::stream::{Stream, Watch};
+use crate::planted::{self, Bug};
 use crate::store::{Revision, Root};
 
 /// Stands for no watch, or for all of a stream.
@@ -131,6 +132,12 @@ impl Hub {
         if known.watches.is_empty() || !known.watches.values().all(started) {
             return;
         }
+        if planted::is(Bug::ProgressOvertakes) {
+            let (revision, body) = (root.revision(), Body::Progress);
+            let reply = WatchReply { revision, watch_id: NO_WATCH, body };
+            out.push(Delivery { stream, reply });
+            return;
+        }
         known.asked.get_or_insert(root.revision());
         self.asking.insert(stream);
         self.pump(stream, out);
@@ -207,6 +214,10 @@ impl Hub {
 
     /// The header of this one carries no revision in etcd.
     pub(super) fn overtake(&mut self, stream: StreamId, id: WatchId, compact_revision: i64) {
+        let full = self.streams.get(&stream).is_some_and(|known| known.credit == 0);
+        if planted::is(Bug::OvertakenSilently) && full {
+            return self.file(stream, id, Revision { main: self.revision + 1, sub: 0 });
+        }
         self.end(stream, id, 0, Body::Overtaken { compact_revision });
     }
 
@@ -270,7 +281,8 @@ fn admit(
     }
     stream.key_bytes = key_bytes;
     let start = request.start_revision;
-    let main = if start == 0 { root.revision() + 1 } else { start };
+    let early = planted::is(Bug::FutureWatchEarly) && start > root.revision();
+    let main = if start == 0 || early { root.revision() + 1 } else { start };
     let without = |filter: FilterType| request.filters.contains(&filter.into());
     let watch = Watch {
         keys,

@@ -3,6 +3,7 @@
 use kvorum_proto::etcdserverpb::CompactionRequest;
 
 use crate::error::StoreError;
+use crate::planted::{self, Bug};
 use crate::store::{Change, Reply, Store, record};
 
 impl Store {
@@ -23,7 +24,9 @@ impl Store {
         self.root.compacted = at;
         self.root.sum -= self.dead.compact(at);
         self.eras.end(&mut self.root.pin, at);
-        changes.push(record::meta(record::REVISION, self.root.revision));
+        if !planted::is(Bug::RevisionForgotten) {
+            changes.push(record::meta(record::REVISION, self.root.revision));
+        }
         changes.push(record::meta(record::COMPACTED, at));
         Ok(Reply::Done)
     }

@@ -4,6 +4,7 @@ use kvorum_proto::etcdserverpb::TxnRequest;
 
 use super::write::Write;
 use crate::error::StoreError;
+use crate::planted::{self, Bug};
 use crate::store::txn::{Branch, Step};
 use crate::store::{Change, OpReply, Reply, Store, TxnReply};
 
@@ -15,6 +16,9 @@ impl Store {
     ) -> Result<Reply, StoreError> {
         let branch = Branch::choose(&self.root, request);
         branch.check(&self.root)?;
+        if planted::is(Bug::TxnTwice) && self.root.index.is_multiple_of(16) {
+            Write::new(self, changes).branch(&branch);
+        }
         Ok(Reply::Txn(Write::new(self, changes).branch(&branch)))
     }
 }
