@@ -75,8 +75,8 @@ pins! {
         peer_urls: vec!["p".into()], is_learner: true
     } = b"\x0a\x01p\x10\x01";
     membershippb::Attributes {
-        name: "m".into(), client_urls: vec!["c".into()]
-    } = b"\x0a\x01m\x12\x01c";
+        name: "m".into(), client_urls: vec!["c".into()], incarnation: 5
+    } = b"\x0a\x01m\x12\x01c\xc0\x3e\x05";
     membershippb::Member {
         id: 1,
         raft_attributes: Some(ours::membershippb::RaftAttributes {

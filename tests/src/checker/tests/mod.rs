@@ -1,3 +1,5 @@
+//! The checker, checked: legal and illegal histories by hand, and generated ones.
+
 mod generated;
 mod generator;
 mod illegal;
