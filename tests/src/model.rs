@@ -221,7 +221,8 @@ impl Model {
         let without = |filter: FilterType| watch.filters.contains(&filter.into());
         let (no_put, no_delete) = (without(FilterType::Noput), without(FilterType::Nodelete));
         let mut events = Vec::new();
-        for change in self.log.iter().filter(|change| change.revision >= from) {
+        let first = self.log.partition_point(|change| change.revision < from);
+        for change in &self.log[first..] {
             let filtered = if change.kv.is_some() { no_put } else { no_delete };
             if filtered || !within(&change.key, &watch.key, &watch.range_end) {
                 continue;

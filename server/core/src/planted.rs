@@ -57,6 +57,33 @@ pub enum Bug {
     CutPastStored,
 }
 
+impl Bug {
+    pub const ALL: [Bug; 22] = [
+        Bug::PositionBeforeChanges,
+        Bug::PersistedBeforeSync,
+        Bug::AckBeforeSync,
+        Bug::ChangesWithoutPosition,
+        Bug::ProgressOvertakes,
+        Bug::EventTwice,
+        Bug::TxnTwice,
+        Bug::OvertakenSilently,
+        Bug::RevisionForgotten,
+        Bug::TombstoneSwept,
+        Bug::RefusalBySweep,
+        Bug::FutureWatchEarly,
+        Bug::ReadContextReused,
+        Bug::ReadBeforeApply,
+        Bug::ExpireInAnyTerm,
+        Bug::RevokedLeaseRenewed,
+        Bug::HashBySweep,
+        Bug::AttachmentsNotRestored,
+        Bug::CommitBehindApplied,
+        Bug::VoteForgotten,
+        Bug::InstallBeforeBase,
+        Bug::CutPastStored,
+    ];
+}
+
 #[cfg(feature = "planted")]
 mod chosen {
     use std::cell::Cell;
