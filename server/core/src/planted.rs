@@ -51,6 +51,8 @@ pub enum Bug {
     CommitBehindApplied,
     /// A vote is not written down.
     VoteForgotten,
+    /// A member is made in its place, and not beside it (etcd #16596).
+    TornBootstrap,
     /// A received state takes its place before the log begins after it.
     InstallBeforeBase,
     /// The log is cut past what the backend holds.
@@ -58,7 +60,7 @@ pub enum Bug {
 }
 
 impl Bug {
-    pub const ALL: [Bug; 22] = [
+    pub const ALL: [Bug; 23] = [
         Bug::PositionBeforeChanges,
         Bug::PersistedBeforeSync,
         Bug::AckBeforeSync,
@@ -79,6 +81,7 @@ impl Bug {
         Bug::AttachmentsNotRestored,
         Bug::CommitBehindApplied,
         Bug::VoteForgotten,
+        Bug::TornBootstrap,
         Bug::InstallBeforeBase,
         Bug::CutPastStored,
     ];

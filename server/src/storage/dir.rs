@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kvorum_core::planted::{self, Bug};
 use thiserror::Error;
 
 use super::StorageError;
@@ -142,6 +143,10 @@ impl DataDir {
         &self,
         fill: impl FnOnce(&Path, &Path) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
+        if planted::is(Bug::TornBootstrap) {
+            self.disk.create_dir_all(&self.log()).map_err(self.unusable())?;
+            return fill(&self.log(), &self.store());
+        }
         let new = self.path.join(MEMBER_NEW);
         if self.kind(&new)?.is_some() {
             self.disk.remove_dir_all(&new).map_err(self.unusable())?;
