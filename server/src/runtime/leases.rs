@@ -161,7 +161,12 @@ impl Handle {
     /// The same by this member, which must lead.
     pub(crate) async fn lease_renew_here(&self, id: i64) -> Result<i64, RequestError> {
         let renewal = self.ask_lessor(|lessor, now_ms| lessor.renew(id, now_ms)).await?;
-        let Some(renewal) = renewal else { return Ok(0) };
+        let Some(renewal) = renewal else {
+            // Its time may be over and its end on the way: nobody must hear that a lease is gone
+            // and still read its keys. It is asked again, as when the leader changes.
+            let ends = self.root().lease(id).is_some();
+            return if ends { Err(RequestError::Refused(Refusal::LeaderChanged)) } else { Ok(0) };
+        };
         if renewal.clear_checkpoint {
             let checkpoints = vec![LeaseCheckpoint { id, remaining_ttl: 0 }];
             let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });

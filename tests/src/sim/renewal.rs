@@ -110,7 +110,12 @@ impl World {
         if life.leadership.role != Role::Leader || life.since != life.leadership.term {
             return self.renewal_failed(place, reader, Refusal::LeaderChanged);
         }
-        let ttl = life.lessor.renew(lease, now_ms).map_or(0, |renewal| {
+        let renewal = life.lessor.renew(lease, now_ms);
+        if renewal.is_none() && life.root.lease(lease).is_some() {
+            // Its end is on the way.
+            return self.renewal_failed(place, reader, Refusal::LeaderChanged);
+        }
+        let ttl = renewal.map_or(0, |renewal| {
             assert!(!renewal.clear_checkpoint, "leases here are too short for checkpoints");
             renewal.ttl_s
         });

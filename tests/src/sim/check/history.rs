@@ -102,10 +102,7 @@ fn operation(operation: Operation) -> Option<checker::Operation> {
         operation;
     let outcome = match outcome {
         None | Some(Outcome::Unknown(_)) => checker::Outcome::Unknown,
-        // A lease whose time is over is not renewed, although its end may not be applied yet.
-        Some(Outcome::NotDone(_) | Outcome::Done(Answered::KeptAlive { ttl: 0 })) => {
-            checker::Outcome::Failed
-        }
+        Some(Outcome::NotDone(_)) => checker::Outcome::Failed,
         Some(Outcome::Done(answered)) => done(&request, revision, answered),
     };
     let request = match request {
