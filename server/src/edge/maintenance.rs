@@ -32,6 +32,9 @@ impl maintenance_server::Maintenance for Maintenance {
         if leadership.leader == 0 {
             errors.push("etcdserver: no leader".to_owned());
         }
+        if progress.incomplete.load(Ordering::Relaxed) {
+            errors.push(INCOMPLETE.to_owned());
+        }
         errors.extend(root.alarms().iter().map(alarm_text));
         Ok(Response::new(StatusResponse {
             header: Some(self.0.header(root.revision())),
@@ -127,6 +130,10 @@ impl maintenance_server::Maintenance for Maintenance {
 
 /// etcd's default quota; reported, not enforced yet.
 const QUOTA_BYTES: i64 = 2 << 30;
+
+/// A state that etcd does not have.
+const INCOMPLETE: &str = "kvorum: the log was damaged, and this member does not vote until it has \
+                          got back from the leader what was lost";
 
 fn is_learner(root: &Root, member: u64) -> bool {
     root.members()

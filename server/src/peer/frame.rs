@@ -34,6 +34,12 @@ pub(super) fn pack(outgoing: impl Iterator<Item = Outgoing>) -> Vec<Frame> {
                 frame.results.push(kvorumpb::ProposalResult { id, term, index });
             }
             Outgoing::Marks(marks) => frame.marks.extend(marks.iter().map(mark)),
+            Outgoing::AskBound { nonce, last } => {
+                frame.ask_bound = Some(kvorumpb::AskBound { nonce, last });
+            }
+            Outgoing::TellBound { nonce, bound: (term, index) } => {
+                frame.tell_bound = Some(kvorumpb::TellBound { nonce, term, index });
+            }
         }
     }
     if bytes > 0 {
@@ -65,6 +71,12 @@ pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Sta
     for kvorumpb::ProposalResult { id, term, index } in frame.results {
         let appended = (index != 0).then_some((term, index));
         inputs.push(Input::ForwardResult { from, id, appended });
+    }
+    if let Some(kvorumpb::AskBound { nonce, last }) = frame.ask_bound {
+        inputs.push(Input::BoundAsked { from, nonce, last });
+    }
+    if let Some(kvorumpb::TellBound { nonce, term, index }) = frame.tell_bound {
+        inputs.push(Input::BoundTold { from, nonce, term, index });
     }
     Ok(inputs)
 }
@@ -101,6 +113,8 @@ mod tests {
                 Outgoing::Proposal(proposal.clone()),
                 Outgoing::Result { id: 8, appended: Some((3, 4)) },
                 Outgoing::Result { id: 9, appended: None },
+                Outgoing::AskBound { nonce: 5, last: 6 },
+                Outgoing::TellBound { nonce: 7, bound: (8, 9) },
             ]
             .into_iter(),
         );
@@ -113,6 +127,8 @@ mod tests {
                 Input::Forwarded { from: 1, proposal },
                 Input::ForwardResult { from: 1, id: 8, appended: Some((3, 4)) },
                 Input::ForwardResult { from: 1, id: 9, appended: None },
+                Input::BoundAsked { from: 1, nonce: 5, last: 6 },
+                Input::BoundTold { from: 1, nonce: 7, term: 8, index: 9 },
             ]
         );
     }

@@ -36,6 +36,16 @@ pub(super) enum Outgoing {
     },
     /// What the state here was.
     Marks(Vec<Mark>),
+    /// Where does the leader's log end? Ours, up to `last`, is not complete.
+    AskBound {
+        nonce: u64,
+        last: u64,
+    },
+    /// In this term it ends at this index.
+    TellBound {
+        nonce: u64,
+        bound: (u64, u64),
+    },
 }
 
 impl Outgoing {
@@ -46,7 +56,9 @@ impl Outgoing {
             + match self {
                 Outgoing::Raft(message) => message.encoded_len(),
                 Outgoing::Proposal(proposal) => proposal.entry.len(),
-                Outgoing::Result { .. } => 0,
+                Outgoing::Result { .. }
+                | Outgoing::AskBound { .. }
+                | Outgoing::TellBound { .. } => 0,
                 Outgoing::Marks(marks) => marks.len() * FRAME * 2,
             }
     }

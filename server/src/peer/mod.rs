@@ -96,6 +96,20 @@ impl Peers {
         }
     }
 
+    /// Asks the leader where its log ends; what is lost is asked again.
+    pub(crate) fn ask_bound(&self, to: u64, nonce: u64, last: u64) {
+        if let Some(link) = self.links.get(&to) {
+            link.send(Outgoing::AskBound { nonce, last });
+        }
+    }
+
+    /// Answers that question with a term and an index.
+    pub(crate) fn tell_bound(&self, to: u64, nonce: u64, bound: (u64, u64)) {
+        if let Some(link) = self.links.get(&to) {
+            link.send(Outgoing::TellBound { nonce, bound });
+        }
+    }
+
     /// Tells all peers what the state here was; what is lost is told again.
     pub(crate) fn tell(&self, marks: &[Mark]) {
         if !marks.is_empty() {

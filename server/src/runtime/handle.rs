@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -59,6 +59,8 @@ pub(crate) struct Progress {
     pub(crate) committed: AtomicU64,
     pub(crate) applied: AtomicU64,
     pub(crate) term: AtomicU64,
+    /// The log was damaged, and what it lost is not back yet.
+    pub(crate) incomplete: AtomicBool,
     /// Messages of peers that the node dropped because they made no sense.
     pub(crate) rejected: AtomicU64,
     /// Streams of peers that were turned away, or ended for what came on them.

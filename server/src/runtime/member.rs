@@ -122,6 +122,12 @@ impl Member {
         progress.rejected.load(Ordering::Relaxed) + progress.turned_away.load(Ordering::Relaxed)
     }
 
+    /// Whether the log was damaged and this member does not vote, because it has not yet got back
+    /// what was lost.
+    pub fn is_incomplete(&self) -> bool {
+        self.handle.progress.incomplete.load(Ordering::Relaxed)
+    }
+
     /// How often this member's state was compared with another's at the same entry.
     pub fn states_compared(&self) -> u64 {
         self.handle.states.compared()

@@ -95,6 +95,18 @@ impl NodeThread {
             Effect::Fetch { low, high, max_bytes } => {
                 self.log.push(LogWork::Fetch { low, high, max_bytes });
             }
+            Effect::AskBound { to, nonce, last } => self.handle.peers.ask_bound(to, nonce, last),
+            Effect::TellBound { to, nonce, term, index } => {
+                self.handle.peers.tell_bound(to, nonce, (term, index));
+            }
+            Effect::LogComplete => {
+                self.log.push(LogWork::Complete);
+                let me = hex(self.handle.identity.member_id);
+                tracing::info!(
+                    local_member_id = me,
+                    "the log has got back all that it had lost to damage: this member votes again"
+                );
+            }
             Effect::ConfChanged { index, .. } => {
                 // The entry itself stops the member when it is to be applied.
                 tracing::error!(index, "the log changes the members, which is not supported yet");
@@ -170,6 +182,7 @@ impl NodeThread {
         let progress = &self.handle.progress;
         progress.committed.store(status.committed, Ordering::Relaxed);
         progress.term.store(status.term, Ordering::Relaxed);
+        progress.incomplete.store(status.incomplete, Ordering::Relaxed);
         progress.rejected.store(status.rejected, Ordering::Relaxed);
         let active = status.peers.iter().filter(|peer| peer.active).map(|peer| peer.id).collect();
         *progress.active.lock() = active;

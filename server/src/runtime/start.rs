@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 use std::time::SystemTime;
 
@@ -108,6 +108,19 @@ pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> 
     if let Some(torn) = &booted.torn {
         tracing::warn!(what = torn, "the end of the log was cut: it was never acknowledged");
     }
+    if let Some(salvaged) = &booted.salvaged {
+        tracing::warn!(
+            what = salvaged.to_string(),
+            "the log is damaged: what is good of it was kept, and this member does not vote until \
+             it has got back the rest from the leader"
+        );
+    } else if let Some(lost) = booted.consensus.incomplete {
+        tracing::warn!(
+            lost_index = lost,
+            "the log has not got back yet all that it had lost to damage: until then this member \
+             does not vote"
+        );
+    }
     Ok((join(config, booted, dir.member())?, dir))
 }
 
@@ -125,7 +138,7 @@ fn ask_to_begin(newborn: &Newborn) -> Result<(), StartError> {
 }
 
 fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartError> {
-    let Booted { identity, store, backend, log, consensus, torn: _ } = booted;
+    let Booted { identity, store, backend, log, consensus, .. } = booted;
     let applied = consensus.applied.0;
     tracing::info!(
         local_member_id = hex(identity.member_id),
@@ -162,7 +175,11 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         ids: RequestIds::new(identity.member_id, SystemTime::now()),
         inbox: Queue::new(),
         root: ArcSwap::from_pointee(store.root()),
-        progress: Progress { applied: AtomicU64::new(applied), ..Progress::default() },
+        progress: Progress {
+            applied: AtomicU64::new(applied),
+            incomplete: AtomicBool::new(node.status().incomplete),
+            ..Progress::default()
+        },
         leadership: watch::Sender::new(Leadership { role: Role::Follower, term: 0, leader: 0 }),
         writes: Writes::new(),
         reads: Reads::new(applied),

@@ -18,6 +18,8 @@ pub enum LogWork {
     Release {
         upto: u64,
     },
+    /// What the log had lost to damage is in it again.
+    Complete,
 }
 
 /// The log, and whether it has yet to note that everything in it is durable.
@@ -63,6 +65,7 @@ impl LogStage {
                 LogWork::Release { upto } => {
                     self.log.release(upto)?;
                 }
+                LogWork::Complete => self.log.complete()?,
             }
         }
         if appended {

@@ -3,7 +3,8 @@
 //! The backend says up to which entry A the log was applied, and of which term and configuration
 //! that entry was. The log must hold A, of the same term; everything after it, raft hands out
 //! again as it is committed. So nothing is applied that is not durable, nothing twice, and a log
-//! and a backend that do not belong together are found out.
+//! and a backend that do not belong together are found out. A log that is damaged starts only in a
+//! cluster; see `damage`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,10 @@ use super::backend::{Backend, BackendError, RedbBackend};
 use super::dir::DataDir;
 use super::disk::Kind;
 use super::snapshot;
-use super::wal::{Log, LogError, Options, Recovered};
+use super::wal::{Log, LogError, Options, Recovered, Salvage};
 use crate::identity::Identity;
+
+mod damage;
 
 /// Why log and backend do not make a member.
 #[derive(Debug, Error)]
@@ -69,6 +72,9 @@ pub struct Booted {
     pub consensus: Boot,
     /// What a crash left unfinished in the log and was cut off, in words.
     pub torn: Option<String>,
+    /// The log was damaged, and this start set it right as far as it can be: the member does not
+    /// vote until it has got back the rest.
+    pub salvaged: Option<Salvage>,
 }
 
 /// Makes a new member: an empty log and the store of a cluster of `members`.
@@ -101,9 +107,7 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
     settle(dir)?;
     // The log first: opening the store writes to it, and a member whose log is damaged is left as
     // it is. Which entries are wanted, the store says; until then none is kept.
-    let disk = dir.disk().clone();
-    let identity = Log::identity(&*disk, &dir.log())?;
-    let (mut log, recovered) = Log::open(disk, &dir.log(), identity, u64::MAX, options)?;
+    let (identity, mut log, mut recovered, salvaged) = damage::open_log(dir, options)?;
     snapshot::settle(&dir.member(), recovered.base)?;
     let backend = RedbBackend::open(&**dir.disk(), &dir.store())?;
     if backend.identity() != identity {
@@ -111,9 +115,10 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
         return Err(LogError::Stranger { path: dir.log(), found: identity, expected }.into());
     }
     let position = backend.position().clone();
+    damage::begin_anew(&mut log, &mut recovered, identity.member_id, &position)?;
     check(&log, &recovered, &position)?;
     let store = restore(&backend, position.clone())?;
-    let Recovered { mut hard_state, base, last, runs, torn, .. } = recovered;
+    let Recovered { mut hard_state, base, last, runs, torn, incomplete, .. } = recovered;
     let tail = if position.index < last.0 {
         log.read(position.index + 1, last.0 + 1, u64::MAX)?
     } else {
@@ -131,8 +136,9 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
         last: last.0,
         runs,
         tail,
+        incomplete,
     };
-    Ok(Booted { identity, store, backend, log, consensus, torn })
+    Ok(Booted { identity, store, backend, log, consensus, torn, salvaged })
 }
 
 /// Makes what the process before left in the cache durable, and lets everything be read from the

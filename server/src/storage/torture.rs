@@ -4,6 +4,7 @@
 //! should. Never anything else in silence, never a panic that escapes. `KVORUM_TORTURE=full` tries
 //! every case rather than a sample, and with any value the outcomes are printed as a table.
 
+mod cluster_log;
 mod first_start;
 mod io_calls;
 mod log_damage;

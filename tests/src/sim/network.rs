@@ -27,6 +27,16 @@ pub(super) enum Payload {
         id: u64,
         appended: Option<(u64, u64)>,
     },
+    /// What a damaged log must hold again, asked of the leader and told by it.
+    AskBound {
+        nonce: u64,
+        last: u64,
+    },
+    TellBound {
+        nonce: u64,
+        term: u64,
+        index: u64,
+    },
     /// A call of its own: keep a lease alive, by the leader.
     Renew {
         call: CallId,
@@ -293,6 +303,12 @@ impl World {
             }
             Payload::Result { id, appended } => {
                 self.input(to, Input::ForwardResult { from: peer, id, appended });
+            }
+            Payload::AskBound { nonce, last } => {
+                self.input(to, Input::BoundAsked { from: peer, nonce, last });
+            }
+            Payload::TellBound { nonce, term, index } => {
+                self.input(to, Input::BoundTold { from: peer, nonce, term, index });
             }
             Payload::Renew { call, attempt, lease } => {
                 self.renew_for_peer(to, from, call, attempt, lease);

@@ -31,6 +31,9 @@ pub struct Boot {
     pub runs: Vec<TermRun>,
     /// The newest entries without a gap, at least all after the applied index.
     pub tail: Vec<Entry>,
+    /// The log was damaged and has lost what it held up to this entry at least: this member may
+    /// have promised more than it knows. Term and vote are the last it gave all the same.
+    pub incomplete: Option<u64>,
 }
 
 /// Why a member cannot go on from what it found. Log and backend do not belong together, or
@@ -60,6 +63,11 @@ pub enum BootError {
          from a backup"
     )]
     Configuration,
+    #[error(
+        "the log was damaged and has lost entries, up to {lost} at least, and no other member \
+         votes that could have them: restore the data directory from a backup"
+    )]
+    Alone { lost: u64 },
     #[error("raft does not start: {0}")]
     Raft(#[from] raft::Error),
 }
@@ -89,7 +97,14 @@ impl Boot {
         if !members.any(|member| *member == id) {
             return Err(BootError::NotAMember { id });
         }
-        if is_valid(conf, id) { Ok(()) } else { Err(BootError::Configuration) }
+        if !is_valid(conf, id) {
+            return Err(BootError::Configuration);
+        }
+        let alone = conf.voters.iter().chain(&conf.voters_outgoing).all(|voter| *voter == id);
+        match self.incomplete {
+            Some(lost) if alone => Err(BootError::Alone { lost }),
+            _ => Ok(()),
+        }
     }
 
     /// A crash may come between applying and writing down what was committed; what is applied
@@ -164,6 +179,7 @@ mod tests {
             last: 5,
             runs: vec![TermRun { first: 1, term: 1 }, TermRun { first: 4, term: 2 }],
             tail: vec![entry(4), entry(5)],
+            incomplete: None,
         }
     }
 
@@ -210,5 +226,6 @@ mod tests {
         refused(|boot| boot.runs.clear(), "near index 5");
         refused(|boot| boot.conf_state.voters = vec![2], "member 1 is not");
         refused(|boot| boot.conf_state.learners = vec![1], "contradicts itself");
+        refused(|boot| boot.incomplete = Some(7), "up to 7 at least, and no other member");
     }
 }

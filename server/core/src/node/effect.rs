@@ -80,6 +80,14 @@ pub enum Effect {
     Install { index: u64, term: u64, conf_state: ConfState },
     /// Raft did not take the received state as of `index`: forget it.
     DiscardSnapshot { index: u64 },
+    /// Ask the leader where its log ends, since this member's log, up to `last`, is not complete;
+    /// may be lost or arrive twice, and so may the answer, `Input::BoundTold`.
+    AskBound { to: u64, nonce: u64, last: u64 },
+    /// Answer a member whose log is not complete: in this term ours ended at `index`.
+    TellBound { to: u64, nonce: u64, term: u64, index: u64 },
+    /// This member has everything again that it ever promised: its log may say so durably, with
+    /// all that was appended before.
+    LogComplete,
 }
 
 /// The effects of one or more steps, in order.

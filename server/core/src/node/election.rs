@@ -70,6 +70,21 @@ impl Election {
         }
     }
 
+    /// One tick passes for a member that may not campaign: it only notices that its leader is
+    /// gone.
+    pub(super) fn rest(&mut self, raw: &mut RawNode<Log>) {
+        self.notice(raw);
+        let raft = &mut raw.raft;
+        if raft.leader_id == 0 {
+            return;
+        }
+        raft.election_elapsed += 1;
+        if raft.election_elapsed >= self.timeout {
+            let term = raft.term;
+            raft.become_follower(term, 0);
+        }
+    }
+
     fn notice(&mut self, raw: &RawNode<Log>) {
         let raft = &raw.raft;
         self.seen_leader |= raft.leader_id != 0;

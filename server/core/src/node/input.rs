@@ -48,4 +48,8 @@ pub enum Input {
     /// The transfer that [`Effect::SendSnapshot`](super::Effect::SendSnapshot) began has ended;
     /// `ok` if the peer has the whole state on its disk.
     SnapshotSent { to: u64, ok: bool },
+    /// The member `from`, whose log is not complete and ends at `last`, believes that we lead.
+    BoundAsked { from: u64, nonce: u64, last: u64 },
+    /// The answer to [`Effect::AskBound`](super::Effect::AskBound).
+    BoundTold { from: u64, nonce: u64, term: u64, index: u64 },
 }

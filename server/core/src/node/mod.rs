@@ -33,6 +33,7 @@ mod pending;
 mod propose;
 mod read_index;
 mod ready;
+mod recovery;
 mod status;
 mod transfer;
 mod validate;
@@ -55,6 +56,7 @@ use logger::Complaints;
 use pending::Pending;
 use read_index::Reads;
 use ready::Progress;
+use recovery::{Bounds, Recovery};
 
 /// One member's part in the consensus.
 pub struct Node {
@@ -70,6 +72,9 @@ pub struct Node {
     forwarded: Vec<(u64, Proposal)>,
     reads: Reads,
     installing: Option<Installing>,
+    /// As long as this member lacks something that it has promised.
+    recovery: Option<Recovery>,
+    bounds: Bounds,
     /// The backend holds everything up to this index.
     stored: u64,
     rejected: u64,
@@ -83,10 +88,12 @@ impl Node {
     pub fn new(config: Config, boot: Boot) -> Result<Node, BootError> {
         boot.check(config.id)?;
         let (written, applied) = (boot.hard_state.clone(), boot.applied.0);
+        let incomplete = boot.incomplete.is_some();
         let log = Log::new(boot, config.limits.resident_bytes);
         let raw = RawNode::new(&config.for_raft(applied), log, &config.logger)?;
         let mut chance = Chance::new(config.seed);
         let nonce = chance.draw();
+        let recovery = incomplete.then(|| Recovery::new(chance.draw()));
         Ok(Node {
             raw,
             now: 0,
@@ -97,6 +104,8 @@ impl Node {
             forwarded: Vec::new(),
             reads: Reads::new(nonce),
             installing: None,
+            recovery,
+            bounds: Bounds::default(),
             stored: applied,
             rejected: 0,
             last_rejection: None,
@@ -141,6 +150,10 @@ impl Node {
                 self.snapshot_taken(to, metadata, out);
             }
             Input::SnapshotSent { to, ok } => self.snapshot_sent(to, ok, out),
+            Input::BoundAsked { from, nonce, last } => self.bound_asked(from, nonce, last, out),
+            Input::BoundTold { from, nonce, term, index } => {
+                self.bound_told(from, nonce, (term, index), out);
+            }
         }
     }
 
@@ -162,7 +175,12 @@ impl Node {
         self.now += 1;
         self.complaints.tick();
         self.step_down_if_stalled();
-        self.election.tick(&mut self.raw);
+        if self.recovery.is_some() {
+            self.election.rest(&mut self.raw);
+        } else {
+            self.election.tick(&mut self.raw);
+        }
+        self.ask_bound(out);
         self.forget_fetches();
         self.expire_transfers(out);
         self.compact(out);
@@ -170,7 +188,8 @@ impl Node {
         self.expire_reads(out);
     }
 
-    fn receive(&mut self, message: Message, out: &mut Effects) {
+    fn receive(&mut self, mut message: Message, out: &mut Effects) {
+        self.distrust(&mut message);
         let snapshot = snapshot_index(&message);
         match self.check(&message) {
             Ok(()) => self.take(message),

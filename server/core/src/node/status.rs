@@ -22,6 +22,8 @@ pub struct Status {
     pub last_index: u64,
     /// The highest index that is durable here, as far as raft has been told.
     pub persisted: u64,
+    /// The log was damaged, and this member does not vote until it has got back what was lost.
+    pub incomplete: bool,
     /// Members of the quorum, in order.
     pub voters: Vec<u64>,
     /// Members that only listen, in order.
@@ -66,6 +68,7 @@ impl Node {
             base: raft.store().base(),
             last_index: raft.raft_log.last_index(),
             persisted: raft.raft_log.persisted,
+            incomplete: self.recovery.is_some(),
             voters: sorted(conf.voters),
             learners: sorted(conf.learners),
             peers: self.peers(),

@@ -247,6 +247,7 @@ impl Node {
     pub(super) fn send(&mut self, messages: Vec<Message>, out: &mut Effects) {
         for message in messages {
             if message.get_msg_type() != MessageType::MsgSnapshot {
+                self.note_acknowledged(&message, out);
                 out.push(Effect::Send(message));
             } else if self.is_leaving(&message) {
                 out.push(Effect::SendSnapshot(message));

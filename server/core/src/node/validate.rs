@@ -54,6 +54,11 @@ pub enum Rejection {
     SnapshotWish,
     #[error("it claims a priority, and members are equal")]
     Priority,
+    #[error(
+        "it is part of an election, and this member's log was damaged: it votes again when it has \
+         got back what was lost"
+    )]
+    Incomplete,
     #[error("too much waits to be applied or confirmed")]
     Overloaded,
 }
@@ -79,10 +84,8 @@ impl Node {
             | MessageType::MsgRequestPreVoteResponse
             | MessageType::MsgTimeoutNow => self.check_to_lead(kind, message),
             MessageType::MsgReadIndex => self.check_read_index(message),
-            MessageType::MsgRequestVote
-            | MessageType::MsgRequestPreVote
-            | MessageType::MsgHeartbeatResponse
-            | MessageType::MsgReadIndexResp => Ok(()),
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => self.check_complete(),
+            MessageType::MsgHeartbeatResponse | MessageType::MsgReadIndexResp => Ok(()),
             // Local to a member, or replaced by effects of ours.
             MessageType::MsgHup
             | MessageType::MsgBeat
@@ -138,6 +141,7 @@ impl Node {
     /// Messages that can make this member a leader. All of them answer, directly or not, to what
     /// it said when its whole log was durable, and raft relies on that.
     fn check_to_lead(&self, kind: MessageType, message: &Message) -> Result<(), Rejection> {
+        self.check_complete()?;
         let raft = &self.raw.raft;
         if raft.raft_log.persisted != raft.raft_log.last_index() {
             return Err(Rejection::NotAsked);
@@ -147,6 +151,10 @@ impl Node {
             return Err(Rejection::NotAsked);
         }
         Ok(())
+    }
+
+    fn check_complete(&self) -> Result<(), Rejection> {
+        if self.recovery.is_some() { Err(Rejection::Incomplete) } else { Ok(()) }
     }
 
     fn check_read_index(&self, message: &Message) -> Result<(), Rejection> {

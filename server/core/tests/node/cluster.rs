@@ -32,6 +32,15 @@ pub(crate) enum Payload {
     SnapshotSent {
         ok: bool,
     },
+    AskBound {
+        nonce: u64,
+        last: u64,
+    },
+    TellBound {
+        nonce: u64,
+        term: u64,
+        index: u64,
+    },
 }
 
 /// What the state machine's thread is to do, in order.
@@ -64,9 +73,21 @@ pub(crate) struct Member {
     /// Reads that wait for an index to be applied.
     reads_ready: Vec<(u64, u64)>,
     /// Requests of this member's clients that have no answer yet.
-    open_writes: BTreeSet<u64>,
-    open_reads: BTreeMap<u64, u64>,
+    pub(crate) open_writes: BTreeSet<u64>,
+    pub(crate) open_reads: BTreeMap<u64, u64>,
+    /// The log is complete when this group is durable.
+    complete_with: Option<u64>,
     boots: u64,
+}
+
+impl Member {
+    fn write(&mut self, group: Group) {
+        let number = group.number;
+        self.disk.write(group);
+        if self.complete_with == Some(number) {
+            self.disk.incomplete = None;
+        }
+    }
 }
 
 /// Nodes, disks and network, and what the clients were told.
@@ -86,6 +107,8 @@ pub(crate) struct Cluster {
     pub(crate) cuts: u64,
     pub(crate) installs: u64,
     pub(crate) discards: u64,
+    /// How often a log that had been damaged was complete again.
+    pub(crate) completions: u64,
     /// The shells send no snapshot and say nothing; how many they did not send.
     pub(crate) swallow_transfers: bool,
     pub(crate) swallowed: u64,
@@ -111,6 +134,7 @@ impl Cluster {
             cuts: 0,
             installs: 0,
             discards: 0,
+            completions: 0,
             swallow_transfers: false,
             swallowed: 0,
             configure: Box::new(configure),
@@ -144,6 +168,17 @@ impl Cluster {
             let mut effects = Effects::new();
             node.step(input, &mut effects);
             member.effects.extend(effects);
+        }
+    }
+
+    /// The log says that it is complete when all before is durable.
+    fn complete(&mut self, id: u64) {
+        self.completions += 1;
+        let member = self.member(id);
+        assert!(member.disk.incomplete.is_some(), "the log of {id} was incomplete");
+        match member.unsynced.back() {
+            Some(group) => member.complete_with = Some(group.number),
+            None => member.disk.incomplete = None,
         }
     }
 
@@ -194,6 +229,13 @@ impl Cluster {
                 self.discards += 1;
                 self.member(id).disk.received.retain(|(at, _), _| *at != index);
             }
+            Effect::AskBound { to, nonce, last } => {
+                self.post(id, to, Payload::AskBound { nonce, last });
+            }
+            Effect::TellBound { to, nonce, term, index } => {
+                self.post(id, to, Payload::TellBound { nonce, term, index });
+            }
+            Effect::LogComplete => self.complete(id),
         }
         Some(effect)
     }
@@ -208,7 +250,7 @@ impl Cluster {
         let groups = std::mem::take(&mut member.unsynced);
         let Some(last) = groups.back().map(|group| group.number) else { return false };
         for group in groups {
-            member.disk.write(group);
+            member.write(group);
         }
         self.input(id, Input::Persisted { number: last });
         true
@@ -218,8 +260,8 @@ impl Cluster {
     pub(crate) fn sync_unnoticed(&mut self, id: u64, groups: usize) {
         let member = self.member(id);
         let reached = groups.min(member.unsynced.len());
-        for group in member.unsynced.drain(..reached) {
-            member.disk.write(group);
+        for group in member.unsynced.drain(..reached).collect::<Vec<_>>() {
+            member.write(group);
         }
     }
 
@@ -345,6 +387,10 @@ impl Cluster {
                 Input::Raft(message)
             }
             Payload::SnapshotSent { ok } => Input::SnapshotSent { to: from, ok },
+            Payload::AskBound { nonce, last } => Input::BoundAsked { from, nonce, last },
+            Payload::TellBound { nonce, term, index } => {
+                Input::BoundTold { from, nonce, term, index }
+            }
         };
         self.input(to, input);
     }
@@ -401,62 +447,6 @@ impl Cluster {
             }
         }
         panic!("the cluster does not come to rest");
-    }
-
-    /// Lets time pass for all until the cluster has had a leader for a while and all requests
-    /// have ended.
-    pub(crate) fn heal(&mut self) {
-        for id in self.ids() {
-            if !self.is_up(id) {
-                self.restart(id);
-            }
-        }
-        for _ in 0..200 {
-            for id in self.ids() {
-                self.input(id, Input::Tick);
-            }
-            self.stabilize();
-        }
-    }
-
-    /// What must hold whenever all members agree again.
-    pub(crate) fn check_healed(&self) {
-        let longest = self.members.values().max_by_key(|member| member.state.index());
-        let applied = &longest.expect("a cluster has members").state.applied;
-        for (id, member) in &self.members {
-            assert_eq!(
-                &member.state.applied, applied,
-                "member {id} has applied what the others have"
-            );
-            assert!(member.open_writes.is_empty(), "member {id} owes {:?}", member.open_writes);
-            assert!(member.open_reads.is_empty(), "member {id} owes {:?}", member.open_reads);
-        }
-        self.check_prefixes();
-        let mut seen = BTreeSet::new();
-        for entry in applied {
-            if let Some(write) = write_id(entry) {
-                assert!(seen.insert(write), "write {write} happened twice");
-            }
-        }
-        for (write, index) in &self.acked {
-            let kept = applied.get(*index as usize - 1).and_then(write_id);
-            assert_eq!(kept, Some(*write), "the acknowledged write {write} is at {index}");
-        }
-        for (request, refusal) in &self.refused {
-            if matches!(refusal, Refusal::NoLeader | Refusal::TooManyRequests) {
-                assert!(!seen.contains(request), "{request} was refused as never proposed");
-            }
-        }
-    }
-
-    /// What must hold always: no two members have applied different entries at an index.
-    pub(crate) fn check_prefixes(&self) {
-        let members: Vec<_> = self.members.values().collect();
-        for pair in members.windows(2) {
-            let (one, other) = (&pair[0].state.applied, &pair[1].state.applied);
-            let common = one.len().min(other.len());
-            assert_eq!(one[..common], other[..common]);
-        }
     }
 
     fn fetch(&mut self, id: u64, low: u64, high: u64, max_bytes: u64) {

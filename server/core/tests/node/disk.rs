@@ -1,7 +1,7 @@
 //! What survives a crash of a simulated member: its log, its state machine as of the last flush,
 //! and the states it received.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use kvorum_core::node::{Boot, Group, TermRun};
 use raft_proto::eraftpb::{ConfState, Entry, HardState};
@@ -22,9 +22,27 @@ pub(crate) struct Disk {
     pub(crate) log: Vec<Entry>,
     /// The state machine as of its last flush.
     pub(crate) stored: State,
+    /// Damage has cost the log what it held up to here.
+    pub(crate) incomplete: Option<u64>,
+    /// What the newest groups replaced, oldest first.
+    pub(crate) undo: VecDeque<Undo>,
     /// States that came from a leader, by their index and term.
     pub(crate) received: BTreeMap<(u64, u64), State>,
 }
+
+/// How the log was before a group.
+#[derive(Clone, Debug)]
+pub(crate) struct Undo {
+    commit: u64,
+    /// Where the log began, if the group made it begin anew.
+    base: Option<(u64, u64)>,
+    /// The last index that the group left as it was.
+    kept: u64,
+    replaced: Vec<Entry>,
+}
+
+/// Groups that damage can take back.
+const UNDO: usize = 24;
 
 impl State {
     pub(crate) fn index(&self) -> u64 {
@@ -38,6 +56,7 @@ impl State {
 
 impl Disk {
     pub(crate) fn write(&mut self, group: Group) {
+        self.note_undo(&group);
         if let Some(base) = group.base {
             assert!(self.received.contains_key(&base), "the state before the log is on the disk");
             self.base = base;
@@ -53,6 +72,51 @@ impl Disk {
         }
     }
 
+    fn note_undo(&mut self, group: &Group) {
+        let base = group.base.map(|_| self.base);
+        let first = group.entries.first().map_or(self.last() + 1, |entry| entry.index);
+        let kept = if base.is_some() { self.base.0 } else { first - 1 };
+        let replaced = self.log[(kept - self.base.0) as usize..].to_vec();
+        self.undo.push_back(Undo { commit: self.hard_state.commit, base, kept, replaced });
+        if self.undo.len() > UNDO {
+            self.undo.pop_front();
+        }
+    }
+
+    /// Damage takes back the newest groups, as far as they can be, but not term and vote. The
+    /// state machine may be ahead of what is left of the log, or contradict it.
+    pub(crate) fn damage(&mut self, groups: u64) {
+        let lost = self.last().max(self.incomplete.unwrap_or(0)).max(1);
+        for _ in 0..groups {
+            let Some(Undo { commit, base, kept, replaced }) = self.undo.pop_back() else { break };
+            if let Some(base) = base {
+                self.base = base;
+                self.log.clear();
+            }
+            self.log.truncate((kept - self.base.0) as usize);
+            self.log.extend(replaced);
+            self.hard_state.commit = commit;
+        }
+        self.undo.clear();
+        self.incomplete = Some(lost);
+        self.install();
+        let applied = self.stored.position();
+        if self.term(applied.0) != Some(applied.1) {
+            assert!(applied.0 > self.base.0, "the log went on from what is stored");
+            self.log.clear();
+            self.base = applied;
+            self.hard_state.commit = applied.0;
+        }
+    }
+
+    fn term(&self, index: u64) -> Option<u64> {
+        let at = index.checked_sub(self.base.0)?;
+        if at == 0 {
+            return Some(self.base.1);
+        }
+        self.log.get(at as usize - 1).map(|entry| entry.term)
+    }
+
     /// Forgets the entries up to an index.
     pub(crate) fn cut(&mut self, index: u64) {
         let durable = self.base.0 < index && index <= self.last();
@@ -60,6 +124,9 @@ impl Disk {
         self.log.drain(..(index - self.base.0) as usize - 1);
         let end = self.log.remove(0);
         self.base = (end.index, end.term);
+        // What reaches further back is gone for good.
+        let gone = self.undo.iter().rposition(|undo| undo.kept < index || undo.base.is_some());
+        self.undo.drain(..gone.map_or(0, |at| at + 1));
     }
 
     /// Puts a received state in place if the log begins behind it.
@@ -92,6 +159,7 @@ impl Disk {
             last: self.last(),
             runs,
             tail: self.log.get(after..).unwrap_or_default().to_vec(),
+            incomplete: self.incomplete,
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | `persist ID`, `apply ID`, `flush ID` | the disk, the state machine, and its disk catch up |
 //! | `sync ID` | what was appended reaches the disk, but the node does not hear of it |
 //! | `crash ID`, `restart ID` | |
+//! | `damage ID GROUPS` | a member that is down finds its log damaged, without its newest groups |
 //! | `taken ID TO TERM INDEX`, `sent ID TO` | inputs from a shell that is late or odd |
 //! | `transfer ID TO`, `unreachable ID PEER` | inputs as they are named |
 //! | `forge TO FIELD=VALUE ...` | a message from nowhere: type, from, term, log, index, commit, snapshot |
@@ -102,6 +103,7 @@ impl Script {
                 self.cluster.input(number(1), sent);
             }
             "crash" => self.cluster.crash(number(1)),
+            "damage" => self.cluster.member(number(1)).disk.damage(number(2)),
             "restart" => self.cluster.restart(number(1)),
             "transfer" => {
                 self.cluster.input(number(1), Input::TransferLeader { to: number(2) });
@@ -157,7 +159,7 @@ impl Script {
         let status = node.status();
         writeln!(
             self.out,
-            "{id} {:?} term={} leader={} commit={} applied={}{} last={} persisted={} rejected={}{}",
+            "{id} {:?} term={} leader={} commit={} applied={}{} last={} persisted={}{} rejected={}{}",
             status.role,
             status.term,
             status.leader,
@@ -166,6 +168,7 @@ impl Script {
             if status.base > 0 { format!(" base={}", status.base) } else { String::new() },
             status.last_index,
             status.persisted,
+            if status.incomplete { " incomplete" } else { "" },
             status.rejected,
             status.last_rejection.map(|(_, why)| format!(" ({why})")).unwrap_or_default(),
         )
@@ -252,6 +255,12 @@ fn effect_text(effect: &Effect) -> String {
             format!("install {term}/{index} voters={:?}", conf_state.voters)
         }
         Effect::DiscardSnapshot { index } => format!("discard-snapshot {index}"),
+        // The nonce depends on the boot.
+        Effect::AskBound { to, last, .. } => format!("ask-bound to={to} last={last}"),
+        Effect::TellBound { to, term, index, .. } => {
+            format!("tell-bound to={to} term={term} index={index}")
+        }
+        Effect::LogComplete => "log-complete".to_owned(),
     }
 }
 

@@ -23,6 +23,8 @@ impl Random {
 }
 
 struct World {
+    /// How many logs were damaged.
+    damages: u64,
     cluster: Cluster,
     random: Random,
     next_id: u64,
@@ -41,7 +43,14 @@ impl World {
             (config.snapshot_count, config.catch_up_entries) =
                 [(1, 0), (2, 0), (2, 2), (8, 4), (10_000, 5000)][(seed % 5) as usize];
         });
-        World { cluster, random: Random::new(seed), next_id: 1, cut: Vec::new(), storm: false }
+        World {
+            damages: 0,
+            cluster,
+            random: Random::new(seed),
+            next_id: 1,
+            cut: Vec::new(),
+            storm: false,
+        }
     }
 
     fn run(&mut self, actions: u32) {
@@ -49,6 +58,10 @@ impl World {
             self.act();
             self.cluster.check_prefixes();
         }
+        // A leader that stays thinks of a member what it knew before the damage.
+        let id = 1 + self.random.below(self.cluster.members.len() as u64);
+        self.cluster.crash(id);
+        self.damage(id);
         self.cluster.heal();
         self.cluster.check_healed();
     }
@@ -103,12 +116,25 @@ impl World {
                 let groups = self.random.below(4) as usize;
                 self.cluster.sync_unnoticed(id, groups);
                 self.cluster.crash(id);
+                self.damage(id);
             }
             // The power fails: what only memory held is gone everywhere.
             8 => self.cluster.ids().into_iter().for_each(|id| self.cluster.crash(id)),
             9..12 => self.cut.push((id, 1 + self.random.below(size))),
             // One hears nobody, and falls behind.
             _ => self.cut.extend((1..=size).map(|other| (id, other))),
+        }
+    }
+
+    /// The log of a member that is down may be found damaged. A minority at most lacks something
+    /// at a time: the others must elect a leader without them.
+    fn damage(&mut self, id: u64) {
+        let others = self.cluster.members.iter().filter(|(other, _)| **other != id);
+        let incomplete = others.filter(|(_, member)| member.disk.incomplete.is_some()).count();
+        if 2 * (incomplete + 1) < self.cluster.members.len() && self.random.below(3) == 0 {
+            let groups = self.random.below(12);
+            self.cluster.member(id).disk.damage(groups);
+            self.damages += 1;
         }
     }
 
@@ -129,8 +155,12 @@ impl World {
         if cut || fate < 4 {
             return self.cluster.lose(packet);
         }
-        // What is not raft's comes once or never: the streams see to that.
-        if fate < 8 && matches!(packet.payload, Payload::Raft(_) | Payload::Snapshot { .. }) {
+        // Requests, and answers to them, come once or never: the streams see to that.
+        let once = matches!(
+            packet.payload,
+            Payload::Forward(_) | Payload::ForwardResult { .. } | Payload::SnapshotSent { .. }
+        );
+        if fate < 8 && !once {
             self.cluster.network.push_back(packet.clone());
         }
         self.cluster.deliver(packet);
@@ -149,6 +179,9 @@ struct Events {
     cuts: u64,
     installs: u64,
     discards: u64,
+    /// How often a log was damaged, and how often one was complete again.
+    damages: u64,
+    completions: u64,
     /// Runs in which a snapshot was installed.
     restored: u64,
 }
@@ -162,10 +195,13 @@ fn simulate(size: u64, first_seed: u64, runs: u64, actions: u32) -> Events {
         let run = || {
             let mut world = World::new(size, seed);
             world.run(actions);
-            world.cluster
+            world
         };
         let outcome = std::panic::catch_unwind(run);
-        let cluster = outcome.unwrap_or_else(|_| panic!("the failing run has seed {seed}"));
+        let world = outcome.unwrap_or_else(|_| panic!("the failing run has seed {seed}"));
+        let World { cluster, damages, .. } = world;
+        events.damages += damages;
+        events.completions += cluster.completions;
         events.acked += cluster.acked.len();
         events.served += cluster.served.len();
         events.terms += cluster.leaders.len();
@@ -196,12 +232,14 @@ fn three_members_keep_their_promises() {
     assert!(events.unknown > 0 && events.fetches > 0, "{events:?}");
     assert!(events.cuts > events.runs && events.discards > 0, "{events:?}");
     assert!(events.restored > events.runs / 3, "{events:?}");
+    assert!(events.damages > events.runs && events.completions > events.runs, "{events:?}");
 }
 
 #[test]
 fn five_members_keep_their_promises() {
     let events = simulate(5, 5000, 40, 12_000);
     assert!(events.restored > events.runs / 3, "{events:?}");
+    assert!(events.damages > events.runs && events.completions > events.runs, "{events:?}");
     assert!(events.acked as u64 > 5 * events.runs, "{events:?}");
     assert!(events.served as u64 > events.runs, "{events:?}");
     assert!(events.terms as u64 > 2 * events.runs, "{events:?}");

@@ -6,6 +6,7 @@
 //! read back through [`Values`] by any.
 
 mod file;
+mod overlay;
 mod redb;
 mod rows;
 #[cfg(test)]

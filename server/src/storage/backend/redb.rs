@@ -13,9 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use kvorum_core::store::{Change, Position, Revision, Table, stored_value};
-use redb::{Builder, Database, OwnedRange, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, OwnedRange, ReadableDatabase, StorageBackend, TableDefinition,
+    WriteTransaction,
+};
 
 use super::file::DiskBacking;
+use super::overlay::Overlay;
 use super::rows::{decode_identity, decode_position, encode_identity, encode_position};
 use super::{Backend, BackendError, FORMAT, Records, Values};
 use crate::identity::Identity;
@@ -62,7 +66,7 @@ impl RedbBackend {
         position: &Position,
     ) -> Result<(), BackendError> {
         let file = disk.create(path).map_err(io_error("make", path))?;
-        let shared = Shared::open(path, file)?;
+        let shared = Shared::open(path, Arc::clone(&file), DiskBacking::new(file))?;
         let transaction = shared.begin()?;
         let written = (|| {
             let mut own = transaction.open_table(OWN)?;
@@ -80,17 +84,28 @@ impl RedbBackend {
 
     /// Opens a member's backend and verifies it from the first page to the last.
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<RedbBackend, BackendError> {
-        let file = disk.open(path).map_err(io_error("open", path))?;
-        let mut magic = [0; MAGIC.len()];
-        file.read_at(&mut magic, 0).map_err(io_error("read", path))?;
-        if magic != *MAGIC {
-            return Err(BackendError::Foreign { path: path.to_owned() });
-        }
-        let shared = Shared::open(path, file)?;
+        let file = open_file(disk, path)?;
+        let shared = Shared::open(path, Arc::clone(&file), DiskBacking::new(file))?;
         let (identity, position, in_use) = shared.own_rows()?;
         shared.in_use_bytes.store(in_use, Ordering::Relaxed);
         Ok(RedbBackend { shared: Arc::new(shared), identity, position, poison: None })
     }
+
+    /// Whose backend it is and up to where, without a change to any byte of it.
+    pub fn peek(disk: &dyn Disk, path: &Path) -> Result<(Identity, Position), BackendError> {
+        let file = open_file(disk, path)?;
+        let overlay = Overlay::new(Arc::clone(&file)).map_err(io_error("read", path))?;
+        let (identity, position, _) = Shared::open(path, file, overlay)?.own_rows()?;
+        Ok((identity, position))
+    }
+}
+
+/// Opens a file that looks like one of redb's.
+fn open_file(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn DiskFile>, BackendError> {
+    let file = disk.open(path).map_err(io_error("open", path))?;
+    let mut magic = [0; MAGIC.len()];
+    file.read_at(&mut magic, 0).map_err(io_error("read", path))?;
+    if magic == *MAGIC { Ok(file) } else { Err(BackendError::Foreign { path: path.to_owned() }) }
 }
 
 impl Backend for RedbBackend {
@@ -146,8 +161,11 @@ impl Values for Shared {
 }
 
 impl Shared {
-    fn open(path: &Path, file: Arc<dyn DiskFile>) -> Result<Shared, BackendError> {
-        let backing = DiskBacking::new(Arc::clone(&file));
+    fn open(
+        path: &Path,
+        file: Arc<dyn DiskFile>,
+        backing: impl StorageBackend,
+    ) -> Result<Shared, BackendError> {
         // Damage that redb does not expect makes it panic here and there; the member must say
         // what is wrong instead.
         let opened = catch_unwind(AssertUnwindSafe(|| {

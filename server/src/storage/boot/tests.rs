@@ -19,6 +19,8 @@ use crate::storage::disk::{Disk, FileDisk};
 use crate::storage::memory::MemoryDisk;
 use crate::storage::snapshot::SnapshotError;
 
+mod damage;
+
 const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1, incarnation: 0x77 };
 
 fn options() -> Options {

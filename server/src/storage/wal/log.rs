@@ -259,6 +259,7 @@ impl Log {
         }
         let before = self.writer.end();
         let at = self.writer.append(&content);
+        let vote = group.hard_state.as_ref().filter(|state| self.is_new_vote(state)).cloned();
         if let Some(base) = group.base {
             self.index.rebase(base);
         }
@@ -271,7 +272,34 @@ impl Log {
         }
         self.number = group.number;
         self.unmarked = true;
+        if let Some(vote) = vote {
+            self.append_again(vote)?;
+        }
         self.writer.flush_if_full()
+    }
+
+    fn is_new_vote(&self, state: &HardState) -> bool {
+        (state.term, state.vote) != (self.hard_state.term, self.hard_state.vote)
+    }
+
+    /// Writes a hard state that gives a vote once more, up to a frame in a sector of its own:
+    /// what is damaged in one place must not hide it.
+    fn append_again(&mut self, hard_state: HardState) -> Result<(), LogError> {
+        let group = Group { hard_state: Some(hard_state), ..Group::default() };
+        let content = Content::Group(&group);
+        let before = self.writer.end();
+        let sector = before.next_multiple_of(SECTOR);
+        loop {
+            if !self.writer.fits(content.payload_bytes()) {
+                // The header of the next segment says it.
+                return self.cut(0);
+            }
+            if self.writer.append(&content).offset() >= sector {
+                break;
+            }
+        }
+        self.index.grow(self.writer.end() - before);
+        Ok(())
     }
 
     fn check(&self, group: &Group) -> Result<(), LogError> {

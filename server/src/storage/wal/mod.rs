@@ -55,6 +55,12 @@
 //! filling follow, and again `a5 5a 3c c3`. A frame without any of the three is a **mark**: it
 //! only says how far the log was durable.
 //!
+//! A group whose hard state has another term or vote than the one before is followed by frames
+//! with the hard state alone, until one begins in another sector than the group ends in, or a new
+//! segment is begun, whose header has it too. The same sync makes them durable. So no single
+//! damaged frame or sector hides to whom this member gave its vote: a member that does not know
+//! that could give it twice.
+//!
 //! # Where the log begins
 //!
 //! An entry replaces those of the same and of higher indexes. A base makes all entries before it
@@ -80,7 +86,6 @@
 //! [`Log::mark`] lets an idle log say so about its newest group too, against the loss of a whole
 //! sector. What no log can tell by itself is that its end is older than it should be, all later
 //! sectors gone at once: then it ends before what the store has applied, and boot refuses.
-
 //!
 //! [`Log::salvage`] keeps what is good of a damaged log, for members that have a leader to get the
 //! rest from. The header of every segment says so until the member has caught up.

@@ -12,6 +12,7 @@
 //! as long as there are segments behind the new one that do not continue it. So a salvage that
 //! was interrupted is begun again, and counts what was set aside before.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -39,6 +40,25 @@ pub struct Salvage {
     pub lost: u64,
     /// The files that were set aside.
     pub aside: Vec<PathBuf>,
+}
+
+impl fmt::Display for Salvage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.damage {
+            LogError::Damaged { path, offset, what, .. } => {
+                write!(f, "{} at byte {offset}: {what}", path.display())?;
+            }
+            LogError::Missing { path } => write!(f, "{} is missing", path.display())?,
+            other => write!(f, "{other}")?,
+        }
+        let (last, lost) = (self.last.0, self.lost);
+        write!(f, "; entries {} to {lost} or more are lost", last.saturating_add(1))?;
+        for (at, path) in self.aside.iter().enumerate() {
+            let before = if at == 0 { "; the damaged files are kept as " } else { ", " };
+            write!(f, "{before}{}", path.display())?;
+        }
+        Ok(())
+    }
 }
 
 /// The part of a log before its first damage.

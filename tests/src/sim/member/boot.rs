@@ -68,7 +68,10 @@ impl World {
 
     fn live(&mut self, member: usize, dir: DataDir, booted: Booted) {
         let now = self.agenda.now();
-        let Booted { identity, store, backend, log, consensus, torn } = booted;
+        let Booted { identity, store, backend, log, consensus, torn, salvaged } = booted;
+        if salvaged.is_some() {
+            self.figures.note("logs salvaged");
+        }
         if torn.is_some() {
             self.figures.note("torn ends cut");
         }

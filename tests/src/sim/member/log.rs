@@ -73,6 +73,14 @@ impl World {
         self.call(place.member, Thread::Log);
     }
 
+    pub(super) fn log_complete(&mut self, place: Place) {
+        self.figures.note("logs complete again");
+        if let Some(life) = self.life(place) {
+            life.log.work.push(LogWork::Complete);
+        }
+        self.call(place.member, Thread::Log);
+    }
+
     /// Some work reaches the disk when it begins and some when it ends, so that a crash in
     /// between finds either.
     pub(super) fn log_begins(&mut self, place: Place) -> Result<Option<Time>, String> {

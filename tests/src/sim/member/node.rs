@@ -73,6 +73,15 @@ impl World {
             Effect::DiscardSnapshot { index } => {
                 self.apply_work(place, ApplyWork::Discard(index));
             }
+            Effect::AskBound { to, nonce, last } => {
+                let peer = self.member_of(to);
+                self.send(member, peer, Payload::AskBound { nonce, last });
+            }
+            Effect::TellBound { to, nonce, term, index } => {
+                let peer = self.member_of(to);
+                self.send(member, peer, Payload::TellBound { nonce, term, index });
+            }
+            Effect::LogComplete => self.log_complete(place),
             Effect::Fetch { low, high, max_bytes } => self.fetch(place, (low, high), max_bytes),
             Effect::ConfChanged { index, .. } => {
                 panic!("entry {index} changes the members, and nobody proposed that")

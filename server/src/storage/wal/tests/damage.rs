@@ -182,7 +182,8 @@ fn a_group_of_another_history_is_found() {
             log.sync().unwrap();
         }
     }
-    let (from, to) = super::torture::frames(&fork, 1)[5];
+    let frames = super::torture::frames(&fork, 1);
+    let (from, to) = frames[frames.len() - 2];
     let theirs = fork.with_bytes(&segment(1), |bytes| bytes[from..to].to_vec()).unwrap();
     disk.with_bytes(&segment(1), |bytes| bytes[from..to].copy_from_slice(&theirs)).unwrap();
     let message = damaged(&disk);

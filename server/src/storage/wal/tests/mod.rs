@@ -9,6 +9,7 @@ mod release;
 mod salvage;
 mod torn;
 mod torture;
+mod votes;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
