@@ -1,7 +1,6 @@
 //! Ids of members, clusters and requests, computed as etcd computes them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha1::{Digest, Sha1};
 
@@ -47,8 +46,10 @@ fn first_eight(hash: &[u8]) -> u64 {
     u64::from_be_bytes(hash[..8].try_into().expect("a SHA-1 has 20 bytes"))
 }
 
-/// Gives out ids that are unique over members and restarts: two bytes of the member's id, five of
-/// the time of the start in milliseconds, one that counts; as etcd's `idutil`.
+/// Gives out ids that are unique over members and restarts: two bytes of the member's id and six
+/// that count from a number drawn at random at each start. etcd's `idutil` counts from the time of
+/// the start; a clock that was set back would then make an answer to an entry of an earlier life
+/// look like one to a request of this life.
 #[derive(Debug)]
 pub struct RequestIds {
     prefix: u64,
@@ -56,15 +57,9 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    pub fn new(member_id: u64, start: SystemTime) -> RequestIds {
-        const TIME_MASK: u64 = (1 << 40) - 1;
-        let start_ms = start
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-        RequestIds {
-            prefix: (member_id & 0xffff) << 48,
-            suffix: AtomicU64::new((start_ms & TIME_MASK) << 8),
-        }
+    /// Counts from `chance`, which must be a random number.
+    pub fn new(member_id: u64, chance: u64) -> RequestIds {
+        RequestIds { prefix: (member_id & 0xffff) << 48, suffix: AtomicU64::new(chance) }
     }
 
     pub fn next(&self) -> u64 {
@@ -94,11 +89,10 @@ mod tests {
 
     #[test]
     fn request_ids_differ_between_members_and_restarts() {
-        let start = UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
-        let later = start + std::time::Duration::from_millis(1);
-        let first = RequestIds::new(0xabcd_0001, start);
-        assert_eq!(first.next() + 1, first.next());
-        assert_ne!(first.next() >> 8, RequestIds::new(0xabcd_0001, later).next() >> 8);
-        assert_ne!(first.next() >> 48, RequestIds::new(0xabcd_0002, start).next() >> 48);
+        let first = RequestIds::new(0xabcd_0001, u64::MAX);
+        assert_eq!(first.next(), 0x0001_0000_0000_0000);
+        assert_eq!(first.next(), 0x0001_0000_0000_0001);
+        assert_eq!(RequestIds::new(0xabcd_0001, 7).next(), 0x0001_0000_0000_0008);
+        assert_eq!(RequestIds::new(0xabcd_0002, 7).next(), 0x0002_0000_0000_0008);
     }
 }

@@ -63,6 +63,8 @@ pub struct Divergence {
     own: BTreeMap<u64, StateHash>,
     /// Where members differ and it is not decided yet; among those of `own`.
     undecided: BTreeSet<u64>,
+    /// The last index told in each of the last two rounds.
+    told: [u64; 2],
     /// That this member has diverged.
     ours: Option<Verdict>,
     compared: u64,
@@ -86,6 +88,7 @@ impl Divergence {
             peers: BTreeMap::new(),
             own: BTreeMap::new(),
             undecided: BTreeSet::new(),
+            told: [0; 2],
             ours: None,
             compared: 0,
             skipped: 0,
@@ -153,10 +156,15 @@ impl Divergence {
         found
     }
 
-    /// The marks of this member after an index, for its peers; never more than a few hundred.
-    pub fn marks_after(&self, index: u64) -> impl Iterator<Item = Mark> + '_ {
-        let later = self.own.range(index.saturating_add(1)..);
-        later.map(|(index, hash)| Mark { index: *index, hash: *hash })
+    /// What to tell the peers in this round; never more than a few hundred. Each mark is told in
+    /// two rounds, so that it may be lost once.
+    pub fn tell(&mut self) -> Vec<Mark> {
+        let [before, last] = self.told;
+        let later = self.own.range(before.saturating_add(1)..);
+        let marks: Vec<Mark> =
+            later.map(|(index, hash)| Mark { index: *index, hash: *hash }).collect();
+        self.told = [last, marks.last().map_or(last, |mark| mark.index)];
+        marks
     }
 
     /// The worst that is known.

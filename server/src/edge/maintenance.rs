@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::status::{Refused, not_a, not_yet, of_refusal, of_request};
 use crate::runtime::{Handle, RequestError};
+use crate::storage::backend::Values;
 use crate::version::{CLUSTER_VERSION, ETCD_VERSION};
 
 pub(super) struct Maintenance(pub(super) Handle);
@@ -27,7 +28,7 @@ impl maintenance_server::Maintenance for Maintenance {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let root = self.0.root();
         let (leadership, progress) = (self.0.leadership(), &self.0.progress);
-        let size = self.0.values.file_bytes();
+        let size = self.0.values.size_bytes().unwrap_or(0);
         let mut errors = Vec::new();
         if leadership.leader == 0 {
             errors.push("etcdserver: no leader".to_owned());

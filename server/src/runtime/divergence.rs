@@ -115,14 +115,11 @@ impl States {
 pub(super) async fn exchange(handle: Handle) {
     let me = handle.identity.member_id;
     let mut open_since: Option<Instant> = None;
-    // The last index told in the last two rounds: what is told twice may be lost once.
-    let mut told = [0; 2];
     loop {
         sleep(INTERVAL).await;
         let root = handle.root();
         handle.states.note([mark(&root)]);
-        let marks: Vec<Mark> = handle.states.divergence.lock().marks_after(told[0]).collect();
-        told = [told[1], marks.last().map_or(told[1], |last| last.index)];
+        let marks = handle.states.divergence.lock().tell();
         handle.peers.tell(&marks);
 
         let verdict = handle.states.verdict();

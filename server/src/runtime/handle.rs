@@ -22,13 +22,13 @@ use super::leases::Leases;
 use super::queue::Queue;
 use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
-use super::values::Values;
 use super::waiters::{Reads, Writes};
 use super::watches::Watches;
 use crate::identity::{Identity, RequestIds};
 use crate::limits::MAX_APPLY_GAP;
 use crate::peer::Peers;
-use crate::stage::Outcome;
+use crate::stage::{Outcome, StoredValues};
+use crate::storage::backend::Values;
 
 /// Why a request got no answer from the state machine, or a refusal.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -97,7 +97,7 @@ pub(crate) struct Shared {
     pub(crate) reads: Reads,
     pub(crate) watches: Watches,
     pub(crate) leases: Leases,
-    pub(crate) values: Values,
+    pub(crate) values: StoredValues,
     pub(crate) peers: Peers,
     pub(crate) states: States,
     pub(crate) snapshots: Snapshots,
@@ -208,7 +208,11 @@ impl Handle {
 
     /// One value. Blocks on the disk.
     pub(crate) fn value(&self, revision: Revision) -> Result<Bytes, RequestError> {
-        self.values.get(revision)?.ok_or_else(|| {
+        let value = self.values.value(revision).map_err(|error| {
+            tracing::error!(error = %error, "cannot read a value back");
+            RequestError::Storage(error.to_string())
+        })?;
+        value.ok_or_else(|| {
             RequestError::Storage(format!("nothing at revision {}.{}", revision.main, revision.sub))
         })
     }

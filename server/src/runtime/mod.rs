@@ -27,7 +27,6 @@ mod queue;
 mod snapshots;
 mod start;
 mod stop;
-mod values;
 mod waiters;
 mod watches;
 

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use kvorum_core::node::{self, BootError, Node, Role};
@@ -23,13 +22,13 @@ use super::leases::Leases;
 use super::queue::Queue;
 use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
-use super::values::Values;
 use super::waiters::{Reads, Writes};
 use super::{Handle, Watches};
 use crate::config::{ClusterState, Config, ConfigError, InitialCluster};
 use crate::identity::{Identity, RequestIds, cluster_id, hex, member_id};
 use crate::logging::raft_logger;
 use crate::peer::{PeerAddress, Peers, introduce};
+use crate::stage::StoredValues;
 use crate::storage::StorageError;
 use crate::storage::backend::{Backend, RedbBackend};
 use crate::storage::boot::{self, Booted};
@@ -172,7 +171,7 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
             request_timeout: config.request_timeout(),
             election_timeout: config.election_timeout(),
         },
-        ids: RequestIds::new(identity.member_id, SystemTime::now()),
+        ids: RequestIds::new(identity.member_id, rand::random()),
         inbox: Queue::new(),
         root: ArcSwap::from_pointee(store.root()),
         progress: Progress {
@@ -185,7 +184,7 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         reads: Reads::new(applied),
         watches: Watches::new(),
         leases: Leases::new(),
-        values: Values::new(backend.values()),
+        values: StoredValues::new(backend.values()),
         peers,
         states: States::new(identity.member_id, &store.position().conf_state),
         snapshots: Snapshots::default(),

@@ -209,7 +209,7 @@ impl World {
         for id in ids {
             let Some(life) = self.life(place) else { return };
             let Some(reader) = life.waiters.asking.remove(id) else { continue };
-            if life.applied() >= index {
+            if life.waiters.applied >= index {
                 self.barrier_passed(place, reader);
             } else {
                 life.waiters.reading.entry(index).or_default().push(reader);
@@ -219,6 +219,9 @@ impl World {
 
     /// Everything up to `index` can be read.
     pub(super) fn reads_advance(&mut self, place: Place, index: u64) {
+        if let Some(life) = self.life(place) {
+            life.waiters.applied = index;
+        }
         loop {
             let Some(life) = self.life(place) else { return };
             let Some(first) = life.waiters.reading.first_entry() else { return };

@@ -6,7 +6,8 @@
 //! - `world`: one event after another, on one thread. `member`: production's node, log, store,
 //!   backend and hub, wired as the runtime's threads are, and the ends of their lives. `edge`,
 //!   `renewal`, `publish`: what becomes of a request at a member. `network`: streams and datagrams.
-//! - `client`: what clients do. `nemesis`: what goes wrong.
+//!   `marks`: what members tell each other of their states.
+//! - `client`: what clients do. `nemesis`: what goes wrong; `damage`: what does so on disks.
 //! - `check`: what must hold, checked while it happens and after healing.
 //! - [`report`], [`campaign`]: figures of one run and of many.
 //!
@@ -16,7 +17,9 @@
 pub mod campaign;
 mod check;
 mod client;
+mod damage;
 mod edge;
+mod marks;
 mod member;
 mod nemesis;
 mod network;

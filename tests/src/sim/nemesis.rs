@@ -11,7 +11,7 @@ use super::time::{MS, SECOND, Time};
 use super::world::{Event, World};
 
 pub(super) struct Nemesis {
-    random: Random,
+    pub(super) random: Random,
     classes: Vec<FaultClass>,
     strikes: usize,
 }
@@ -25,6 +25,7 @@ pub(super) enum NemesisEvent {
     ClockRuns(usize),
     NetworkRuns,
     DiskMends(usize),
+    PowerOff(Vec<usize>),
 }
 
 impl Nemesis {
@@ -62,6 +63,11 @@ impl World {
             NemesisEvent::ClockRuns(member) => self.members[member].clock.run_at(100, now),
             NemesisEvent::NetworkRuns => self.network.slow = None,
             NemesisEvent::DiskMends(member) => self.mend_disk(member),
+            NemesisEvent::PowerOff(members) => {
+                if self.is_trouble() {
+                    members.into_iter().for_each(|member| self.power_off(member));
+                }
+            }
         }
     }
 
@@ -112,6 +118,9 @@ impl World {
             FaultClass::DiskError if runs && self.members[target].trouble.is_none() => {
                 self.refuse_writes(target);
             }
+            FaultClass::BitRot | FaultClass::Misdirected if runs => {
+                return self.damage(class, target);
+            }
             FaultClass::Partition => self.partition(),
             FaultClass::OneWay => self.one_way(),
             FaultClass::Partial => self.partial(),
@@ -138,7 +147,7 @@ impl World {
         self.start_after(target, delay);
     }
 
-    /// A minority, a majority or all, within a moment of each other.
+    /// A minority, a majority or all, within a moment of each other, or after they were killed.
     fn crash_many(&mut self) -> bool {
         let count = self.members.len();
         let mut targets: Vec<usize> =
@@ -150,9 +159,17 @@ impl World {
         if self.nemesis.random.chance(50) {
             targets.truncate(self.nemesis.random.index(targets.len()) + 1);
         }
-        for target in targets {
-            self.power_off(target);
+        if self.nemesis.random.chance(30) {
+            // First the processes: the next ones find what was written and never synced.
+            for target in &targets {
+                self.die(*target);
+                let delay = self.nemesis.random.skewed((MS, 50 * MS));
+                self.start_after(*target, delay);
+            }
+            self.after(Event::Nemesis(NemesisEvent::PowerOff(targets)), (50 * MS, 3 * SECOND));
+            return true;
         }
+        targets.into_iter().for_each(|target| self.power_off(target));
         true
     }
 

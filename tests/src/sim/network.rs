@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use kvorum_core::divergence::Mark;
 use kvorum_core::node::{Input, Proposal, Refusal};
 use kvorum_server::limits::{PEER_BACKOFF_MAX, PEER_BACKOFF_MIN, PEER_QUEUE_MESSAGES};
 use raft_proto::eraftpb::Message;
@@ -37,6 +38,8 @@ pub(super) enum Payload {
         term: u64,
         index: u64,
     },
+    /// What the state of the sender was.
+    Marks(Vec<Mark>),
     /// A call of its own: keep a lease alive, by the leader.
     Renew {
         call: CallId,
@@ -310,6 +313,7 @@ impl World {
             Payload::TellBound { nonce, term, index } => {
                 self.input(to, Input::BoundTold { from: peer, nonce, term, index });
             }
+            Payload::Marks(marks) => self.marks_told(to, peer, marks),
             Payload::Renew { call, attempt, lease } => {
                 self.renew_for_peer(to, from, call, attempt, lease);
             }

@@ -29,6 +29,10 @@ pub enum FaultClass {
     Stall,
     /// A disk refuses to write.
     DiskError,
+    /// What a member that lost power has on its disk changes.
+    BitRot,
+    /// What a member wrote turns out to be in another place of its disk.
+    Misdirected,
     /// The cluster falls apart into two.
     Partition,
     /// What one member says to another is lost, the other way all is well.
@@ -44,7 +48,7 @@ pub enum FaultClass {
 }
 
 impl FaultClass {
-    pub const ALL: [FaultClass; 15] = [
+    pub const ALL: [FaultClass; 17] = [
         FaultClass::Crash,
         FaultClass::CrashMany,
         FaultClass::CrashAtIo,
@@ -54,6 +58,8 @@ impl FaultClass {
         FaultClass::Transfer,
         FaultClass::Stall,
         FaultClass::DiskError,
+        FaultClass::BitRot,
+        FaultClass::Misdirected,
         FaultClass::Partition,
         FaultClass::OneWay,
         FaultClass::Partial,
@@ -73,6 +79,8 @@ impl FaultClass {
                 | FaultClass::Clock
                 | FaultClass::Stall
                 | FaultClass::DiskError
+                | FaultClass::BitRot
+                | FaultClass::Misdirected
         )
     }
 }
@@ -150,7 +158,7 @@ impl Plan {
             members,
             clients,
             watchers: random.between((1, 3)) as usize,
-            trouble: random.between((18, 22)) * SECOND,
+            trouble: random.between((20, 24)) * SECOND,
             gap: (100 * MS, random.between((800, 3000)) * MS),
             faults: draw_faults(&mut random, members),
             heartbeat_ms,

@@ -74,11 +74,20 @@ pub(super) struct Leg {
 
 impl Figures {
     pub(super) fn note(&mut self, name: &'static str) {
-        *self.others.entry(name).or_default() += 1;
+        self.count(name, 1);
+    }
+
+    pub(super) fn count(&mut self, name: &'static str, more: u64) {
+        *self.others.entry(name).or_default() += more;
     }
 
     pub fn other(&self, name: &str) -> u64 {
         self.others.get(name).copied().unwrap_or(0)
+    }
+
+    /// How many classes of faults struck.
+    pub(super) fn classes(&self) -> usize {
+        self.faults.iter().filter(|strikes| **strikes > 0).count()
     }
 
     pub fn fault(&self, class: FaultClass) -> u64 {

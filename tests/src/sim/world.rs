@@ -76,6 +76,8 @@ pub(super) enum Event {
     },
     Watcher(usize, WatcherEvent),
     Publish(Place),
+    /// A member compares its state with the others'.
+    Marks(Place),
     Transfer(u64),
     Nemesis(NemesisEvent),
     Look,
@@ -192,6 +194,9 @@ impl World {
         self.figures.events_of_the_world = events;
         self.figures.compactions = self.agreement.counts.compactions;
         self.figures.expired = self.agreement.counts.expired;
+        if self.figures.snapshots > 0 {
+            self.figures.note("seeds with snapshots");
+        }
     }
 
     /// Clients have work to do.
@@ -232,7 +237,8 @@ impl World {
             | Event::RenewAgain { place, .. }
             | Event::PassOn { place, .. }
             | Event::Ask { place, .. }
-            | Event::Publish(place) => Some(place.member),
+            | Event::Publish(place)
+            | Event::Marks(place) => Some(place.member),
             Event::Link { to, event: LinkEvent::Arrive, .. } => Some(*to),
             Event::Link { from, event: LinkEvent::Dial, .. } => Some(*from),
             Event::Packet(packet) => Some(packet.to),
@@ -271,6 +277,7 @@ impl World {
             }
             Event::Watcher(watcher, event) => self.watcher(watcher, event),
             Event::Publish(place) => self.publish_attributes(place),
+            Event::Marks(place) => self.tell_marks(place),
             Event::Transfer(id) => self.transfer_goes_on(id),
             Event::Nemesis(event) => self.nemesis(event),
             Event::Look => self.look(),

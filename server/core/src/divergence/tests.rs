@@ -29,7 +29,23 @@ fn a_single_member_has_nobody_to_differ_from() {
         assert_eq!(one.note(mark(i * MARK_EVERY, 1)), []);
     }
     assert_eq!(one.verdict(), Verdict::Agree);
-    assert_eq!(one.marks_after(0).count(), KEPT_MARKS);
+    assert_eq!(one.tell().len(), KEPT_MARKS);
+}
+
+#[test]
+fn each_mark_is_told_in_two_rounds() {
+    let mut member = of(3);
+    let told = |member: &mut Divergence| -> Vec<u64> {
+        member.tell().into_iter().map(|mark| mark.index).collect()
+    };
+    assert_eq!(told(&mut member), []);
+    member.note(mark(256, 1));
+    member.note(mark(300, 1));
+    assert_eq!(told(&mut member), [256, 300]);
+    member.note(mark(512, 1));
+    assert_eq!(told(&mut member), [256, 300, 512]);
+    assert_eq!(told(&mut member), [512]);
+    assert_eq!(told(&mut member), []);
 }
 
 #[test]

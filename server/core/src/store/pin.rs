@@ -11,13 +11,16 @@ use std::sync::{Arc, Weak};
 
 /// Keeps everything readable that was readable when it was taken.
 #[derive(Clone, Debug, Default)]
-pub struct Pin(Arc<()>);
+pub struct Pin {
+    era: Arc<()>,
+    /// The same in all eras of a store.
+    store: Arc<()>,
+}
 
 impl Pin {
-    /// Whether nobody else holds this pin: no root of its era is left, nor will be if its store
-    /// is gone.
-    pub fn is_last(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+    /// Whether nobody else holds a pin of this store: none of its roots is left, nor is the store.
+    pub fn is_last_of_store(&self) -> bool {
+        Arc::strong_count(&self.store) == 1
     }
 }
 
@@ -44,8 +47,8 @@ impl Eras {
 
     /// A compaction at `revision` ends the era of `pin`.
     pub(super) fn end(&mut self, pin: &mut Pin, revision: i64) {
-        let ended = std::mem::take(pin);
-        self.ended.push_back((Arc::downgrade(&ended.0), revision));
+        let ended = std::mem::take(&mut pin.era);
+        self.ended.push_back((Arc::downgrade(&ended), revision));
     }
 
     /// The newest compaction that may be swept.

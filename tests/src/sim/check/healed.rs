@@ -4,6 +4,7 @@ use kvorum_proto::etcdserverpb::{InternalRaftRequest, PutRequest, RangeRequest};
 
 use super::Answered;
 use crate::sim::edge::{Origin, Outcome, Request};
+use crate::sim::plan::FEWEST_CLASSES;
 use crate::sim::time::{MS, SECOND, Time};
 use crate::sim::world::{Event, Phase, World};
 
@@ -25,7 +26,7 @@ impl World {
         let phase = self.phase.clone();
         let (since, waits_for) = match &phase {
             Phase::Trouble => {
-                if now >= self.plan.trouble {
+                if now >= self.plan.trouble && self.figures.classes() >= FEWEST_CLASSES {
                     self.heal();
                     self.enter(Phase::Load { since: now });
                 }

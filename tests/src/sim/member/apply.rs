@@ -169,7 +169,10 @@ impl World {
         for root in batch.before_compactions.drain(..) {
             life.watch.feed.before_compaction(root);
         }
+        self.note_marks(place, std::mem::take(&mut batch.marks));
+        let Some(life) = self.life(place) else { return Ok(None) };
         life.root = std::sync::Arc::clone(&batch.root);
+        life.values.release();
         life.apply.under = Under::Published { batch, answers };
         Ok(Some(self.random.between((US, 20 * US))))
     }

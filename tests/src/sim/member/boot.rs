@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
+use kvorum_core::divergence::Divergence;
 use kvorum_core::lessor::Lessor;
 use kvorum_core::node::{Config, Node, Role};
 use kvorum_core::watch::Hub;
 use kvorum_proto::membershippb::{Attributes, Member as MemberRecord, RaftAttributes};
 use kvorum_server::identity::{Identity, RequestIds};
-use kvorum_server::stage::{ApplyStage, LogStage, StoreStage};
+use kvorum_server::stage::{ApplyStage, LogStage, StoreStage, StoredValues};
 use kvorum_server::storage::StorageError;
 use kvorum_server::storage::backend::Backend;
 use kvorum_server::storage::boot::{self, Booted};
@@ -72,6 +72,8 @@ impl World {
         if salvaged.is_some() {
             self.figures.note("logs salvaged");
         }
+        self.members[member].whole = None;
+        self.members[member].incomplete = consensus.incomplete.is_some();
         if torn.is_some() {
             self.figures.note("torn ends cut");
         }
@@ -86,11 +88,12 @@ impl World {
         }
         let node = Node::new(config, consensus)
             .unwrap_or_else(|error| panic!("m{member} does not start: {error}"));
-        let start = UNIX_EPOCH + Duration::from_secs(1_700_000_000) + Duration::from_nanos(now);
+        let ids: Vec<u64> = self.members.iter().map(|member| member.id).collect();
+        let divergence = Divergence::new(identity.member_id, &ids, &[]);
         let root = Arc::new(store.root());
         let hub = Hub::new(root.revision(), self.plan.response_bytes);
         let swept = store.swept();
-        let values = backend.values();
+        let values = Arc::new(StoredValues::new(backend.values()));
         let stages = Stages { log: LogStage::new(log), store: StoreStage::new(backend) };
         let life = Life {
             number,
@@ -107,13 +110,14 @@ impl World {
             since: 0,
             role_changed: false,
             next_lease_check: now,
+            divergence,
             leadership: Leadership { role: Role::Follower, term: 0, leader: 0 },
             root,
             values,
-            ids: RequestIds::new(identity.member_id, start),
+            ids: RequestIds::new(identity.member_id, self.random.draw()),
             committed: 0,
             swept,
-            waiters: Waiters::default(),
+            waiters: Waiters { applied, ..Waiters::default() },
             snapshots: Snapshots::default(),
             dir,
         };
@@ -130,6 +134,7 @@ impl World {
         }
         self.dial_all(member);
         self.publish_attributes(place);
+        self.agenda.after(SECOND, Event::Marks(place));
     }
 
     /// A start that fails must have a reason that the nemesis knows of.
@@ -152,10 +157,22 @@ impl World {
                     self.mend_disk(member);
                 }
             }
-            None => panic!("m{member} does not start: {error}"),
+            None => self.put_right(member, error),
         }
         let delay = self.random.between((50 * MS, SECOND));
         self.start_after(member, delay);
+    }
+
+    /// A disk that was damaged is refused; a person puts it right.
+    fn put_right(&mut self, member: usize, error: &StorageError) {
+        let Some(whole) = self.members[member].whole.take() else {
+            panic!("m{member} does not start: {error}")
+        };
+        let told = error.to_string();
+        assert!(told.contains(DATA_DIR), "m{member} is refused, and nobody knows where: {told}");
+        self.figures.note("damaged disks refused");
+        self.die(member);
+        self.members[member].disk = whole;
     }
 }
 

@@ -17,12 +17,15 @@ pub(in crate::sim) struct LogThread {
     taken: Vec<LogWork>,
     /// What was performed and is not yet heard of.
     answers: Vec<Input>,
+    /// It holds all again that it acknowledged.
+    completed: bool,
     mark_at: Option<Time>,
 }
 
 impl LogThread {
     pub(super) fn new(stage: LogStage) -> LogThread {
-        LogThread { stage, work: Vec::new(), taken: Vec::new(), answers: Vec::new(), mark_at: None }
+        let (work, taken, answers) = Default::default();
+        LogThread { stage, work, taken, answers, completed: false, mark_at: None }
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -31,6 +34,7 @@ impl LogThread {
 
     fn perform(&mut self) -> Result<(), String> {
         let answers = &mut self.answers;
+        self.completed |= self.taken.iter().any(|work| matches!(work, LogWork::Complete));
         let performed = self.stage.perform(self.taken.drain(..), |input| answers.push(input));
         performed.map_err(|error| format!("cannot use the log: {error}"))
     }
@@ -113,9 +117,13 @@ impl World {
             log.perform()?;
         }
         let answers = std::mem::take(&mut log.answers);
+        let completed = std::mem::take(&mut log.completed);
         if log.stage.is_unmarked() {
             log.mark_at = Some(now + IDLE);
             self.call_at(place, Thread::Log, now + IDLE);
+        }
+        if completed {
+            self.members[place.member].incomplete = false;
         }
         for answer in answers {
             if let Input::Persisted { number } = answer {

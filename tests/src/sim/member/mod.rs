@@ -17,12 +17,12 @@ mod watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use kvorum_core::divergence::Divergence;
 use kvorum_core::lessor::Lessor;
 use kvorum_core::node::{Effects, Input, Node, Role};
 use kvorum_core::store::Root;
 use kvorum_server::identity::RequestIds;
-use kvorum_server::stage::{LogStage, StoreStage};
-use kvorum_server::storage::backend::Values;
+use kvorum_server::stage::{LogStage, StoreStage, StoredValues};
 use kvorum_server::storage::dir::DataDir;
 use kvorum_server::storage::memory::MemoryDisk;
 
@@ -81,6 +81,10 @@ pub(super) struct Member {
     pub(super) id: u64,
     pub(super) disk: MemoryDisk,
     pub(super) trouble: Option<Trouble>,
+    /// What it held before its disk was damaged, until it has started on what is left.
+    pub(super) whole: Option<MemoryDisk>,
+    /// Its log is not what it acknowledged.
+    pub(super) incomplete: bool,
     /// How often it was started.
     pub(super) lives: u64,
     pub(super) life: Option<Box<Life>>,
@@ -109,9 +113,10 @@ pub(super) struct Life {
     role_changed: bool,
     next_lease_check: Time,
     pub(super) leadership: Leadership,
+    pub(super) divergence: Divergence,
     /// The newest state that can be read.
     pub(super) root: Arc<Root>,
-    pub(super) values: Arc<dyn Values>,
+    pub(super) values: Arc<StoredValues>,
     pub(super) ids: RequestIds,
     pub(super) committed: u64,
     pub(super) swept: i64,
@@ -134,6 +139,8 @@ pub(super) struct Waiters {
     pub(super) writes: BTreeMap<u64, CallId>,
     pub(super) asking: BTreeMap<u64, Reader>,
     pub(super) reading: BTreeMap<u64, Vec<Reader>>,
+    /// How far readers know that entries are applied.
+    pub(super) applied: u64,
     /// Compactions that wait for the disk.
     pub(super) sweeping: Vec<(i64, CallId)>,
 }
@@ -187,6 +194,8 @@ impl Member {
             id,
             disk: MemoryDisk::new(),
             trouble: None,
+            whole: None,
+            incomplete: false,
             lives: 0,
             life: None,
             paused_until: 0,

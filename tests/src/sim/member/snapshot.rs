@@ -7,11 +7,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kvorum_core::node::Input;
-use kvorum_core::store::{Position, Revision, Root};
+use kvorum_core::store::{Position, Root};
 use kvorum_server::storage::StorageError;
-use kvorum_server::storage::backend::{Backend, BackendError, Values};
+use kvorum_server::storage::backend::Backend;
 use kvorum_server::storage::snapshot::{self, Incoming, Received};
 use raft_proto::eraftpb::Message;
 
@@ -50,30 +49,6 @@ pub(in crate::sim) struct Transfer {
     sent: usize,
     incoming: Option<Incoming>,
     stuck_since: Option<Time>,
-}
-
-/// The values of the newest state, and of the one before it for those who still read that.
-#[derive(Debug)]
-struct Both {
-    newest: Arc<dyn Values>,
-    before: Arc<dyn Values>,
-}
-
-impl Values for Both {
-    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
-        match self.newest.value(at)? {
-            None => self.before.value(at),
-            value => Ok(value),
-        }
-    }
-
-    fn size_bytes(&self) -> Result<u64, BackendError> {
-        self.newest.size_bytes()
-    }
-
-    fn in_use_bytes(&self) -> u64 {
-        self.newest.in_use_bytes()
-    }
 }
 
 impl World {
@@ -234,7 +209,7 @@ impl World {
         };
         let installed = snapshot::install(&life.dir.member(), &position);
         installed.map_err(|error| format!("cannot put a received state in place: {error}"))?;
-        life.values = Arc::new(Both { newest: backend.values(), before: Arc::clone(&life.values) });
+        life.values.replace(backend.values(), life.apply.root().pin());
         life.swept = store.swept();
         life.apply.replace(store);
         life.backend.replace(backend);

@@ -1,0 +1,131 @@
+//! Values of old versions, read back from the backend.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kvorum_core::store::{Pin, Revision};
+use parking_lot::RwLock;
+
+use crate::storage::backend::{BackendError, Values};
+
+/// The readers' side of the backend. When the state is replaced as a whole, so is the backend;
+/// whoever reads an older state then finds its values in those before, until the last of its
+/// readers is gone.
+#[derive(Debug)]
+pub struct StoredValues(RwLock<Backends>);
+
+#[derive(Debug)]
+struct Backends {
+    newest: Arc<dyn Values>,
+    /// Newest first. Each came with a snapshot of its own and stays as long as somebody reads a
+    /// root from before that, which roots' age limit bounds.
+    before: Vec<(Arc<dyn Values>, Pin)>,
+}
+
+impl StoredValues {
+    pub fn new(newest: Arc<dyn Values>) -> StoredValues {
+        StoredValues(RwLock::new(Backends { newest, before: Vec::new() }))
+    }
+
+    /// From now on states are in another backend; `pin` is that of the last state in this one.
+    pub fn replace(&self, newest: Arc<dyn Values>, pin: Pin) {
+        let mut backends = self.0.write();
+        let before = std::mem::replace(&mut backends.newest, newest);
+        backends.before.insert(0, (before, pin));
+    }
+
+    /// Lets go of backends that nobody can need any more.
+    pub fn release(&self) {
+        if !self.0.read().before.is_empty() {
+            self.0.write().before.retain(|(_, pin)| !pin.is_last_of_store());
+        }
+    }
+
+    /// All of them, newest first.
+    fn all(&self) -> Vec<Arc<dyn Values>> {
+        let backends = self.0.read();
+        let before = backends.before.iter().map(|(before, _)| before);
+        std::iter::once(&backends.newest).chain(before).map(Arc::clone).collect()
+    }
+}
+
+impl Values for StoredValues {
+    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
+        let found = self.all().into_iter().find_map(|values| values.value(at).transpose());
+        found.transpose()
+    }
+
+    fn size_bytes(&self) -> Result<u64, BackendError> {
+        let newest = Arc::clone(&self.0.read().newest);
+        newest.size_bytes()
+    }
+
+    fn in_use_bytes(&self) -> u64 {
+        self.0.read().newest.in_use_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use kvorum_core::store::{Root, Store};
+    use kvorum_proto::etcdserverpb::{CompactionRequest, InternalRaftRequest};
+    use raft_proto::eraftpb::ConfState;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Fixed(BTreeMap<i64, &'static str>);
+
+    impl Values for Fixed {
+        fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
+            Ok(self.0.get(&at.main).map(|value| Bytes::from_static(value.as_bytes())))
+        }
+
+        fn size_bytes(&self) -> Result<u64, BackendError> {
+            Ok(self.0.len() as u64)
+        }
+
+        fn in_use_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    fn fixed<const N: usize>(values: [(i64, &'static str); N]) -> Arc<dyn Values> {
+        Arc::new(Fixed(values.into()))
+    }
+
+    fn found(values: &StoredValues, main: i64) -> Option<Bytes> {
+        values.value(Revision { main, sub: 0 }).expect("nothing fails")
+    }
+
+    /// A store that ended an era, a root from before that, and its newest root's pin.
+    fn store() -> (Root, Pin) {
+        let mut store = Store::bootstrap(Vec::new(), ConfState::default());
+        let early = store.root();
+        let compaction = Some(CompactionRequest { revision: 1, physical: false });
+        let request = InternalRaftRequest { compaction, ..Default::default() };
+        store.apply(1, 1, &request).reply.expect("revision 1 can be compacted");
+        (early, store.root().pin())
+    }
+
+    #[test]
+    fn a_state_that_was_replaced_is_read_until_no_root_of_any_of_its_eras_is_left() {
+        let values = StoredValues::new(fixed([(2, "first")]));
+        let (early, pin) = store();
+        values.replace(fixed([(3, "second")]), pin);
+        let (late, pin) = store();
+        values.replace(fixed([(4, "third")]), pin);
+        let all = |values: &StoredValues| [2, 3, 4].map(|main| found(values, main).is_some());
+        values.release();
+        assert_eq!(all(&values), [true, true, true]);
+        drop(early);
+        values.release();
+        assert_eq!(all(&values), [false, true, true]);
+        drop(late);
+        values.release();
+        assert_eq!(all(&values), [false, false, true]);
+        assert_eq!(values.size_bytes().expect("nothing fails"), 1);
+    }
+}
