@@ -115,7 +115,7 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
         return Err(LogError::Stranger { path: dir.log(), found: identity, expected }.into());
     }
     let position = backend.position().clone();
-    damage::begin_anew(&mut log, &mut recovered, identity.member_id, &position)?;
+    damage::begin_anew(&mut log, &mut recovered, &position)?;
     check(&log, &recovered, &position)?;
     let store = restore(&backend, position.clone())?;
     let Recovered { mut hard_state, base, last, runs, torn, incomplete, .. } = recovered;

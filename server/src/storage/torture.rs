@@ -60,6 +60,18 @@ fn put(index: u64) -> InternalRaftRequest {
     InternalRaftRequest { id: index, put: Some(put), ..InternalRaftRequest::default() }
 }
 
+#[derive(Debug, PartialEq)]
+struct Vote {
+    term: u64,
+    vote: u64,
+}
+
+/// In which term a put was made, and who was elected in it.
+fn vote_at(index: u64) -> Vote {
+    let term = 1 + index / 30;
+    Vote { term, vote: 0xa1 + term % 3 }
+}
+
 /// A member as the runtime's threads run it, on one thread.
 struct Member {
     booted: Booted,
@@ -83,12 +95,13 @@ impl Member {
         self.number += 1;
         let index = self.booted.log.last().0 + 1;
         let data = Bytes::from(put(index).encode_to_vec());
-        let entries = vec![Entry { index, term: 1, data, ..Entry::default() }];
-        let hard_state = Some(HardState { term: 1, vote: 0xa1, commit: index - 1 });
+        let Vote { term, vote } = vote_at(index);
+        let entries = vec![Entry { index, term, data, ..Entry::default() }];
+        let hard_state = Some(HardState { term, vote, commit: index - 1 });
         let number = self.number;
         self.booted.log.append(&Group { number, entries, hard_state, ..Group::default() })?;
         self.booted.log.sync()?;
-        self.changes.extend(self.booted.store.apply(index, 1, &put(index)).changes);
+        self.changes.extend(self.booted.store.apply(index, term, &put(index)).changes);
         Ok(index)
     }
 

@@ -2,7 +2,9 @@
 //!
 //! A single member is refused, and every byte of it stays as it is: nobody else has what is lost,
 //! and a person may still get it back. A member of a cluster keeps what is good of its log and
-//! goes on as one that does not vote until it has got the rest from its leader.
+//! goes on as one that does not vote until it has got the rest from its leader. That is safe only
+//! while it knows in which term it was and to whom it gave its vote; the log has that in a file of
+//! its own, and without it the member is refused too.
 //!
 //! Who else votes, the store says. It is looked at without being touched.
 
@@ -10,6 +12,7 @@ use kvorum_core::node::Group;
 use kvorum_core::store::Position;
 use raft_proto::eraftpb::HardState;
 
+use super::BootError;
 use crate::identity::Identity;
 use crate::storage::StorageError;
 use crate::storage::backend::RedbBackend;
@@ -50,7 +53,6 @@ pub(super) fn open_log(dir: &DataDir, options: Options) -> Result<Opened, Storag
 pub(super) fn begin_anew(
     log: &mut Log,
     recovered: &mut Recovered,
-    member_id: u64,
     position: &Position,
 ) -> Result<(), StorageError> {
     let applied = (position.index, position.term);
@@ -58,10 +60,11 @@ pub(super) fn begin_anew(
     if recovered.incomplete.is_none() || goes_on {
         return Ok(());
     }
-    let HardState { term, vote, .. } = recovered.hard_state;
-    // In a term whose vote is not known, none is given to anybody else.
-    let (term, vote) = if term < applied.1 { (applied.1, member_id) } else { (term, vote) };
-    let hard_state = HardState { term, vote, commit: applied.0 };
+    if recovered.hard_state.term < applied.1 {
+        let (index, store) = applied;
+        return Err(BootError::Diverged { index, store, log: recovered.hard_state.term }.into());
+    }
+    let hard_state = HardState { commit: applied.0, ..recovered.hard_state };
     let base = Some(applied);
     let group = Group { base, hard_state: Some(hard_state.clone()), ..Group::default() };
     log.append(&group)?;

@@ -308,6 +308,9 @@ fn a_store_that_is_newer_than_the_log_is_refused() {
     let empty = other.with_bytes(&log, |bytes| bytes.clone()).unwrap();
     disk.with_bytes(&log, |bytes| bytes.clone_from(&empty)).unwrap();
     let message = refused(&disk);
+    assert!(message.contains("the newest vote had been made durable and is gone"), "{message}");
+    disk.remove_file(&log.with_file_name("vote")).unwrap();
+    let message = refused(&disk);
     assert!(
         message.starts_with("the store has applied entry 10, but the log ends at entry 0"),
         "{message}"

@@ -41,6 +41,13 @@ pub enum LogError {
         path.display()
     )]
     Format { path: PathBuf, found: u32, known: u32 },
+    #[error(
+        "the log is damaged, and {} does not say any more in which term this member was and to \
+         whom it gave its vote; remove the member from the cluster and add it again with an empty \
+         data directory",
+        path.display()
+    )]
+    VoteLost { path: PathBuf },
     #[error("the log stopped at an earlier error and takes nothing more: {0}")]
     Poisoned(String),
     #[error(

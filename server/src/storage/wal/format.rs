@@ -73,9 +73,7 @@ impl SegmentHeader {
         out[..8].copy_from_slice(&SEGMENT_MAGIC);
         put_u32(&mut out, 8, FORMAT);
         put_u32(&mut out, 12, self.number);
-        put_u64(&mut out, 16, self.identity.cluster_id);
-        put_u64(&mut out, 24, self.identity.member_id);
-        put_u64(&mut out, 32, self.identity.incarnation);
+        put_identity(&mut out, 16, self.identity);
         put_u64(&mut out, 40, self.size);
         put_u64(&mut out, 48, self.previous.0);
         put_u64(&mut out, 56, self.previous.1);
@@ -107,11 +105,7 @@ impl SegmentHeader {
             return Err(HeaderFlaw::Format(format));
         }
         Ok(SegmentHeader {
-            identity: Identity {
-                cluster_id: get_u64(bytes, 16),
-                member_id: get_u64(bytes, 24),
-                incarnation: get_u64(bytes, 32),
-            },
+            identity: get_identity(bytes, 16),
             number: get_u32(bytes, 12),
             size: get_u64(bytes, 40),
             previous: (get_u64(bytes, 48), get_u64(bytes, 56)),
@@ -182,19 +176,14 @@ impl FrameHeader {
     }
 }
 
-/// Whether bytes that are no valid header were ever a header at this place: one of the fields
-/// whose value is known beforehand is right, which garbage does not achieve.
-pub(super) fn resembles_header(bytes: &[u8], position: Position, chain: Option<u32>) -> bool {
-    get_u32(bytes, 0) == FRAME_MAGIC
-        || get_u64(bytes, 8) == position.0
-        || Some(get_u32(bytes, 24)) == chain
-        || bytes[44..48] == END
+/// Whether a header or a frame was begun but not written to its end: its last byte is never zero,
+/// and where nothing was written there are zeros `behind` it too, up to the end of its sector.
+pub(super) fn is_unfinished(bytes: &[u8], behind: &[u8]) -> bool {
+    bytes.last() == Some(&0) && is_zero(behind)
 }
 
-/// Whether a header was begun but not written to its end, or a frame likewise: its last byte is
-/// never zero.
-pub(super) fn is_unfinished(bytes: &[u8]) -> bool {
-    bytes.last() == Some(&0)
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 /// Where the next frame begins that is written at or after `offset`: aligned, and with its
@@ -285,16 +274,14 @@ pub(super) fn frame_crc(frame: &[u8]) -> Option<u32> {
     (get_u32(trailer, 0) == crc && trailer[4..] == END).then_some(crc)
 }
 
-/// More sectors of the frame are zero than can be: some of it was never written.
-pub(super) fn lacks_sectors(frame: &[u8], header: &FrameHeader) -> bool {
+/// More sectors of the frame are zero than can be: some of it was never written. Its first sector
+/// holds the header; its last one goes on `behind` it.
+pub(super) fn lacks_sectors(frame: &[u8], behind: &[u8], header: &FrameHeader) -> bool {
     let offset = header.position.offset();
-    let zero = |sector: &[u8]| sector.iter().all(|b| *b == 0);
-    // The pieces at both ends, which share a sector with other frames, hold header and trailer.
-    let head = (offset.next_multiple_of(SECTOR) - offset).min(frame.len());
     let tail = (offset + frame.len()) % SECTOR;
-    let ends = head > 0 && zero(&frame[..head])
-        || tail > 0 && tail <= frame.len() && zero(&frame[frame.len() - tail..]);
-    ends || count_sectors(frame, offset, zero) > header.blank_sectors
+    let last = frame.len().checked_sub(tail).filter(|_| tail > 0);
+    last.is_some_and(|last| is_zero(&frame[last..]) && is_zero(behind))
+        || count_sectors(frame, offset, is_zero) > header.blank_sectors
 }
 
 /// The group in a frame's payload, its number apart; `None` if the payload is not what the header
@@ -367,6 +354,20 @@ fn is_blank(sector: &[u8]) -> bool {
     true
 }
 
+pub(super) fn put_identity(out: &mut [u8], at: usize, identity: Identity) {
+    put_u64(out, at, identity.cluster_id);
+    put_u64(out, at + 8, identity.member_id);
+    put_u64(out, at + 16, identity.incarnation);
+}
+
+pub(super) fn get_identity(bytes: &[u8], at: usize) -> Identity {
+    Identity {
+        cluster_id: get_u64(bytes, at),
+        member_id: get_u64(bytes, at + 8),
+        incarnation: get_u64(bytes, at + 16),
+    }
+}
+
 fn put_hard_state(out: &mut [u8], state: &HardState) {
     put_u64(out, 0, state.term);
     put_u64(out, 8, state.vote);
@@ -377,21 +378,21 @@ fn get_hard_state(bytes: &[u8]) -> HardState {
     HardState { term: get_u64(bytes, 0), vote: get_u64(bytes, 8), commit: get_u64(bytes, 16) }
 }
 
-fn put_u32(out: &mut [u8], at: usize, value: u32) {
+pub(super) fn put_u32(out: &mut [u8], at: usize, value: u32) {
     out[at..at + 4].copy_from_slice(&value.to_le_bytes());
 }
 
-fn put_u64(out: &mut [u8], at: usize, value: u64) {
+pub(super) fn put_u64(out: &mut [u8], at: usize, value: u64) {
     out[at..at + 8].copy_from_slice(&value.to_le_bytes());
 }
 
-fn get_u32(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn get_u32(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
     u32::from_le_bytes(word)
 }
 
-fn get_u64(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn get_u64(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)

@@ -11,6 +11,7 @@ use super::index::LogIndex;
 use super::read::Walk;
 use super::recover::{self, Opened};
 use super::segment::{Segment, list_segments, segment_path};
+use super::vote::{Vote, VoteFile};
 use super::writer::{Writer, segment_size};
 use super::{LogError, Recovered};
 use crate::identity::Identity;
@@ -58,6 +59,7 @@ pub struct Log {
     number: u64,
     index: LogIndex,
     hard_state: HardState,
+    votes: VoteFile,
     incomplete: Option<u64>,
     poison: Option<String>,
 }
@@ -82,6 +84,7 @@ impl Log {
             chain: 0,
             incomplete: None,
         };
+        VoteFile::open(disk, dir, identity)?.write(Vote::of(&header.hard_state))?;
         Segment::create(disk, dir, header).map(drop)
     }
 
@@ -102,6 +105,8 @@ impl Log {
     ) -> Result<(Log, Recovered), LogError> {
         let Opened { recovered, index, active, end, chain } =
             recover::open(&disk, dir, identity, keep_after)?;
+        let mut votes = VoteFile::open(&*disk, dir, identity)?;
+        votes.write(Vote::of(&recovered.hard_state))?;
         let log = Log {
             disk,
             dir: dir.to_owned(),
@@ -111,6 +116,7 @@ impl Log {
             number: 0,
             index,
             hard_state: recovered.hard_state.clone(),
+            votes,
             incomplete: recovered.incomplete,
             poison: None,
         };
@@ -125,7 +131,10 @@ impl Log {
 
     /// Makes everything appended durable.
     pub fn sync(&mut self) -> Result<Persisted, LogError> {
-        self.guarded(|log| log.writer.sync())?;
+        self.guarded(|log| {
+            log.writer.sync()?;
+            log.votes.write(Vote::of(&log.hard_state))
+        })?;
         Ok(Persisted { number: self.number })
     }
 
@@ -259,7 +268,6 @@ impl Log {
         }
         let before = self.writer.end();
         let at = self.writer.append(&content);
-        let vote = group.hard_state.as_ref().filter(|state| self.is_new_vote(state)).cloned();
         if let Some(base) = group.base {
             self.index.rebase(base);
         }
@@ -272,34 +280,7 @@ impl Log {
         }
         self.number = group.number;
         self.unmarked = true;
-        if let Some(vote) = vote {
-            self.append_again(vote)?;
-        }
         self.writer.flush_if_full()
-    }
-
-    fn is_new_vote(&self, state: &HardState) -> bool {
-        (state.term, state.vote) != (self.hard_state.term, self.hard_state.vote)
-    }
-
-    /// Writes a hard state that gives a vote once more, up to a frame in a sector of its own:
-    /// what is damaged in one place must not hide it.
-    fn append_again(&mut self, hard_state: HardState) -> Result<(), LogError> {
-        let group = Group { hard_state: Some(hard_state), ..Group::default() };
-        let content = Content::Group(&group);
-        let before = self.writer.end();
-        let sector = before.next_multiple_of(SECTOR);
-        loop {
-            if !self.writer.fits(content.payload_bytes()) {
-                // The header of the next segment says it.
-                return self.cut(0);
-            }
-            if self.writer.append(&content).offset() >= sector {
-                break;
-            }
-        }
-        self.index.grow(self.writer.end() - before);
-        Ok(())
     }
 
     fn check(&self, group: &Group) -> Result<(), LogError> {

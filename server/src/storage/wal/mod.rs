@@ -55,11 +55,8 @@
 //! filling follow, and again `a5 5a 3c c3`. A frame without any of the three is a **mark**: it
 //! only says how far the log was durable.
 //!
-//! A group whose hard state has another term or vote than the one before is followed by frames
-//! with the hard state alone, until one begins in another sector than the group ends in, or a new
-//! segment is begun, whose header has it too. The same sync makes them durable. So no single
-//! damaged frame or sector hides to whom this member gave its vote: a member that does not know
-//! that could give it twice.
+//! Beside the segments lies a file with the newest term and vote, so that no damage to the log
+//! hides to whom this member gave its vote; see `vote`.
 //!
 //! # Where the log begins
 //!
@@ -75,14 +72,14 @@
 //!
 //! A crash leaves any selection of the sectors written since the last sync, each whole, the
 //! others zero. So at the end of the last segment a frame is **torn** if its header is zero, or
-//! if header or frame do not end in the four bytes that end them, or if more of its sectors are
-//! zero than its header allows; and what has none of a header's known fields at its place was
-//! never a frame. The log is cut there and the rest is made zero again.
+//! if header or frame do not end in the four bytes that end them and all behind is zero up to the
+//! end of the sector, or if more of its sectors are zero than its header allows. The log is cut
+//! there and the rest is made zero again.
 //!
 //! Anything else is **damage**, and the log is not opened: a frame that is whole but wrong, one
-//! that belongs elsewhere, one that does not continue the frame before, any bad frame in a
-//! segment that has a successor, and any bad frame before a position that a later frame calls
-//! durable. So a synced group is never taken for a torn one by a flipped bit, wherever it is.
+//! that belongs elsewhere, one that does not continue the frame before, bytes that no crash leaves
+//! where a frame would begin, any bad frame in a segment that has a successor, any bad frame before
+//! a position that a later frame calls durable, and a log without the newest vote. So a synced group is never taken for a torn one by a flipped bit, wherever it is.
 //! [`Log::mark`] lets an idle log say so about its newest group too, against the loss of a whole
 //! sector. What no log can tell by itself is that its end is older than it should be, all later
 //! sectors gone at once: then it ends before what the store has applied, and boot refuses.
@@ -103,6 +100,7 @@ mod segment;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod vote;
 mod writer;
 
 pub use error::LogError;

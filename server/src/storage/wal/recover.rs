@@ -12,6 +12,7 @@ use super::index::LogIndex;
 use super::replay::Replay;
 use super::scan::look_behind;
 use super::segment::{Segment, list_segments, segment_path};
+use super::vote::VoteFile;
 use crate::identity::Identity;
 use crate::storage::disk::Disk;
 
@@ -80,6 +81,7 @@ pub(super) fn open(
         return Err(LogError::Missing { path: segment_path(dir, next) });
     }
     replay.check_beginning(&current)?;
+    replay.check_vote(&current, VoteFile::read(&**disk, dir, identity)?)?;
     let torn = clear_rest(&current, &replay)?;
     current.file.sync().map_err(LogError::io("sync", &current.path))?;
     let recovered = Recovered {

@@ -8,6 +8,7 @@ use super::format::{Position, SEGMENT_HEADER, SegmentHeader, decode_group, frame
 use super::index::LogIndex;
 use super::scan::{Flaw, Frame, Rest, Window};
 use super::segment::Segment;
+use super::vote::Vote;
 
 /// How it is known what the log begins after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +174,7 @@ impl Replay {
     /// Whether a segment without a cut may get one: its successor holds nothing yet.
     pub(super) fn check_fresh(&self, segment: &Segment, next: &Segment) -> Result<(), LogError> {
         let first = Window::new(next).frame(SEGMENT_HEADER, None)?.err();
-        if let Some(Flaw::Blank | Flaw::Unfinished | Flaw::Foreign) = first {
+        if let Some(Flaw::Blank | Flaw::Unfinished) = first {
             return Ok(());
         }
         let what = "the end of the segment is overwritten".to_owned();
@@ -186,6 +187,15 @@ impl Replay {
             return Ok(());
         }
         let what = "a group that had been made durable is gone".to_owned();
+        Err(self.damaged(segment, frame_start(self.end), what))
+    }
+
+    /// Whether the newest vote that this member gave is in the log.
+    pub(super) fn check_vote(&self, segment: &Segment, vote: Option<Vote>) -> Result<(), LogError> {
+        if vote <= Some(Vote::of(&self.hard_state)) {
+            return Ok(());
+        }
+        let what = "the newest vote had been made durable and is gone".to_owned();
         Err(self.damaged(segment, frame_start(self.end), what))
     }
 

@@ -24,6 +24,7 @@ use super::scan::{Window, look_behind};
 use super::segment::{
     Segment, aside_path, list_remaining, parse_aside, parse_number, segment_path, stated_header,
 };
+use super::vote::{Vote, VoteFile};
 use super::writer::segment_size;
 use super::{Log, LogError, Options};
 use crate::identity::Identity;
@@ -72,7 +73,6 @@ struct Good {
 /// What can be read behind the damage.
 struct Seen {
     index: u64,
-    hard_state: HardState,
     incomplete: u64,
 }
 
@@ -80,8 +80,8 @@ impl Log {
     /// Makes a log that is damaged one that opens, without what lies at and behind the damage;
     /// `None` if it is not damaged. A log whose very beginning is damaged stays as it is.
     ///
-    /// The log opens as [incomplete](super::Recovered::incomplete) afterwards. Its hard state has
-    /// the highest term, and the vote in it, of all that was readable.
+    /// The log opens as [incomplete](super::Recovered::incomplete) afterwards, with the newest term
+    /// and vote; without those it is [refused](LogError::VoteLost).
     pub fn salvage(
         disk: &dyn Disk,
         dir: &Path,
@@ -89,8 +89,10 @@ impl Log {
         options: Options,
     ) -> Result<Option<Salvage>, LogError> {
         let numbers = list_remaining(disk, dir)?;
-        let Some(good) = good_part(disk, dir, identity, &numbers)? else { return Ok(None) };
+        let vote = VoteFile::read(disk, dir, identity)?;
+        let Some(good) = good_part(disk, dir, identity, &numbers, vote)? else { return Ok(None) };
         let Good { segment, replay, damage } = good;
+        let vote = vote.ok_or_else(|| VoteFile::lost(dir))?.max(Vote::of(&replay.hard_state));
         let broken = segment.header.number;
         let next = broken.checked_add(1);
         let next = next.ok_or_else(|| LogError::Full { path: segment.path.clone() })?;
@@ -103,7 +105,7 @@ impl Log {
             number: next,
             size: segment_size(options.segment_bytes, 0),
             previous: last,
-            hard_state: HardState { commit: replay.hard_state.commit, ..seen.hard_state },
+            hard_state: HardState { term: vote.term, vote: vote.vote, ..replay.hard_state },
             continues: Position::new(broken, replay.end),
             chain: replay.chain,
             incomplete: Some(lost),
@@ -120,6 +122,7 @@ fn good_part(
     dir: &Path,
     identity: Identity,
     numbers: &[u32],
+    vote: Option<Vote>,
 ) -> Result<Option<Good>, LogError> {
     let mut segment = Segment::open(disk, dir, numbers[0], identity)?;
     let mut replay = Replay::new(&segment.header, u64::MAX);
@@ -145,7 +148,9 @@ fn good_part(
                 break LogError::Missing { path: segment_path(dir, number) };
             }
             replay.check_beginning(&segment)?;
-            match replay.check_rest(&segment, &look_behind(&segment, replay.end)?) {
+            let rest = look_behind(&segment, replay.end)?;
+            let checked = replay.check_vote(&segment, vote);
+            match checked.and_then(|()| replay.check_rest(&segment, &rest)) {
                 Ok(()) => return Ok(None),
                 Err(damage) => break damage,
             }
@@ -176,11 +181,8 @@ fn look_for_more(
     good: &Segment,
     replay: &Replay,
 ) -> Result<Seen, LogError> {
-    let mut seen = Seen {
-        index: replay.index.last().0,
-        hard_state: replay.hard_state.clone(),
-        incomplete: good.header.incomplete.unwrap_or(0),
-    };
+    let mut seen =
+        Seen { index: replay.index.last().0, incomplete: good.header.incomplete.unwrap_or(0) };
     let broken = good.header.number;
     for name in disk.list(dir).map_err(LogError::io("list", dir))? {
         let path = dir.join(&name);
@@ -194,7 +196,6 @@ fn look_for_more(
             if header.identity != good.header.identity {
                 continue;
             }
-            seen.note(&header.hard_state);
             seen.index = seen.index.max(header.previous.0);
             seen.incomplete = seen.incomplete.max(header.incomplete.unwrap_or(0));
         }
@@ -219,9 +220,6 @@ impl Seen {
                     let last = group.entries.last().map_or(0, |entry| entry.index);
                     let base = group.base.map_or(0, |base| base.0);
                     self.index = self.index.max(last).max(base);
-                    if let Some(hard_state) = &group.hard_state {
-                        self.note(hard_state);
-                    }
                 }
                 at = frame.end.next_multiple_of(8);
             } else {
@@ -229,14 +227,6 @@ impl Seen {
             }
         }
         Ok(())
-    }
-
-    /// In one term a vote is given once.
-    fn note(&mut self, found: &HardState) {
-        let known = &mut self.hard_state;
-        if found.term > known.term || found.term == known.term && known.vote == 0 {
-            (known.term, known.vote) = (found.term, found.vote);
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::LogError;
 use super::format::{
-    FRAME_HEADER, FRAME_TRAILER, FrameHeader, Position, frame_crc, frame_start, is_unfinished,
-    lacks_sectors, resembles_header,
+    FRAME_HEADER, FRAME_TRAILER, FrameHeader, Position, SECTOR, frame_crc, frame_start,
+    is_unfinished, is_zero, lacks_sectors,
 };
 use super::segment::Segment;
 
@@ -17,9 +17,7 @@ pub(super) enum Flaw {
     Blank,
     /// Something was written, but not to its end.
     Unfinished,
-    /// Bytes that never were a frame of this place.
-    Foreign,
-    /// What was written whole and is wrong now.
+    /// What no write leaves that a crash interrupted.
     Damaged(String),
 }
 
@@ -74,7 +72,7 @@ impl<'a> Window<'a> {
         if offset + FRAME_HEADER + FRAME_TRAILER > size {
             return Ok(Err(Flaw::Blank));
         }
-        let bytes = self.get(offset, FRAME_HEADER)?;
+        let bytes = self.get(offset, sector_end(offset + FRAME_HEADER, size) - offset)?;
         let header = match check_header(bytes, position, chain) {
             Ok(header) => header,
             Err(flaw) => return Ok(Err(flaw)),
@@ -83,9 +81,10 @@ impl<'a> Window<'a> {
         if offset + len > size {
             return Ok(Err(Flaw::Damaged("a group reaches past the end of the file".to_owned())));
         }
-        let bytes = self.get(offset, len)?;
+        let (bytes, behind) =
+            self.get(offset, sector_end(offset + len, size) - offset)?.split_at(len);
         let Some(crc) = frame_crc(bytes) else {
-            let torn = is_unfinished(bytes) || lacks_sectors(bytes, &header);
+            let torn = is_unfinished(bytes, behind) || lacks_sectors(bytes, behind, &header);
             let what = "the checksum of a group is wrong";
             return Ok(Err(if torn { Flaw::Unfinished } else { Flaw::Damaged(what.to_owned()) }));
         };
@@ -98,17 +97,22 @@ impl<'a> Window<'a> {
     }
 }
 
+/// The end of the sector in which the byte before `offset` lies, or of the segment.
+fn sector_end(offset: usize, size: usize) -> usize {
+    offset.next_multiple_of(SECTOR).min(size)
+}
+
+/// Reads the header at the beginning of `bytes`, which go on to the end of its sector.
 fn check_header(bytes: &[u8], position: Position, chain: Option<u32>) -> Result<FrameHeader, Flaw> {
-    if bytes.iter().all(|b| *b == 0) {
+    let (bytes, behind) = bytes.split_at(FRAME_HEADER);
+    if is_zero(bytes) {
         return Err(Flaw::Blank);
     }
     let Some(header) = FrameHeader::decode(bytes) else {
-        return Err(if is_unfinished(bytes) {
+        return Err(if is_unfinished(bytes, behind) {
             Flaw::Unfinished
-        } else if resembles_header(bytes, position, chain) {
-            Flaw::Damaged("the header of a group is wrong".to_owned())
         } else {
-            Flaw::Foreign
+            Flaw::Damaged("the header of a group is wrong".to_owned())
         });
     };
     if header.position != position {

@@ -173,10 +173,10 @@ fn a_group_of_another_history_is_found() {
     // Two logs that part after the third group: each group of one has its place in the other.
     let (disk, _) = filled(3, 100, small());
     let fork = disk.copy();
-    for (disk, vote) in [(&disk, 1), (&fork, 2)] {
+    for (disk, commit) in [(&disk, 1), (&fork, 2)] {
         let (mut log, _) = open(disk).unwrap();
         for number in 4..8 {
-            let hard_state = HardState { term: 1, vote, commit: 0 };
+            let hard_state = HardState { term: 1, vote: 7, commit };
             log.append(&Group { hard_state: Some(hard_state), ..group(number, number, 1, 100) })
                 .unwrap();
             log.sync().unwrap();

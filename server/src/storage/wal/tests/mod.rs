@@ -143,8 +143,18 @@ fn group(number: u64, first: u64, count: u64, bytes: usize) -> Group {
 fn base_group(number: u64, base: (u64, u64), count: u64, bytes: usize) -> Group {
     let (index, term) = base;
     let entries = (index + 1..=index + count).map(|index| entry(index, term, bytes)).collect();
-    let hard_state = HardState { term, vote: number % 5, commit: index };
+    let hard_state = HardState { term, vote: vote_in(term), commit: index };
     Group { number, base: Some(base), entries, hard_state: Some(hard_state) }
+}
+
+/// To whom the vote of a term goes: there is one in each.
+fn vote_in(term: u64) -> u64 {
+    1 + term % 5
+}
+
+/// Forgets the newest vote, as if it had not been written outside the log.
+fn forget_vote(disk: &MemoryDisk) {
+    disk.remove_file(&Path::new(DIR).join("vote")).unwrap();
 }
 
 /// Appends and syncs groups of one entry each, from the log's end on.

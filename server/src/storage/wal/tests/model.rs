@@ -14,7 +14,7 @@ enum Op {
         newer: bool,
     },
     HardState {
-        vote: u64,
+        terms: u64,
     },
     /// The log begins anew after this index, anywhere in it or behind it.
     Base {
@@ -45,7 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (back, 0..5_u64, bytes, any::<bool>())
             .prop_map(|(back, count, bytes, newer)| Op::Append { back, count, bytes, newer }),
-        1 => (0..5_u64).prop_map(|vote| Op::HardState { vote }),
+        1 => (1..3_u64).prop_map(|terms| Op::HardState { terms }),
         1 => (1..1000_u64, 0..3_u64, 0..9000_usize)
             .prop_map(|(index, count, bytes)| Op::Base { index, count, bytes }),
         3 => (0..1000_u64).prop_map(|upto| Op::Release { upto }),
@@ -67,10 +67,11 @@ pub(super) fn next_group(
 ) -> Group {
     let (last, last_term) = model.last();
     let first = last.saturating_sub(back).max(model.base.0) + 1;
-    let term = (last_term + u64::from(newer || back > 0)).max(1);
+    let newest = if newer { last_term.max(model.hard_state.term) } else { last_term };
+    let term = (newest + u64::from(newer || back > 0)).max(1);
     let indexes = first..;
     let entries = indexes.zip(sizes).map(|(index, bytes)| entry(index, term, *bytes)).collect();
-    let hard_state = HardState { term, vote: number % 5, commit: first - 1 };
+    let hard_state = HardState { term, vote: vote_in(term), commit: first - 1 };
     Group { number, base: None, entries, hard_state: newer.then_some(hard_state) }
 }
 
@@ -123,9 +124,10 @@ fn run(ops: Vec<Op>) {
                 log.append(&group).unwrap();
                 model.append(&group);
             }
-            Op::HardState { vote } => {
+            Op::HardState { terms } => {
                 number += 1;
-                let hard_state = HardState { term: model.last().1, vote, commit: 0 };
+                let term = model.last().1.max(model.hard_state.term) + terms;
+                let hard_state = HardState { term, vote: vote_in(term), commit: 0 };
                 let group = Group { number, hard_state: Some(hard_state), ..Group::default() };
                 log.append(&group).unwrap();
                 model.append(&group);
@@ -133,8 +135,8 @@ fn run(ops: Vec<Op>) {
             Op::Base { index, count, bytes } => {
                 number += 1;
                 let (last, last_term) = model.last();
-                let group =
-                    base_group(number, (1 + index % (last + 9), last_term + 1), count, bytes);
+                let term = last_term.max(model.hard_state.term) + 1;
+                let group = base_group(number, (1 + index % (last + 9), term), count, bytes);
                 log.append(&group).unwrap();
                 model.append(&group);
             }

@@ -281,6 +281,7 @@ fn tear(subject: &Subject, table: &mut Table) {
         let acknowledged = subject.ends.iter().rfind(|(end, _)| *end <= from).unwrap();
         let outcome = subject.outcome(&acknowledged.1, |disk| {
             disk.with_bytes(&segment(number), |bytes| bytes[from..].fill(0)).unwrap();
+            forget_vote(disk);
         });
         assert!(outcome <= Outcome::Cut, "{class}: from {from}: {outcome:?}");
         table.count(class, outcome);
@@ -375,8 +376,9 @@ fn misplace(subject: &Subject, table: &mut Table) {
         let active = *number == subject.active();
         let class = if active { "old copy of the newest segment" } else { "old copy of a segment" };
         let outcome = subject.outcome(subject.newest_model(), |disk| set(disk, *number, bytes));
-        let expected = if active { Outcome::Older } else { Outcome::Refused };
-        assert_eq!(outcome, expected, "{class}: {number}");
+        // An older end is missed if a vote was given since.
+        let expected = outcome == Outcome::Refused || active && outcome == Outcome::Older;
+        assert!(expected, "{class}: {number}: {outcome:?}");
         table.count(class, outcome);
     }
 }
