@@ -12,6 +12,7 @@ pub mod model;
 pub mod ports;
 pub mod process;
 pub mod program;
+mod rules;
 pub mod sim;
 pub mod skip;
 pub mod terminal;

@@ -2,12 +2,12 @@
 //!
 //! Answers that need not be of the newest state (serializable reads, watches) are judged by this:
 //! a compaction that was asked for may have happened from its call on. One of unknown outcome
-//! counts too, so what is checked here is sound and as sharp as what is known.
+//! counts too, so what is checked here raises no false alarm and is as sharp as what is known.
 
-use super::history::{History, Outcome, Refusal, Request};
-use super::step::Expect;
-use super::step::Steps;
+use super::history::{History, Outcome, Request};
+use super::step::{Expect, Steps};
 use super::violation::{Rule, Violation};
+use crate::rules::Refusal;
 
 #[derive(Debug)]
 pub(super) struct Compactions {
@@ -25,7 +25,8 @@ impl Compactions {
             }
             _ => None,
         });
-        Compactions { asked: asked.collect() }
+        // A new store is compacted to -1, below which a transaction cannot read.
+        Compactions { asked: std::iter::once((-1, 0)).chain(asked).collect() }
     }
 
     /// Whether there can have been a compaction to just this revision.

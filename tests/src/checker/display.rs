@@ -11,10 +11,11 @@ use kvorum_proto::etcdserverpb::{
 use kvorum_proto::mvccpb::event::EventType;
 use kvorum_proto::mvccpb::{Event, KeyValue};
 
-use super::history::{Operation, Refusal, Request, Response};
+use super::history::{Operation, Request, Response};
 use super::perform::Action;
 use super::state::Change;
 use super::step::Step;
+use crate::rules::Refusal;
 
 /// Values are cut here: a message is for reading.
 const SHOWN_BYTES: usize = 24;

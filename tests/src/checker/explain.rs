@@ -3,11 +3,12 @@
 use super::Violation;
 use super::display;
 use super::evidence::Clash;
-use super::history::{Refusal, Response};
+use super::history::Response;
 use super::perform::Action;
 use super::search::{Misfit, Search};
 use super::step::{Effect, Expect, Step};
 use super::violation::Rule;
+use crate::rules::Refusal;
 
 /// Explains a point of the search where nothing can be next.
 pub(super) fn explain(search: &mut Search) -> Violation {

@@ -8,6 +8,8 @@ use kvorum_proto::etcdserverpb::{
 };
 use kvorum_proto::mvccpb::Event;
 
+use crate::rules::Refusal;
+
 /// Steps that the search may take. A history of a few thousand operations takes about one step
 /// per operation; a hundred times that is a search that is lost.
 const DEFAULT_BUDGET: usize = 200_000;
@@ -87,16 +89,6 @@ pub enum Response {
     Compact(CompactionResponse),
 }
 
-/// Why the state machine refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
-    Compacted,
-    FutureRevision,
-    NoLease,
-    LeaseExists,
-    NoKey,
-}
-
 /// One watch as its client sees it, over all the streams it was resumed on, each time with the
 /// same keys and filters.
 #[derive(Clone, Debug)]
@@ -113,6 +105,8 @@ pub struct Watch {
 pub struct Leg {
     pub member: usize,
     pub request: WatchCreateRequest,
+    /// When its client asked for its end, if it did and goes on to note what comes.
+    pub cancel_ns: Option<u64>,
     /// In the order they came, and with the time: those with this watch's id, and progress of
     /// the whole stream (id -1).
     pub responses: Vec<(u64, WatchResponse)>,
@@ -128,31 +122,6 @@ pub struct Ground {
     /// The events of every revision from `compacted` (but at least 2) to `revision`, as a watch
     /// of all keys without `prev_kv` tells them.
     pub events: Vec<(i64, Vec<Event>)>,
-}
-
-impl Refusal {
-    const ALL: [Refusal; 5] = [
-        Refusal::Compacted,
-        Refusal::FutureRevision,
-        Refusal::NoLease,
-        Refusal::LeaseExists,
-        Refusal::NoKey,
-    ];
-
-    /// Recognises etcd's text.
-    pub fn from_message(message: &str) -> Option<Refusal> {
-        Refusal::ALL.into_iter().find(|refusal| refusal.message() == message)
-    }
-
-    pub fn message(self) -> &'static str {
-        match self {
-            Refusal::Compacted => "etcdserver: mvcc: required revision has been compacted",
-            Refusal::FutureRevision => "etcdserver: mvcc: required revision is a future revision",
-            Refusal::NoLease => "etcdserver: requested lease not found",
-            Refusal::LeaseExists => "etcdserver: lease already exists",
-            Refusal::NoKey => "etcdserver: key not found",
-        }
-    }
 }
 
 impl Response {

@@ -14,21 +14,22 @@
 //! and where leases and compactions fall within a revision. `evidence` narrows these choices to
 //! one nearly always. The order found is the truth for `watch`.
 //!
-//! **Sound and complete.** A history is accepted if and only if there is an order of its
-//! operations, in which those of unknown outcome may be left out or come at any time after their
-//! call, that agrees with real time, with a sequential etcd and with all evidence. Sound, since
-//! the search only ever accepts by executing the order it found. Complete, since it leaves out
-//! only what it need not try (see `search`) and comes back to every choice; a search that is cut
-//! off by its budget is a violation too, so nothing passes undecided. Two states are taken for
-//! the same if 64 bits of hash are, which can only make it say that there is no order.
+//! **Accepts what is right, and nothing else.** A history is accepted if and only if there is an
+//! order of its operations, in which those of unknown outcome may be left out or come at any time
+//! after their call, that agrees with real time, with a sequential etcd and with all evidence.
+//! Nothing wrong passes, since the search only ever accepts by executing the order it found.
+//! Nothing right is refused, since it leaves out only what it need not try (see `search`) and
+//! comes back to every choice; but a search that is cut off by its budget is a violation, so that
+//! nothing passes undecided, and two states are taken for the same if 64 bits of hash are, which
+//! can only make it say that there is no order.
 //!
-//! **Only sound**, that is, what is wrong may pass:
-//! - a refused serializable read, a watch ended by compaction and a `prev_kv` that is missing are
-//!   right if a compaction that may have happened explains them, whether or not it is part of the
-//!   order found;
-//! - the header of a keep-alive is of a moment before it, and is only held not to be of the future;
-//! - at a revision that several writes of unknown outcome explain equally well, and that nobody
-//!   read and no watch covers, it does not matter which is taken, but for a watch that is
+//! **Accepts too much in:**
+//! - refused serializable reads, watches ended by compaction and a `prev_kv` that is missing: they
+//!   are taken for right if a compaction that may have happened explains them, whether or not it is
+//!   part of the order found;
+//! - the header of a keep-alive: it is of a moment before it, and only held not to be of the future;
+//! - open revisions: at one that several writes of unknown outcome explain equally well, and that
+//!   nobody read and no watch covers, it does not matter which is taken, but for a watch that is
 //!   reported itself: then its message may name another write than the one that happened.
 //!
 //! Watches are believed at first: they tell which of several writes of unknown outcome happened.
@@ -42,12 +43,10 @@ mod display;
 mod evidence;
 mod explain;
 mod history;
-mod interest;
 mod order;
 mod perform;
 mod search;
 mod sight;
-mod span;
 mod state;
 mod step;
 #[cfg(test)]
@@ -56,8 +55,10 @@ mod timeline;
 mod violation;
 mod watch;
 
-pub use history::{Ground, History, Leg, Operation, Outcome, Refusal, Request, Response, Watch};
+pub use history::{Ground, History, Leg, Operation, Outcome, Request, Response, Watch};
 pub use violation::{Rule, Violation};
+
+pub use crate::rules::Refusal;
 
 use compactions::Compactions;
 use evidence::Evidence;

@@ -17,10 +17,11 @@
 use std::collections::HashSet;
 
 use super::evidence::{Clash, Evidence};
-use super::history::{Refusal, Response};
+use super::history::Response;
 use super::perform::Action;
 use super::state::{Mark, State, digest};
 use super::step::{Effect, Expect, Step, Steps};
+use crate::rules::Refusal;
 
 pub(super) struct Search<'s> {
     pub(super) steps: &'s [Step<'s>],

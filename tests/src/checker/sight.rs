@@ -7,9 +7,9 @@ use kvorum_proto::mvccpb::{Event, KeyValue};
 
 use super::evidence::{in_order, put, tells};
 use super::history::{Ground, History, Leg, Watch};
-use super::interest::Interest;
 use super::state::Change;
 use super::step::{Effect, Step, Steps};
+use crate::rules::Interest;
 
 /// The revisions of which neither an answer nor the ground tells who made them.
 pub(super) struct OpenRevisions {
@@ -123,7 +123,7 @@ impl<'s> Sight<'s> {
             return true;
         }
         let told = self.events.get(&revision).map_or(&[][..], |events| &events[..]);
-        let mut wanted = changes.iter().filter(|change| self.interest.wants(change));
+        let mut wanted = changes.iter().filter(|change| change.is_wanted(&self.interest));
         told.iter().all(|event| wanted.next().is_some_and(|change| tells(event, change)))
             && wanted.next().is_none()
     }

@@ -2,8 +2,8 @@
 //!
 //! The search tries operations and takes them back many times, and compares states by a hash; the
 //! model of the property tests (`crate::model`) can do neither without being copied whole, and
-//! looks at all keys for each question. So this is a second one, and the self-tests hold the two
-//! against each other.
+//! looks at all keys for each question. So this is a second one, under the same `rules`, and the
+//! self-tests hold the two against each other.
 //!
 //! Invariants: `log` is everything that happened, in order, and nothing in it ever changes but by
 //! [`State::undo`]; `digest` is a function of the log and the leases alone.
@@ -12,11 +12,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use kvorum_proto::etcdserverpb::PutRequest;
+use kvorum_proto::etcdserverpb::ResponseHeader;
 use kvorum_proto::mvccpb::KeyValue;
 
-use super::history::Refusal;
-use super::span::Span;
+use crate::rules::{self, Interest, Refusal, Span, Store, View};
 
 /// One change of one key; a deletion leaves no key-value pair.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +50,12 @@ pub(super) struct Mark {
     pub(super) log: usize,
     lease_log: usize,
     digest: u64,
+}
+
+impl Change {
+    pub(super) fn is_wanted(&self, interest: &Interest) -> bool {
+        interest.covers(&self.key, self.kv.is_some())
+    }
 }
 
 impl State {
@@ -106,28 +111,9 @@ impl State {
         self.digest.wrapping_add(digest(&("state", self.revision, self.compacted)))
     }
 
-    /// The revision that the operation at hand sees: its own writes are of the next one.
-    pub(super) fn seen(&self) -> i64 {
-        self.revision + i64::from(self.writes > 0)
-    }
-
     pub(super) fn end_revision(&mut self) {
         self.revision = self.seen();
         self.writes = 0;
-    }
-
-    /// The key as it was at `revision`.
-    pub(super) fn at(&self, key: &Bytes, revision: i64) -> Option<&KeyValue> {
-        self.found(self.keys.get(key)?, revision)
-    }
-
-    /// All keys in a range as they were at `revision`.
-    pub(super) fn select(&self, span: &Span, revision: i64) -> Vec<&KeyValue> {
-        if let Some(key) = span.single() {
-            return self.at(key, revision).into_iter().collect();
-        }
-        let held = self.keys.range::<Bytes, _>(span.bounds());
-        held.filter_map(|(_, changes)| self.found(changes, revision)).collect()
     }
 
     fn found(&self, changes: &[usize], revision: i64) -> Option<&KeyValue> {
@@ -135,48 +121,8 @@ impl State {
         changes.find(|change| change.revision <= revision)?.kv.as_ref()
     }
 
-    /// A put whose conditions are met; what was there before.
-    pub(super) fn put(&mut self, put: &PutRequest) -> Option<KeyValue> {
-        let revision = self.revision + 1;
-        let prev = self.at(&put.key, self.seen()).cloned();
-        let mut kv = KeyValue {
-            key: put.key.clone(),
-            value: put.value.clone(),
-            create_revision: revision,
-            mod_revision: revision,
-            version: 1,
-            lease: put.lease,
-        };
-        if let Some(prev) = &prev {
-            kv.create_revision = prev.create_revision;
-            kv.version = prev.version + 1;
-            if put.ignore_value {
-                kv.value = prev.value.clone();
-            }
-            if put.ignore_lease {
-                kv.lease = prev.lease;
-            }
-        }
-        self.write(put.key.clone(), Some(kv), prev.clone());
-        prev
-    }
-
-    /// Deletes all keys of the range; what they were.
-    pub(super) fn delete(&mut self, span: &Span) -> Vec<KeyValue> {
-        let doomed: Vec<KeyValue> = self.select(span, self.seen()).into_iter().cloned().collect();
-        for kv in &doomed {
-            self.write(kv.key.clone(), None, Some(kv.clone()));
-        }
-        doomed
-    }
-
     pub(super) fn compact(&mut self, revision: i64) -> Result<(), Refusal> {
-        if revision <= self.compacted {
-            return Err(Refusal::Compacted);
-        }
-        if revision > self.revision {
-            return Err(Refusal::FutureRevision);
-        }
+        rules::check_compaction(revision, self.view())?;
         self.compacted = revision;
         Ok(())
     }
@@ -218,6 +164,32 @@ impl State {
         self.digest = self.digest.wrapping_sub(share(before)).wrapping_add(share(ttl));
         self.lease_log.push((id, before));
     }
+}
+
+impl Store for State {
+    fn view(&self) -> View {
+        View { revision: self.revision, compacted: self.compacted }
+    }
+
+    fn seen(&self) -> i64 {
+        self.revision + i64::from(self.writes > 0)
+    }
+
+    fn at(&self, key: &Bytes, revision: i64) -> Option<&KeyValue> {
+        self.found(self.keys.get(key)?, revision)
+    }
+
+    fn select(&self, span: &Span, revision: i64) -> Vec<&KeyValue> {
+        if let Some(key) = span.single() {
+            return self.at(key, revision).into_iter().collect();
+        }
+        let held = self.keys.range::<Bytes, _>(span.bounds());
+        held.filter_map(|(_, changes)| self.found(changes, revision)).collect()
+    }
+
+    fn has_lease(&self, id: i64) -> bool {
+        self.leases.contains_key(&id)
+    }
 
     fn write(&mut self, key: Bytes, kv: Option<KeyValue>, prev: Option<KeyValue>) {
         let revision = self.revision + 1;
@@ -227,6 +199,11 @@ impl State {
         self.keys.entry(key.clone()).or_default().push(self.log.len());
         self.log.push(Change { revision, key, kv, prev });
         self.writes += 1;
+    }
+
+    /// The checker looks at headers apart from answers.
+    fn header(&self, _revision: i64) -> Option<ResponseHeader> {
+        None
     }
 }
 

@@ -8,9 +8,10 @@ use kvorum_proto::etcdserverpb::{
     LeaseGrantRequest, RangeRequest, RequestOp, ResponseOp, TxnRequest, TxnResponse,
 };
 
-use super::history::{History, Operation, Outcome, Refusal, Request, Response};
+use super::history::{History, Operation, Outcome, Request, Response};
 use super::perform::Action;
 use super::violation::{Rule, Violation};
+use crate::rules::Refusal;
 
 const NS_PER_S: u64 = 1_000_000_000;
 
@@ -350,7 +351,7 @@ fn asked_revisions(action: &Action) -> Vec<i64> {
     fn of_txn(txn: &TxnRequest, asked: &mut Vec<i64>) {
         for part in parts(txn) {
             match part {
-                Part::RequestRange(range) if range.revision > 0 => asked.push(range.revision),
+                Part::RequestRange(range) if range.revision != 0 => asked.push(range.revision),
                 Part::RequestTxn(nested) => of_txn(nested, asked),
                 _ => {}
             }

@@ -2,12 +2,13 @@
 //!
 //! A watch is owed, from its start on and in order, every change that it asked for, each once,
 //! and the changes of one revision together (in fragments only if it asked for them). Progress
-//! at a revision says that all up to it has come. It may end early only because what it is owed
-//! next was compacted, and whoever resumes it goes on where it stopped.
+//! at a revision says that all up to it has come. It may end early only because its client asked
+//! for that, or because what it is owed next was compacted, and whoever resumes it goes on where
+//! it stopped.
 //!
 //! Where an answer depends on a compaction of unknown outcome, the watch is believed: the checks
-//! of `compact_revision` and of a missing `prev_kv` are sound, but only as sharp as what is known
-//! of compactions.
+//! of `compact_revision` and of a missing `prev_kv` raise no false alarm, but are only as sharp as
+//! what is known of compactions.
 
 use kvorum_proto::etcdserverpb::WatchResponse;
 use kvorum_proto::mvccpb::Event;
@@ -17,10 +18,10 @@ use super::compactions::Compactions;
 use super::display;
 use super::evidence::tells;
 use super::history::{Leg, Watch};
-use super::interest::Interest;
 use super::state::Change;
 use super::timeline::Timeline;
 use super::violation::{Rule, Violation};
+use crate::rules::Interest;
 
 type Checked = Result<(), Violation>;
 
@@ -29,13 +30,17 @@ pub(super) fn check(watch: &Watch, timeline: &Timeline, compactions: &Compaction
     let Some(first) = watch.legs.first() else { return Ok(()) };
     // All legs want the same.
     let interest = Interest::new(&first.request);
-    let wanted: Vec<&Change> = timeline.changes.iter().filter(|it| interest.wants(it)).collect();
+    let wanted: Vec<&Change> =
+        timeline.changes.iter().filter(|it| it.is_wanted(&interest)).collect();
     let mut resumed: Option<Stopped> = None;
     for (number, leg) in watch.legs.iter().enumerate() {
         let name = format!("watch {} (leg {number}, member {})", watch.name, leg.member);
         let mut view = View::new(name, leg, timeline, compactions);
         view.wanted = &wanted;
-        let Some(start) = start(leg) else { continue };
+        if leg.responses.is_empty() {
+            continue;
+        }
+        let start = start(leg);
         if let Some(stopped) = &resumed {
             view.check_resumed(stopped, start)?;
         }
@@ -60,13 +65,12 @@ struct Stopped {
     compacted: bool,
 }
 
-/// The first revision that the leg is owed; none if it was never created.
-fn start(leg: &Leg) -> Option<i64> {
-    let (_, created) = leg.responses.iter().find(|(_, response)| response.created)?;
-    Some(match leg.request.start_revision {
-        0 => revision(created) + 1,
-        start => start,
-    })
+/// The first revision that the leg is owed. Its first response says that it was created.
+fn start(leg: &Leg) -> i64 {
+    match (leg.request.start_revision, leg.responses.first()) {
+        (0, Some((_, created))) => revision(created) + 1,
+        (start, _) => start,
+    }
 }
 
 fn revision(response: &WatchResponse) -> i64 {
@@ -186,6 +190,9 @@ impl<'a> View<'a> {
             return Err(self.broken(Rule::WatchProtocol, what));
         }
         self.created = true;
+        if response.header.is_none() {
+            return Err(self.broken(Rule::Malformed, "was told something without a header"));
+        }
         let told = revision(response);
         if self.timeline.begun_ns(told) > at_ns {
             let what = format!("was told of revision {told} at {at_ns}, before it can have been");
@@ -204,7 +211,9 @@ impl<'a> View<'a> {
     fn check_end(&mut self, at_ns: u64, response: &WatchResponse) -> Checked {
         let compacted = response.compact_revision;
         if compacted == 0 {
-            return Ok(());
+            let asked = self.leg.cancel_ns.is_some_and(|asked| asked <= at_ns);
+            let what = "was ended, and neither its client nor a compaction had asked for that";
+            return asked.then_some(()).ok_or_else(|| self.broken(Rule::WatchProtocol, what));
         }
         self.overtaken = true;
         if self.next >= compacted {

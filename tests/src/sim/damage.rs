@@ -62,11 +62,12 @@ type Damaged = (&'static str, PathBuf, u64);
 
 /// Changes one bit, or all of a sector.
 fn rot(disk: &MemoryDisk, random: &mut Random) -> Option<Damaged> {
-    let wanted = if random.chance(70) { is_segment } else { is_store };
+    let wanted = *random.pick(&[is_segment, is_segment, is_segment, is_store, is_store, is_vote]);
     let (path, at) = disk.pick_byte(wanted, |count| random.index(count))?;
+    let file = [is_segment, is_store].iter().position(|is| is(&path)).unwrap_or(2);
     if random.chance(70) {
         disk.flip(&path, at, random.below(8) as u8).ok()?;
-        return Some((if is_store(&path) { "bits of a store" } else { "bits of a log" }, path, at));
+        return Some((["a bit of a log", "a bit of a store", "a bit of a vote"][file], path, at));
     }
     let sector = at as usize / SECTOR * SECTOR;
     let fill = |bytes: &mut Vec<u8>| {
@@ -74,7 +75,8 @@ fn rot(disk: &MemoryDisk, random: &mut Random) -> Option<Damaged> {
         bytes[sector..end].fill_with(|| random.between((1, 255)) as u8);
     };
     disk.with_bytes(&path, fill).ok()?;
-    Some((if is_store(&path) { "sectors of a store" } else { "sectors of a log" }, path, at))
+    let what = ["a sector of a log", "a sector of a store", "a sector of a vote"][file];
+    Some((what, path, at))
 }
 
 /// Moves sectors of the log or of the store to where something else was written, and leaves zeros,
@@ -116,6 +118,10 @@ fn misdirect(disk: &MemoryDisk, random: &mut Random) -> Option<Damaged> {
 
 fn is_segment(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "log")
+}
+
+fn is_vote(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "vote")
 }
 
 fn is_store(path: &Path) -> bool {

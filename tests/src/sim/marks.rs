@@ -25,19 +25,20 @@ impl World {
     pub(super) fn note_marks(&mut self, place: Place, marks: impl IntoIterator<Item = Mark>) {
         let Some(life) = self.life(place) else { return };
         let before = life.divergence.compared();
-        let found = marks.into_iter().flat_map(|mark| life.divergence.note(mark)).collect();
-        self.compared(place, before, found);
+        let found: Vec<_> = marks.into_iter().flat_map(|mark| life.divergence.note(mark)).collect();
+        self.compared(place, before, &found);
     }
 
     pub(super) fn marks_told(&mut self, to: usize, peer: u64, marks: Vec<Mark>) {
         let Some(place) = self.place(to) else { return };
         let Some(life) = self.life(place) else { return };
         let before = life.divergence.compared();
-        let found = marks.into_iter().flat_map(|mark| life.divergence.report(peer, mark)).collect();
-        self.compared(place, before, found);
+        let found: Vec<_> =
+            marks.into_iter().flat_map(|mark| life.divergence.report(peer, mark)).collect();
+        self.compared(place, before, &found);
     }
 
-    fn compared(&mut self, place: Place, before: u64, found: Vec<Verdict>) {
+    fn compared(&mut self, place: Place, before: u64, found: &[Verdict]) {
         let member = place.member;
         assert!(found.is_empty(), "m{member} finds that states differ: {found:?}");
         let Some(life) = self.life(place) else { return };

@@ -65,7 +65,9 @@ impl World {
             NemesisEvent::DiskMends(member) => self.mend_disk(member),
             NemesisEvent::PowerOff(members) => {
                 if self.is_trouble() {
-                    members.into_iter().for_each(|member| self.power_off(member));
+                    for member in members {
+                        self.power_off(member);
+                    }
                 }
             }
         }
@@ -169,7 +171,9 @@ impl World {
             self.after(Event::Nemesis(NemesisEvent::PowerOff(targets)), (50 * MS, 3 * SECOND));
             return true;
         }
-        targets.into_iter().for_each(|target| self.power_off(target));
+        for target in targets {
+            self.power_off(target);
+        }
         true
     }
 

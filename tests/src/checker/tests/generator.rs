@@ -316,10 +316,14 @@ impl World {
         if start < compacted {
             let created =
                 WatchResponse { created: true, header: header(revision), ..Default::default() };
-            let ended =
-                WatchResponse { canceled: true, compact_revision: compacted, ..Default::default() };
+            let ended = WatchResponse {
+                header: header(revision),
+                canceled: true,
+                compact_revision: compacted,
+                ..Default::default()
+            };
             let responses = vec![(now, created), (now, ended)];
-            legs.push(Leg { member: 0, request: request.clone(), responses });
+            legs.push(Leg { member: 0, request: request.clone(), cancel_ns: None, responses });
             request.start_revision = compacted;
         }
         let events = self.model.events(&request, request.start_revision);
@@ -371,7 +375,7 @@ impl World {
                 }
             }
         }
-        Leg { member, request, responses }
+        Leg { member, request, cancel_ns: None, responses }
     }
 
     fn ground(&self) -> Ground {

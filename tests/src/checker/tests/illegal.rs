@@ -245,6 +245,60 @@ fn a_refusal_as_compacted_of_what_is_not() {
 }
 
 #[test]
+fn a_transaction_that_reads_at_a_compacted_revision() {
+    illegal(
+        Rule::Answer,
+        "right is \"etcdserver: mvcc: required revision has been compacted\" at revision 3",
+        "c1 put a 1 [10,20] -> r2
+         c1 put a 2 [30,40] -> r3
+         c1 compact 3 [50,60] -> r3
+         c2 txn ? get a; get a rev=2 [70,80] -> r3 then a=2@3c2v2; a=1@2",
+    );
+    illegal(
+        Rule::Refusal,
+        "required revision has been compacted\", but right at revision 3 is",
+        "c1 put a 1 [10,20] -> r2
+         c1 put a 2 [30,40] -> r3
+         c1 compact 2 [50,60] -> r3
+         c2 txn ? get a; get a rev=2 [70,80] -> refused compacted",
+    );
+    illegal(
+        Rule::Refusal,
+        "required revision has been compacted\", but right at revision 3 is then",
+        "c1 put a 1 [10,20] -> r2
+         c1 put a 2 [30,40] -> r3
+         c1 compact 3 [50,60] -> r3
+         c2 txn a.mod=3 ? get a : get a rev=2 [70,80] -> refused compacted",
+    );
+}
+
+#[test]
+fn a_refusal_for_want_of_a_key_that_is_there() {
+    illegal(
+        Rule::Refusal,
+        "was refused with \"etcdserver: key not found\", but right at revision 3 is ok",
+        "c1 put a 1 [10,20] -> r2
+         c2 put a 2 ignore-lease [30,40] -> refused no-key",
+    );
+    illegal(
+        Rule::SerializableRead,
+        "was refused with \"etcdserver: key not found\" for nothing",
+        "c2 get a serializable [30,40] -> refused no-key",
+    );
+}
+
+#[test]
+fn a_refusal_for_a_lease_that_is_not_there() {
+    illegal(
+        Rule::Refusal,
+        "was refused with \"etcdserver: lease already exists\", but right at revision 1 is",
+        "c1 grant 7 60 [1,2] -> r1
+         c1 revoke 7 [10,20] -> r1
+         c1 grant 7 60 [30,40] -> refused lease-exists",
+    );
+}
+
+#[test]
 fn a_refusal_as_future_of_what_is_past() {
     illegal(
         Rule::Refusal,

@@ -1,7 +1,7 @@
 //! Watches that break a guarantee, over operations that are in order.
 
 use super::script::history;
-use crate::checker::{Rule, check};
+use crate::checker::{History, Rule, check};
 
 /// Four revisions: a put of `a`, a transaction that puts `a` and `b`, the deletion of `a`, and a
 /// put of `z`.
@@ -13,8 +13,12 @@ const PAST: &str = "c1 put a 1 [10,20] -> r2
 
 fn illegal(rule: Rule, said: &str, script: &str) {
     assert_eq!(check(&history(PAST)), []);
-    let violations = check(&history(&format!("{PAST}{script}")));
-    let [violation] = &violations[..] else { panic!("{violations:?} for {script}") };
+    found(rule, said, &history(&format!("{PAST}{script}")));
+}
+
+fn found(rule: Rule, said: &str, history: &History) {
+    let violations = check(history);
+    let [violation] = &violations[..] else { panic!("{violations:?} for {:?}", history.watches) };
     assert_eq!(violation.rule, rule, "{violation}");
     assert!(violation.message.contains(said), "{violation}");
     assert!(violation.message.starts_with("watch w1 (leg "), "{violation}");
@@ -286,7 +290,7 @@ fn an_end_by_a_compaction_that_took_nothing_from_it() {
         "c1 compact 3 [90,91] -> r5
          w1 watch a from=3
          w1 @95 created r5
-         w1 @96 canceled 3",
+         w1 @96 canceled r5 by 3",
     );
 }
 
@@ -298,7 +302,7 @@ fn an_end_by_a_compaction_that_nobody_made() {
         "c1 compact 3 [90,91] -> r5
          w1 watch a from=2
          w1 @95 created r5
-         w1 @96 canceled 4",
+         w1 @96 canceled r5 by 4",
     );
 }
 
@@ -309,7 +313,131 @@ fn a_word_after_the_end() {
         "was told something after its end",
         "w1 watch a from=4
          w1 @95 created r5
-         w1 @96 canceled 0
+         w1 cancel 90
+         w1 @96 canceled r5
          w1 @97 r5 del a@4",
     );
+}
+
+#[test]
+fn an_end_that_nobody_asked_for() {
+    let said = "was ended, and neither its client nor a compaction had asked for that";
+    illegal(
+        Rule::WatchProtocol,
+        said,
+        "w1 watch a from=4
+         w1 @15 created r1
+         w1 @25 canceled r2
+         w1 owed 5",
+    );
+    illegal(
+        Rule::WatchProtocol,
+        said,
+        "w1 watch a from=4
+         w1 @15 created r1
+         w1 @25 canceled r2
+         w1 cancel 30",
+    );
+    illegal(
+        Rule::WatchProtocol,
+        said,
+        "w1 watch a from=4
+         w1 @15 created r1
+         w1 cancel 20
+         w1 watch a from=4
+         w1 @21 created r2
+         w1 @25 canceled r2",
+    );
+}
+
+#[test]
+fn an_end_between_two_fragments_whose_rest_never_comes() {
+    illegal(
+        Rule::WatchResumable,
+        "resumed at 4 after everything before 3 had come",
+        "w1 watch a..c from=3 fragment
+         w1 @15 created r1
+         w1 @45 r3 fragment put a=2@3c2v2
+         w1 watch a..c from=4
+         w1 @65 created r4",
+    );
+    illegal(
+        Rule::WatchReliable,
+        "was never told put a=2@3",
+        "w1 watch a..c from=3 fragment
+         w1 @15 created r1
+         w1 @45 r3 fragment put a=2@3c2v2
+         w1 owed 5",
+    );
+}
+
+#[test]
+fn an_end_between_two_fragments_after_a_gap() {
+    illegal(
+        Rule::WatchReliable,
+        "got revision 3, but never put a=1@2",
+        "w1 watch a..c from=2 fragment
+         w1 @15 created r1
+         w1 @65 r4 fragment put a=2@3c2v2 | put b=2@3 | del a@4",
+    );
+}
+
+#[test]
+fn progress_between_two_fragments() {
+    illegal(
+        Rule::WatchBookmarkable,
+        "was told of progress at 3, but not of put a=2@3",
+        "w1 watch a..c from=3 fragment
+         w1 @15 created r1
+         w1 @45 r3 fragment put a=2@3c2v2
+         w1 @46 progress r3
+         w1 @47 r3 put b=2@3",
+    );
+}
+
+#[test]
+fn a_response_that_is_older_than_its_events() {
+    illegal(
+        Rule::WatchProtocol,
+        "got an event of 4 in a response of 3",
+        "w1 watch a from=3
+         w1 @15 created r1
+         w1 @65 r3 put a=2@3c2v2 | del a@4",
+    );
+}
+
+#[test]
+fn a_watch_that_is_created_twice_or_never() {
+    illegal(
+        Rule::WatchProtocol,
+        "was created twice",
+        "w1 watch a from=4
+         w1 @15 created r1
+         w1 @16 created r1",
+    );
+    illegal(
+        Rule::WatchProtocol,
+        "was told something before it was created",
+        "w1 watch a from=4
+         w1 @65 r4 del a@4",
+    );
+}
+
+#[test]
+fn a_malformed_response() {
+    let script = format!(
+        "{PAST}w1 watch a from=4
+         w1 @15 created r1
+         w1 @65 r4 del a@4"
+    );
+    let good = history(&script);
+    assert_eq!(check(&good), []);
+    for place in 0..2 {
+        let mut headless = good.clone();
+        headless.watches[0].legs[0].responses[place].1.header = None;
+        found(Rule::Malformed, "was told something without a header", &headless);
+    }
+    let mut keyless = good;
+    keyless.watches[0].legs[0].responses[1].1.events[0].kv = None;
+    found(Rule::WatchContent, "got an event without a key", &keyless);
 }

@@ -164,6 +164,45 @@ fn a_compaction_hides_what_is_older_and_nothing_else() {
 }
 
 #[test]
+fn a_transaction_that_reads_what_is_compacted_does_nothing() {
+    legal(
+        "c1 put a 1 [10,20] -> r2
+         c1 put a 2 [30,40] -> r3
+         c1 compact 3 [50,60] -> r3
+         c2 txn ? put b 1; get a rev=2 [70,80] -> refused compacted
+         c2 txn a.mod=3 ? get a : get a rev=2 [81,82] -> r3 then a=2@3c2v2
+         c2 get b [83,84] -> r3",
+    );
+}
+
+#[test]
+fn a_negative_revision_is_the_newest_one_but_in_a_transaction() {
+    legal(
+        "c1 put a 1 [10,20] -> r2
+         c2 get a rev=-5 [30,40] -> r2 a=1@2
+         c2 txn ? get a rev=-1 [50,60] -> r2 then a=1@2
+         c2 txn ? get a rev=-5 [61,62] -> refused compacted
+         c2 txn ? get a rev=-5 serializable [63,64] -> refused compacted
+         c1 compact 2 [70,80] -> ?
+         c2 txn ? get a rev=-1 [90,95] -> refused compacted",
+    );
+}
+
+#[test]
+fn what_a_put_keeps_must_be_there_and_a_granted_lease_must_not() {
+    legal(
+        "c1 put a 1 ignore-lease [10,20] -> refused no-key
+         c1 grant 7 60 [21,22] -> r1
+         c1 grant 7 60 [23,24] -> refused lease-exists
+         c1 put a 1 lease=7 [30,40] -> r2
+         c1 put a 2 ignore-lease [50,60] -> r3
+         c1 get a [61,62] -> r3 a=2@3c2v2~7
+         c1 revoke 7 [70,80] -> r4
+         c1 put a 3 ignore-lease [81,82] -> refused no-key",
+    );
+}
+
+#[test]
 fn a_compaction_of_unknown_outcome_explains_a_refusal() {
     legal(
         "c1 put a 1 [10,20] -> r2
@@ -291,10 +330,41 @@ fn a_watch_that_compaction_overtook_is_told_so_and_goes_on_from_there() {
          c1 compact 4 [50,60] -> r4
          w1 watch a from=2 prev
          w1 @70 created r4
-         w1 @71 canceled 4
+         w1 @71 canceled r4 by 4
          w1 watch a from=4 prev
          w1 @72 created r4
          w1 @73 r4 put a=3@4c2v3
          w1 owed 4",
+    );
+}
+
+#[test]
+fn a_watch_that_compaction_overtook_between_two_fragments_goes_on_from_there() {
+    legal(
+        "c1 txn ? put a 1; put b 1 [10,20] -> r2 then ok; ok
+         c1 put a 2 [30,40] -> r3
+         c1 compact 3 [50,60] -> r3
+         w1 watch a.. from=2 fragment
+         w1 @15 created r1
+         w1 @25 r2 fragment put a=1@2
+         w1 @70 canceled r0 by 3
+         w1 watch a.. from=3
+         w1 @72 created r3
+         w1 @73 r3 put a=2@3c2v2
+         w1 owed 3",
+    );
+}
+
+#[test]
+fn a_watch_that_its_client_canceled_is_owed_nothing() {
+    legal(
+        "c1 put a 1 [10,20] -> r2
+         c1 put a 2 [30,40] -> r3
+         w1 watch a from=2
+         w1 @15 created r1
+         w1 @25 r2 put a=1@2
+         w1 cancel 25
+         w1 @35 canceled r2
+         w1 owed 3",
     );
 }

@@ -9,8 +9,9 @@
 //! c1 keep 7 [10,20] -> r1 5                           seconds left, 0 if it is gone
 //! c1 … -> ? | -> error | -> refused compacted|future|no-lease|lease-exists|no-key
 //! w1 watch a.. from=2 prev fragment no-put no-delete  begins a leg; again to resume
-//! w1 @15 created r1 | progress r4 | canceled 5
+//! w1 @15 created r1 | progress r4 | canceled r5 | canceled r5 by 4
 //! w1 @16 r3 put a=1@2 | del b@3 < b=0@2               `fragment` after the revision if it is one
+//! w1 cancel 15                                        its client asks for its end
 //! w1 owed 5
 //! ground 5 compacted 0                                then one line for each revision:
 //! ground 2: put a=1@2
@@ -245,8 +246,13 @@ fn watch(history: &mut History, name: &str, line: &str) {
             leg.responses.push((at.parse::<u64>().unwrap() * NS_PER_MS, response));
         }
         None if verb == "owed" => watch.owed = rest.parse().unwrap(),
+        None if verb == "cancel" => {
+            let leg = watch.legs.last_mut().unwrap();
+            leg.cancel_ns = Some(rest.parse::<u64>().unwrap() * NS_PER_MS);
+        }
         None => {
-            watch.legs.push(Leg { member: 1, request: watch_request(rest), responses: Vec::new() });
+            let (request, responses) = (watch_request(rest), Vec::new());
+            watch.legs.push(Leg { member: 1, request, cancel_ns: None, responses });
         }
     }
 }
@@ -274,7 +280,9 @@ fn watch_response(text: &str) -> WatchResponse {
         "created" => (response.created, response.header) = (true, header(rest)),
         "progress" => response.header = header(rest),
         "canceled" => {
-            (response.canceled, response.compact_revision) = (true, rest.parse().unwrap());
+            let (revision, compacted) = rest.split_once(" by ").unwrap_or((rest, "0"));
+            (response.canceled, response.header) = (true, header(revision));
+            response.compact_revision = compacted.parse().unwrap();
         }
         revision => {
             response.header = header(revision);

@@ -37,6 +37,8 @@ impl World {
                 .map(|leg| checker::Leg {
                     member: leg.member,
                     request: leg.request,
+                    // Whoever cancels a watch notes nothing more of it.
+                    cancel_ns: None,
                     responses: leg.responses,
                 })
                 .collect(),
