@@ -57,10 +57,16 @@ pub enum Bug {
     InstallBeforeBase,
     /// The log is cut past what the backend holds.
     CutPastStored,
+    /// A deletion of which nothing older is left is not read back (etcd #19179).
+    LoneDeletionForgotten,
+    /// What the process before wrote and never synced counts as durable at a start.
+    UnsyncedTrusted,
+    /// A member whose log was damaged votes before it has got back what it lost.
+    IncompleteVotes,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 23] = [
+    pub const ALL: [Bug; 26] = [
         Bug::PositionBeforeChanges,
         Bug::PersistedBeforeSync,
         Bug::AckBeforeSync,
@@ -84,6 +90,9 @@ impl Bug {
         Bug::TornBootstrap,
         Bug::InstallBeforeBase,
         Bug::CutPastStored,
+        Bug::LoneDeletionForgotten,
+        Bug::UnsyncedTrusted,
+        Bug::IncompleteVotes,
     ];
 }
 

@@ -70,6 +70,12 @@ fn every_seed_holds() {
         ("late", seeds),
         ("applies held up", seeds / 20),
         ("power cycles", seeds / 10),
+        ("seeds with snapshots", seeds / 5),
+        ("states compared", seeds * 20),
+        ("logs salvaged", seeds / 4),
+        ("logs complete again", seeds / 4),
+        ("damaged disks refused", seeds / 5),
+        ("a bit of a vote", seeds / 20),
     ] {
         least(name, figures.other(name), wanted);
     }
@@ -91,8 +97,10 @@ fn every_seed_has_three_classes_of_faults_and_twenty_seconds() {
     let plans: Vec<Plan> = (1..=1000).map(Plan::draw).collect();
     for plan in &plans {
         let mut classes = plan.faults.clone();
+        classes.sort_unstable();
         classes.dedup();
         assert!(classes.len() >= FEWEST_CLASSES, "{plan}");
+        assert!(plan.trouble >= 20 * SECOND, "{plan}");
     }
     let share = |holds: fn(&Plan) -> bool| plans.iter().filter(|plan| holds(plan)).count();
     assert!(share(|plan| plan.members == 1) >= 50);
