@@ -15,11 +15,12 @@ use kvorum_proto::etcdserverpb::{
 };
 use kvorum_server::storage::backend::{Backend, RedbBackend};
 use kvorum_server::storage::disk::FileDisk;
-use support::{Client, Cluster, eventually, get, put};
+use support::{Client, Cluster, PATIENCE, eventually, get, put};
+use tokio::time::timeout;
 use tonic::Code;
 
-/// Changes a lease's time to live in a store that lies still, as if it had been applied so: the
-/// hash fits.
+/// Changes the last byte of a version in a store that lies still, as if it had been applied so:
+/// the hash fits.
 fn tamper(data_dir: &Path) {
     let mut backend =
         RedbBackend::open(&FileDisk, &data_dir.join("kvorum").join("store.redb")).unwrap();
@@ -72,7 +73,8 @@ fn a_member_that_holds_another_state_is_found_out_and_serves_no_data() {
         assert_eq!(refused.message(), "etcdserver: corrupt cluster");
         if let Ok(watch) = watch {
             let mut responses = watch.into_inner();
-            while let Ok(Some(_)) = responses.message().await {}
+            let ended = async { while let Ok(Some(_)) = responses.message().await {} };
+            timeout(PATIENCE, ended).await.expect("the watch ends");
         }
         let raised = AlarmMember { member_id: id, alarm: AlarmType::Corrupt as i32 };
         eventually("the alarm is raised", async || {
@@ -84,6 +86,47 @@ fn a_member_that_holds_another_state_is_found_out_and_serves_no_data() {
         let refused = client.kv().put(put("key", "more")).await.unwrap_err();
         assert_eq!(refused.message(), "etcdserver: corrupt cluster");
     });
+
+    // The alarm keeps it silent after a start, before anything can have been compared.
+    cluster.stop(2);
+    cluster.restart(2);
+    let diverged = cluster.client(2);
+    runtime.block_on(async {
+        let refused = diverged.kv().range(get("key")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::DataLoss);
+    });
+}
+
+#[test]
+fn a_member_that_the_alarm_names_serves_no_data_until_it_is_disarmed() {
+    let mut cluster = Cluster::start(1);
+    let runtime = cluster.runtime.handle().clone();
+    let id = cluster.members[0].as_ref().unwrap().identity().member_id;
+    let set = |action: AlarmAction| AlarmRequest {
+        action: action as i32,
+        member_id: id,
+        alarm: AlarmType::Corrupt as i32,
+    };
+    let client = cluster.client(0);
+    runtime.block_on(async {
+        client.put("key", "value").await;
+        client.maintenance().alarm(set(AlarmAction::Activate)).await.unwrap();
+        let refused = async || client.kv().range(get("key")).await.err();
+        let refused = eventually("it serves no data", refused).await;
+        assert_eq!(refused.code(), Code::DataLoss);
+    });
+    cluster.stop(0);
+    cluster.restart(0);
+    let client = cluster.client(0);
+    runtime.block_on(async {
+        let refused = client.kv().range(get("key")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::DataLoss, "it begins with the alarm");
+        client.maintenance().alarm(set(AlarmAction::Deactivate)).await.unwrap();
+        let served = async || client.kv().range(get("key")).await.ok();
+        eventually("it serves again", served).await;
+        assert_eq!(client.get("key").await.as_deref(), Some("value"));
+        client.put("key", "more").await;
+    });
 }
 
 #[test]
@@ -94,7 +137,9 @@ fn members_that_agree_raise_nothing_over_hundreds_of_entries() {
         for number in 0..600 {
             client.put(&format!("key {}", number % 7), "value").await;
         }
+        let compared =
+            || cluster.members.iter().flatten().all(|member| member.states_compared() > 0);
+        eventually("all have compared", async || compared().then_some(())).await;
         assert_eq!(alarms(&client).await, []);
-        assert!(cluster.members.iter().flatten().all(|member| member.states_compared() > 0));
     });
 }

@@ -50,30 +50,30 @@ async fn a_transaction_and_a_deletion_over_all_keys_delay_no_heartbeat() {
 /// A write that has to look at every key, with the number it finds in its answer.
 async fn range_over_all(client: &mut Client, keys: usize) {
     let began = Instant::now();
-    let all = GetOptions::new().with_prefix().with_min_mod_revision(1).with_keys_only();
     let few = GetOptions::new().with_prefix().with_min_mod_revision(i64::MAX);
     let ops = vec![TxnOp::get("all/", Some(few)), TxnOp::put("other", "value", None)];
     client.txn(Txn::new().and_then(ops)).await.expect("the transaction is done");
     let took = began.elapsed();
-    let found = client.get("all/", Some(all.with_count_only())).await.expect("keys are counted");
-    assert_eq!(found.count() as usize, keys);
+    assert_eq!(count(client).await, Some(keys));
     println!("a transaction that ranges over {keys} keys took {took:.2?}");
 }
 
 async fn delete_all(client: &mut Client, keys: usize) {
     let began = Instant::now();
-    let until = Instant::now() + SETTLES_WITHIN;
-    let mut deleted = 0;
-    while deleted < keys as i64 && Instant::now() < until {
-        let all = DeleteOptions::new().with_prefix();
-        match client.delete("all/", Some(all)).await {
-            Ok(answer) if answer.deleted() > 0 => deleted += answer.deleted(),
-            // The answer to the one before did not come in time, and it was done.
-            Ok(_) => break,
-            Err(_) => {}
-        }
-    }
+    let gone = until_async(SETTLES_WITHIN, async || {
+        // What it answers does not matter, for the answer may come too late and it is done.
+        let _ = client.delete("all/", Some(DeleteOptions::new().with_prefix())).await;
+        (count(client).await? == 0).then_some(())
+    });
+    gone.await.expect("all keys are deleted");
     println!("deleting {keys} keys took {:.2?}", began.elapsed());
+}
+
+/// How many of the keys there are, if that can be told now.
+async fn count(client: &mut Client) -> Option<usize> {
+    let all = GetOptions::new().with_prefix().with_count_only();
+    let found = client.get("all/", Some(all)).await.ok()?;
+    usize::try_from(found.count()).ok()
 }
 
 async fn load(cluster: &Cluster, client: &mut Client, keys: usize) {

@@ -10,7 +10,10 @@
 //! another has diverged. If there is no such half and none can come any more, nobody knows who is
 //! right: then everybody who sees it takes himself for diverged. A difference that is still open
 //! when its mark is forgotten counts as such a one, unless the member that differed has been
-//! found diverged elsewhere. Who has diverged stays so, whatever is reported later.
+//! found diverged elsewhere. Who has diverged stays so, whatever is reported later: a peer until a
+//! person has seen to it ([`Divergence::forget`]), this member itself for as long as it runs,
+//! because its state stays what it is. If a person takes back the alarm that it raised for that,
+//! it raises it again.
 //!
 //! Reports come from outside and may be anything: what is kept of one member is bounded, and what
 //! could not be compared is counted, never taken for agreement.
@@ -107,6 +110,15 @@ impl Divergence {
         }
     }
 
+    /// A person has seen to a peer: what was found of it is forgotten, and it is heard again. If its
+    /// state is still another, its next report shows it.
+    pub fn forget(&mut self, peer: u64) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            *peer = Peer::default();
+            self.drop_explained();
+        }
+    }
+
     /// Notes the state of this member at an index, each later than the one before; earlier ones
     /// are passed over. Answers what it brought to light.
     pub fn note(&mut self, mark: Mark) -> Vec<Verdict> {
@@ -199,9 +211,7 @@ impl Divergence {
                         found.push(verdict);
                     }
                 }
-                let open = std::mem::take(&mut self.undecided);
-                self.undecided =
-                    open.into_iter().filter(|index| self.difference(*index).is_some()).collect();
+                self.drop_explained();
             }
             Majority::Is(theirs) => self.diverged(index, (ours, theirs), true, found),
             Majority::Open => {
@@ -211,6 +221,13 @@ impl Divergence {
             }
             Majority::Never => self.diverged(index, (ours, theirs), false, found),
         }
+    }
+
+    /// Where nobody who is heard differs any more, nothing is open.
+    fn drop_explained(&mut self) {
+        let open = std::mem::take(&mut self.undecided);
+        self.undecided =
+            open.into_iter().filter(|index| self.difference(*index).is_some()).collect();
     }
 
     /// Our hash at an index, and one of another there. Members that have diverged are not heard.

@@ -85,7 +85,7 @@ impl kv_server::Kv for Kv {
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let txn = request.into_inner();
-        validate::txn(&txn, self.0.bounds.max_txn_ops)?;
+        validate::txn(&txn, self.0.limits.max_txn_ops)?;
         let handle = self.0.clone();
         if is_read_only(&txn) {
             if !validate::is_serializable(&txn) {

@@ -33,7 +33,7 @@ impl lease_server::Lease for Lease {
             // Positive, so that it reads the same in every language.
             grant.id = (self.0.ids.next() & (u64::MAX >> 1)) as i64;
         }
-        let election_timeout_ms = self.0.bounds.election_timeout.as_millis() as u64;
+        let election_timeout_ms = self.0.limits.election_timeout.as_millis() as u64;
         grant.ttl = grant.ttl.max(minimum_ttl_s(election_timeout_ms));
         let entry = InternalRaftRequest { lease_grant: Some(grant), ..Default::default() };
         let outcome = self.0.write(entry).await.map_err(of_request)?;

@@ -90,7 +90,7 @@ impl maintenance_server::Maintenance for Maintenance {
         let mut news = self.0.leadership.subscribe();
         self.0.inbox.push(Input::TransferLeader { to });
         let moved = news.wait_for(|leadership| leadership.leader == to);
-        match timeout(self.0.bounds.request_timeout, moved).await {
+        match timeout(self.0.limits.request_timeout, moved).await {
             Ok(Ok(_)) => Ok(Response::new(MoveLeaderResponse { header: None })),
             Ok(Err(_)) => Err(of_request(RequestError::Stopped)),
             Err(_) => Err(of_refusal(Refusal::Timeout)),
@@ -134,7 +134,9 @@ const QUOTA_BYTES: i64 = 2 << 30;
 
 /// A state that etcd does not have.
 const INCOMPLETE: &str = "kvorum: the log was damaged, and this member does not vote until it has \
-                          got back from the leader what was lost";
+                          got back from the leader what was lost; while there is none, start \
+                          the members that are down, and if too many logs are damaged for the \
+                          others to elect one, restore the cluster from a backup";
 
 fn is_learner(root: &Root, member: u64) -> bool {
     root.members()

@@ -41,7 +41,7 @@ pub(crate) use serve::{Acceptor, serve};
 
 /// Everything on the client port.
 pub(crate) fn router(handle: &Handle) -> Router {
-    let limit = handle.bounds.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES);
+    let limit = handle.limits.max_request_bytes.saturating_add(GRPC_OVERHEAD_BYTES);
     // A request may say that it wants to fail at once if nobody leads.
     let led = {
         let handle = handle.clone();

@@ -27,7 +27,7 @@ pub(super) async fn while_led(
 }
 
 async fn leader_lost(handle: &Handle) {
-    let patience = handle.bounds.election_timeout * PATIENCE_ELECTIONS;
+    let patience = handle.limits.election_timeout * PATIENCE_ELECTIONS;
     let mut news = handle.leadership.subscribe();
     loop {
         if news.wait_for(|leadership| leadership.leader == 0).await.is_err() {

@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use kvorum_core::divergence::Mark;
 use kvorum_core::node::{Input, Proposal};
-use kvorum_core::store::StateHash;
+use kvorum_core::store::{StateHash, Store};
+use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use kvorum_proto::kvorumpb::{self, Frame};
 use prost::Message as _;
 use raft_proto::eraftpb::{Message, MessageType};
 use tonic::Status;
 
 use super::link::Outgoing;
-use crate::limits::PEER_FRAME_BYTES;
+use crate::limits::{HIGHEST_MAX_REQUEST_BYTES, PEER_FRAME_BYTES};
 
 /// Puts messages into frames of about one size, in their order.
 pub(super) fn pack(outgoing: impl Iterator<Item = Outgoing>) -> Vec<Frame> {
@@ -49,7 +50,7 @@ pub(super) fn pack(outgoing: impl Iterator<Item = Outgoing>) -> Vec<Frame> {
 }
 
 /// What a frame of the member `from` means to the member `to`. Whether the messages make sense
-/// the node checks; that they are from and to whom they say, we do.
+/// the node checks; that they are from and to whom they say, we do, and that writes can be applied.
 pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Status> {
     let mut inputs =
         Vec::with_capacity(frame.raft.len() + frame.proposals.len() + frame.results.len());
@@ -66,6 +67,7 @@ pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Sta
         inputs.push(Input::Raft(message));
     }
     for kvorumpb::Proposal { id, entry } in frame.proposals {
+        check_write(id, &entry)?;
         inputs.push(Input::Forwarded { from, proposal: Proposal { id, entry } });
     }
     for kvorumpb::ProposalResult { id, term, index } in frame.results {
@@ -79,6 +81,26 @@ pub(super) fn unpack(frame: Frame, from: u64, to: u64) -> Result<Vec<Input>, Sta
         inputs.push(Input::BoundTold { from, nonce, term, index });
     }
     Ok(inputs)
+}
+
+/// A write that is to be proposed for a peer must be one that its edge can have let through. In
+/// the log it would be too late: what cannot be applied stops every member, again at each start,
+/// and what is too large no member takes. The entries of a leader are not looked at: they are in
+/// the log, here or elsewhere, whatever they are. Decoding copies no keys or values, and every
+/// member does it again when it applies the write.
+fn check_write(id: u64, entry: &Bytes) -> Result<(), Status> {
+    if entry.len() > HIGHEST_MAX_REQUEST_BYTES {
+        return Err(Status::invalid_argument("a forwarded write is too large"));
+    }
+    let request = InternalRaftRequest::decode(entry.clone())
+        .map_err(|_| Status::invalid_argument("error unmarshalling a forwarded write"))?;
+    if request.header.as_ref().is_none_or(|header| header.id != id) {
+        return Err(Status::invalid_argument("a forwarded write has another id than it says"));
+    }
+    if !Store::knows(&request) {
+        return Err(Status::invalid_argument("a forwarded write is of an unknown kind"));
+    }
+    Ok(())
 }
 
 /// What a frame says of its sender's state.
@@ -97,7 +119,17 @@ fn mark(mark: &Mark) -> kvorumpb::StateMark {
 
 #[cfg(test)]
 mod tests {
+    use kvorum_proto::etcdserverpb::{AuthEnableRequest, PutRequest, RequestHeader};
+
     use super::*;
+
+    fn write(id: u64, value_bytes: usize) -> Proposal {
+        let header = Some(RequestHeader { id, ..RequestHeader::default() });
+        let value = vec![7; value_bytes].into();
+        let put = Some(PutRequest { key: "key".into(), value, ..PutRequest::default() });
+        let request = InternalRaftRequest { header, put, ..InternalRaftRequest::default() };
+        Proposal { id, entry: request.encode_to_vec().into() }
+    }
 
     fn raft(index: u64) -> Message {
         Message { from: 1, to: 2, index, ..Message::default() }
@@ -105,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_packed_comes_out_again() {
-        let proposal = Proposal { id: 7, entry: "entry".into() };
+        let proposal = write(7, 5);
         let frames = pack(
             [
                 Outgoing::Raft(Box::new(raft(1))),
@@ -144,6 +176,26 @@ mod tests {
         };
         assert_eq!(pack([large(), large()].into_iter()).len(), 2);
         assert_eq!(pack(std::iter::empty()).len(), 0);
+    }
+
+    #[test]
+    fn a_forwarded_write_must_be_one_that_every_member_can_apply() {
+        let verdict = |id, entry: Bytes| {
+            let proposals = vec![kvorumpb::Proposal { id, entry }];
+            unpack(Frame { proposals, ..Frame::default() }, 1, 2)
+        };
+        assert!(verdict(7, write(7, 5).entry).is_ok());
+        let largest = write(7, HIGHEST_MAX_REQUEST_BYTES - 64).entry;
+        assert!(verdict(7, largest).is_ok(), "as large as any edge lets through");
+        assert!(verdict(7, write(7, HIGHEST_MAX_REQUEST_BYTES).entry).is_err(), "larger");
+        assert!(verdict(8, write(7, 5).entry).is_err(), "under another id");
+        assert!(verdict(0, Bytes::new()).is_err(), "nothing");
+        assert!(verdict(7, Bytes::from_static(b"\xff\xff")).is_err(), "garbage");
+        let header = Some(RequestHeader { id: 7, ..RequestHeader::default() });
+        let bare = InternalRaftRequest { header, ..InternalRaftRequest::default() };
+        assert!(verdict(7, bare.encode_to_vec().into()).is_err(), "no operation");
+        let unknown = InternalRaftRequest { auth_enable: Some(AuthEnableRequest {}), ..bare };
+        assert!(verdict(7, unknown.encode_to_vec().into()).is_err(), "an unknown operation");
     }
 
     #[test]

@@ -135,6 +135,7 @@ impl ApplyThread {
         let root = Arc::new(self.stage.root());
         let revision = root.revision();
         self.publish(root);
+        self.handle.leases.replaced();
         self.handle.reads.advance(index);
         self.handle.watches.wake();
         self.handle.inbox.push(Input::Applied { index });

@@ -3,14 +3,20 @@
 //! Members tell each other their marks once a second. A member that finds itself diverged serves
 //! no data any more and raises the alarm, and so does the leader for a member that it finds so.
 //! The alarm stops the whole cluster from changing data, as etcd's does, until a person has looked.
+//!
+//! What was found is forgotten when a member stops, and nothing can be found again before the
+//! first marks are there. But the alarm is part of the state: a member that it names serves no
+//! data either. Who takes the alarm back has such a member serve again, unless it finds itself
+//! diverged.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use kvorum_core::divergence::{Divergence, Mark, Verdict};
 use kvorum_core::node::Role;
 use kvorum_core::store::Root;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
-use kvorum_proto::etcdserverpb::{AlarmMember, AlarmRequest, AlarmType, InternalRaftRequest};
+use kvorum_proto::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest};
 use parking_lot::Mutex;
 use raft_proto::eraftpb::ConfState;
 use tokio::sync::watch;
@@ -29,14 +35,18 @@ const UNDECIDED_PATIENCE: Duration = Duration::from_secs(10);
 /// What is known of the states of the members.
 pub(crate) struct States {
     divergence: Mutex<Divergence>,
-    /// This member's state is not the cluster's: nothing of it is served.
+    /// This member's state is not the cluster's, or the alarm says so: nothing of it is served.
     diverged: watch::Sender<bool>,
 }
 
 impl States {
-    pub(super) fn new(me: u64, conf_state: &ConfState) -> States {
+    /// Of the member `me`, which begins with the state `root`.
+    pub(super) fn new(me: u64, conf_state: &ConfState, root: &Root) -> States {
         let divergence = Divergence::new(me, &conf_state.voters, &conf_state.learners);
-        States { divergence: Mutex::new(divergence), diverged: watch::Sender::new(false) }
+        let states =
+            States { divergence: Mutex::new(divergence), diverged: watch::Sender::new(false) };
+        states.heed(named(root).contains(&me));
+        states
     }
 
     /// What the state here was.
@@ -68,6 +78,11 @@ impl States {
         if news.wait_for(|diverged| *diverged).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// The alarm for a member was taken back.
+    fn forget(&self, member: u64) {
+        self.divergence.lock().forget(member);
     }
 
     pub(super) fn compared(&self) -> u64 {
@@ -106,6 +121,21 @@ impl States {
         }
     }
 
+    /// Whether the alarm names this member.
+    fn heed(&self, named: bool) {
+        // Under the lock, lest what is found meanwhile be overlooked.
+        let divergence = self.divergence.lock();
+        let found = matches!(divergence.verdict(), Verdict::OursDiffers { .. });
+        let silent = found || named;
+        let news = self.diverged.send_if_modified(|it| std::mem::replace(it, silent) != silent);
+        if news && named {
+            tracing::error!(
+                "the alarm CORRUPT names this member: it serves no data until the alarm is \
+                 disarmed, and after that only if its state is the cluster's"
+            );
+        }
+    }
+
     fn verdict(&self) -> Verdict {
         self.divergence.lock().verdict()
     }
@@ -115,9 +145,14 @@ impl States {
 pub(super) async fn exchange(handle: Handle) {
     let me = handle.identity.member_id;
     let mut open_since: Option<Instant> = None;
+    let mut alarmed = BTreeSet::new();
     loop {
         sleep(INTERVAL).await;
         let root = handle.root();
+        let named = named(&root);
+        handle.states.heed(named.contains(&me));
+        alarmed.difference(&named).for_each(|seen_to| handle.states.forget(*seen_to));
+        alarmed = named;
         handle.states.note([mark(&root)]);
         let marks = handle.states.divergence.lock().tell();
         handle.peers.tell(&marks);
@@ -135,8 +170,8 @@ pub(super) async fn exchange(handle: Handle) {
             }
             Verdict::Agree => None,
         };
-        if let Some(suspect) = suspect {
-            raise(&handle, &root, suspect).await;
+        if let Some(suspect) = suspect.filter(|suspect| !alarmed.contains(suspect)) {
+            raise(&handle, suspect).await;
         }
     }
 }
@@ -145,14 +180,16 @@ fn mark(root: &Root) -> Mark {
     Mark { index: root.index(), hash: root.state_hash() }
 }
 
+/// The members that the alarm names.
+fn named(root: &Root) -> BTreeSet<u64> {
+    let corrupt = root.alarms().iter().filter(|alarm| alarm.alarm() == AlarmType::Corrupt);
+    corrupt.map(|alarm| alarm.member_id).collect()
+}
+
 /// Tried again in the next round if it does not succeed.
-async fn raise(handle: &Handle, root: &Root, member_id: u64) {
-    let corrupt = AlarmType::Corrupt as i32;
-    let raised = |alarm: &AlarmMember| (alarm.member_id, alarm.alarm) == (member_id, corrupt);
-    if root.alarms().iter().any(raised) {
-        return;
-    }
-    let alarm = AlarmRequest { action: AlarmAction::Activate as i32, member_id, alarm: corrupt };
+async fn raise(handle: &Handle, member_id: u64) {
+    let (action, alarm) = (AlarmAction::Activate as i32, AlarmType::Corrupt as i32);
+    let alarm = AlarmRequest { action, member_id, alarm };
     let entry = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
     if let Err(error) = handle.write(entry).await {
         tracing::warn!(error = %error, "the alarm CORRUPT could not be raised yet");

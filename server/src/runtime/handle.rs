@@ -71,7 +71,7 @@ pub(crate) struct Progress {
 
 /// What a member's services may choose and must keep to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub(crate) struct RequestLimits {
     pub(crate) max_request_bytes: usize,
     pub(crate) max_txn_ops: usize,
     pub(crate) max_concurrent_streams: u32,
@@ -87,7 +87,7 @@ pub(crate) struct Shared {
     pub(crate) name: String,
     /// The incarnations of members that stood in the log and not in the state at the start.
     pub(crate) announced: BTreeMap<u64, u64>,
-    pub(crate) bounds: Bounds,
+    pub(crate) limits: RequestLimits,
     pub(crate) ids: RequestIds,
     pub(crate) inbox: Queue<Input>,
     pub(crate) root: ArcSwap<Root>,
@@ -133,7 +133,7 @@ impl Handle {
         let id = self.ids.next();
         request.header = Some(RequestHeader { id, ..RequestHeader::default() });
         let entry = Bytes::from(request.encode_to_vec());
-        if entry.len() > self.bounds.max_request_bytes {
+        if entry.len() > self.limits.max_request_bytes {
             return Err(RequestError::TooLarge);
         }
         let answer = self.writes.register(id, entry.len())?;
@@ -186,7 +186,7 @@ impl Handle {
     pub(crate) async fn leader(&self) -> Result<u64, RequestError> {
         let mut news = self.leadership.subscribe();
         let leader = time::timeout(
-            self.bounds.request_timeout,
+            self.limits.request_timeout,
             news.wait_for(|leadership| leadership.leader != 0),
         );
         match leader.await {
@@ -224,7 +224,7 @@ impl Handle {
         answer: tokio::sync::oneshot::Receiver<Result<T, RequestError>>,
     ) -> Result<T, RequestError> {
         let margin = Duration::from_secs(1);
-        match time::timeout(self.bounds.request_timeout + margin, answer).await {
+        match time::timeout(self.limits.request_timeout + margin, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(RequestError::Stopped),
             Err(_) => Err(RequestError::Refused(Refusal::Timeout)),

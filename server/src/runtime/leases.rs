@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use kvorum_core::lessor::{LeaseNews, Lessor};
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
 use kvorum_core::store::Root;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
-use super::{Handle, RequestError};
+use super::{Handle, Leadership, RequestError};
 use crate::limits::{EXPIRE_BATCH, LEASE_CHECK_INTERVAL};
 
 /// The lessor, and since when it speaks for the leader.
@@ -55,7 +56,17 @@ impl Leases {
         }
     }
 
-    /// The role changed.
+    /// Another state has taken the place of the one before and is published. Who leads already took
+    /// the leases over from the old one: it does so anew.
+    pub(super) fn replaced(&self) {
+        let mut lessor = self.lessor.lock();
+        self.since.send_replace(0);
+        lessor.demote();
+        drop(lessor);
+        self.wake();
+    }
+
+    /// The role changed, or the state is another one.
     pub(super) fn wake(&self) {
         self.driver.lock().news = true;
         self.wake.notify_one();
@@ -68,6 +79,23 @@ impl Leases {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes the leases over if this member leads and does not know them; lets them go if it does
+    /// not lead any longer.
+    fn follow(&self, leadership: Leadership, root: &ArcSwap<Root>, extend: Duration) {
+        let leads = leadership.role == Role::Leader;
+        let known = *self.since.borrow();
+        if leads && known != leadership.term {
+            let mut lessor = self.lessor.lock();
+            // Read under the lock: what is applied later is noted after the promotion.
+            let root = root.load();
+            lessor.promote(self.now_ms(), root.leases(), extend.as_millis() as u64);
+            self.since.send_replace(leadership.term);
+        } else if !leads && known != 0 {
+            self.since.send_replace(0);
+            self.lessor.lock().demote();
+        }
     }
 
     /// Waits for news, or until it is time to look again; says whether to go on.
@@ -87,20 +115,8 @@ pub(super) fn run(handle: &Handle) {
     let leases = &handle.leases;
     while leases.wait() {
         let leadership = handle.leadership();
-        let leads = leadership.role == Role::Leader;
-        let known = *leases.since.borrow();
-        if leads && known != leadership.term {
-            let extend_ms = handle.bounds.election_timeout.as_millis() as u64;
-            let mut lessor = leases.lessor.lock();
-            // Read under the lock: what is applied later is noted after the promotion.
-            let root = handle.root();
-            lessor.promote(leases.now_ms(), root.leases(), extend_ms);
-            leases.since.send_replace(leadership.term);
-        } else if !leads && known != 0 {
-            leases.since.send_replace(0);
-            leases.lessor.lock().demote();
-        }
-        if leads {
+        leases.follow(leadership, &handle.root, handle.limits.election_timeout);
+        if leadership.role == Role::Leader {
             propose_due(handle, leadership.term);
         }
     }
@@ -210,7 +226,7 @@ impl Handle {
         }
         let mut since = self.leases.since.subscribe();
         let there = since.wait_for(|term| *term == leadership.term);
-        match timeout(self.bounds.election_timeout, there).await {
+        match timeout(self.limits.election_timeout, there).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(RequestError::Stopped),
             Err(_) => Err(RequestError::Refused(Refusal::LeaderChanged)),
@@ -228,7 +244,7 @@ impl Handle {
         Here: Future<Output = Result<i64, RequestError>>,
         There: Future<Output = Result<i64, tonic::Status>>,
     {
-        let until = Instant::now() + self.bounds.request_timeout;
+        let until = Instant::now() + self.limits.request_timeout;
         loop {
             let leader = self.leader().await?;
             let answer = if leader == self.identity.member_id {
@@ -252,5 +268,60 @@ impl Handle {
                 answer => return answer,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kvorum_core::store::Store;
+    use kvorum_proto::etcdserverpb::LeaseGrantRequest;
+    use raft_proto::eraftpb::ConfState;
+
+    use super::*;
+
+    const ELECTION: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn who_leads_before_a_snapshot_is_in_place_takes_over_the_leases_that_it_brings() {
+        let mut store = Store::bootstrap(Vec::new(), ConfState::default());
+        let published = ArcSwap::from_pointee(store.root());
+        let leases = Leases::new();
+        let leadership = Leadership { role: Role::Leader, term: 2, leader: 1 };
+        leases.follow(leadership, &published, ELECTION);
+
+        let lease_grant = Some(LeaseGrantRequest { id: 7, ttl: 60 });
+        store.apply(1, 1, &InternalRaftRequest { lease_grant, ..Default::default() });
+        published.store(Arc::new(store.root()));
+        leases.replaced();
+        assert_eq!(*leases.since.borrow(), 0, "it does not speak for the leader meanwhile");
+        leases.follow(leadership, &published, ELECTION);
+        assert_eq!(*leases.since.borrow(), 2);
+        let now_ms = leases.now_ms();
+        assert!(leases.lessor.lock().renew(7, now_ms).is_some(), "it can be kept alive");
+        assert_eq!(leases.lessor.lock().expired(u64::MAX / 2, 9), [7], "and it expires");
+    }
+
+    #[test]
+    fn who_does_not_lead_any_longer_knows_no_leases() {
+        let published =
+            ArcSwap::from_pointee(Store::bootstrap(Vec::new(), ConfState::default()).root());
+        let leases = Leases::new();
+        leases.follow(Leadership { role: Role::Leader, term: 2, leader: 1 }, &published, ELECTION);
+        assert_eq!(*leases.since.borrow(), 2);
+        leases.follow(
+            Leadership { role: Role::Follower, term: 3, leader: 2 },
+            &published,
+            ELECTION,
+        );
+        assert_eq!(*leases.since.borrow(), 0);
+        leases.replaced();
+        leases.follow(
+            Leadership { role: Role::Follower, term: 3, leader: 2 },
+            &published,
+            ELECTION,
+        );
+        assert_eq!(*leases.since.borrow(), 0);
     }
 }

@@ -227,7 +227,7 @@ impl Member {
 
     fn serve(&mut self, runtimes: &Runtimes, listeners: Listeners) {
         let handle = &self.handle;
-        let streams = handle.bounds.max_concurrent_streams;
+        let streams = handle.limits.max_concurrent_streams;
         let peers = {
             let _context = runtimes.peers.enter();
             handle.peers.start(handle);

@@ -17,7 +17,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::divergence::States;
-use super::handle::{Bounds, Leadership, Progress, Shared};
+use super::handle::{Leadership, Progress, RequestLimits, Shared};
 use super::leases::Leases;
 use super::queue::Queue;
 use super::snapshots::{IncomingPlace, Snapshots};
@@ -164,7 +164,7 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         identity,
         name: config.name.clone(),
         announced,
-        bounds: Bounds {
+        limits: RequestLimits {
             max_request_bytes: config.max_request_bytes,
             max_txn_ops: config.max_txn_ops,
             max_concurrent_streams: config.max_concurrent_streams,
@@ -186,7 +186,7 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         leases: Leases::new(),
         values: StoredValues::new(backend.values()),
         peers,
-        states: States::new(identity.member_id, &store.position().conf_state),
+        states: States::new(identity.member_id, &store.position().conf_state, &store.root()),
         snapshots: Snapshots::default(),
         incoming: IncomingPlace::new(dir),
         swept: watch::Sender::new(store.swept()),

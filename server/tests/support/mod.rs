@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use kvorum_proto::etcdserverpb::cluster_client::ClusterClient;
@@ -10,13 +11,16 @@ use kvorum_proto::etcdserverpb::lease_client::LeaseClient;
 use kvorum_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use kvorum_proto::etcdserverpb::watch_client::WatchClient;
 use kvorum_proto::etcdserverpb::{PutRequest, RangeRequest};
-use kvorum_server::{LocalMember, Member, local_cluster};
+use kvorum_server::{Listeners, LocalMember, Member, StartError, local_cluster};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
 /// Long enough for every machine; nothing waits this long when all is well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A cluster in a folder of its own, and a runtime for its clients.
 pub(crate) struct Cluster {
@@ -59,9 +63,25 @@ impl Cluster {
 
     /// Starts a stopped member again, on its ports.
     pub(crate) fn restart(&mut self, index: usize) {
-        let member = Member::start(&self.configs[index]).unwrap();
-        assert!(member.wait_ready(PATIENCE));
+        let member = self.try_restart(index).unwrap_or_else(|error| panic!("no start: {error}"));
+        assert!(member.wait_ready(PATIENCE), "a member did not get ready");
         self.members[index] = Some(member);
+    }
+
+    /// The same without waiting, and it may fail. A connection of somebody else may come from a
+    /// port that was let go of, so that it is in use for a while.
+    pub(crate) fn try_restart(&self, index: usize) -> Result<Member, StartError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match Listeners::bind(&self.configs[index]) {
+                Err(StartError::Listen { source, .. })
+                    if source.kind() == ErrorKind::AddrInUse && Instant::now() < until =>
+                {
+                    std::thread::sleep(PAUSE);
+                }
+                bound => return Member::start_on(&self.configs[index], bound?),
+            }
+        }
     }
 
     pub(crate) fn url(&self, index: usize) -> String {
@@ -127,6 +147,6 @@ pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Op
             return found;
         }
         assert!(Instant::now() < until, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }

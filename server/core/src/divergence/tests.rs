@@ -259,6 +259,41 @@ fn a_learner_has_no_vote_but_is_judged() {
 }
 
 #[test]
+fn a_peer_that_was_seen_to_is_found_again_only_if_it_still_differs() {
+    let mut member = of(3);
+    member.note(mark(256, 1));
+    member.report(2, mark(256, 1));
+    assert_eq!(member.report(3, mark(256, 9)), [peer(3, 256, 1, 9)]);
+    member.forget(3);
+    assert_eq!(member.verdict(), Verdict::Agree);
+    member.note(mark(512, 2));
+    member.report(2, mark(512, 2));
+    assert_eq!(member.report(3, mark(512, 2)), []);
+    member.note(mark(768, 3));
+    member.report(2, mark(768, 3));
+    assert_eq!(member.report(3, mark(768, 9)), [peer(3, 768, 3, 9)]);
+}
+
+#[test]
+fn what_was_open_for_a_peer_that_was_seen_to_is_open_no_longer() {
+    let mut member = of(3);
+    member.note(mark(256, 1));
+    assert_eq!(member.report(3, mark(256, 9)), [Verdict::Undecided { index: 256 }]);
+    member.forget(3);
+    assert_eq!(member.verdict(), Verdict::Agree);
+}
+
+#[test]
+fn that_this_member_has_diverged_nobody_can_take_back() {
+    let mut member = of(3);
+    member.note(mark(256, 9));
+    member.report(2, mark(256, 1));
+    member.report(3, mark(256, 1));
+    (1..=3).for_each(|id| member.forget(id));
+    assert_eq!(member.verdict(), ours(256, 9, 1, true));
+}
+
+#[test]
 fn a_member_that_left_and_came_back_is_heard_afresh() {
     let mut member = of(3);
     member.note(mark(256, 1));

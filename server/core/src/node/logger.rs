@@ -37,6 +37,13 @@ impl Complaints {
             "ticks" => ticks);
     }
 
+    pub(super) fn leaderless(&self, ticks: u64) {
+        warn!(self.logger, "this member's log was damaged, and there is no leader to get back from \
+            what was lost: start the members that are down; if too many logs are damaged for the \
+            others to elect a leader, restore the cluster from a backup";
+            "ticks" => ticks);
+    }
+
     pub(super) fn lost_fetch(&self, low: u64) {
         warn!(self.logger, "entries read back from the log are not the ones asked for";
             "index" => low);

@@ -180,6 +180,7 @@ impl Node {
         } else {
             self.election.tick(&mut self.raw);
         }
+        self.complain_of_no_leader();
         self.ask_bound(out);
         self.forget_fetches();
         self.expire_transfers(out);

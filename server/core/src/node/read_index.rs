@@ -19,6 +19,9 @@ use crate::planted::{self, Bug};
 const QUESTIONS: usize = 4;
 /// Member, nonce of its boot, number of the question.
 const CONTEXT_BYTES: usize = 24;
+/// Lives of a peer whose questions are remembered. One from before that many starts of the peer,
+/// all of them under one leader, is on its way no longer.
+const LIVES: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Reads {
@@ -29,8 +32,16 @@ pub(super) struct Reads {
     questions: VecDeque<Question>,
     /// What the open questions were asked under.
     under: Under,
-    /// The newest question of each peer that this leader has seen.
-    seen: BTreeMap<u64, (u64, u64)>,
+    /// What each peer has asked, the life that asked last at the end.
+    seen: BTreeMap<u64, VecDeque<Life>>,
+}
+
+/// From one start of a peer to the next.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    nonce: u64,
+    /// Of its newest question that came here.
+    number: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,17 +77,24 @@ impl Reads {
         }
     }
 
-    /// Whether a peer's question is newer than all it asked before. Were an old one taken again,
-    /// confirmations still on their way for it would seem to confirm this leader now.
+    /// Whether a peer's question is newer than all it asked before in the same life. Were an old
+    /// one taken again, confirmations still on their way for it would seem to confirm this leader
+    /// now. Which of two lives is the older one nobody can tell, so each has numbers of its own.
     pub(super) fn is_new(&self, from: u64, context: &[u8]) -> bool {
         let Some((member, nonce, number)) = decode(context) else { return false };
-        let newest = self.seen.get(&from).is_none_or(|seen| seen.0 != nonce || seen.1 < number);
+        let mut lives = self.seen.get(&from).into_iter().flatten();
+        let known = lives.find(|life| life.nonce == nonce);
+        let newest = known.is_none_or(|life| life.number < number);
         member == from && (newest || planted::is(Bug::ReadContextReused))
     }
 
     pub(super) fn note(&mut self, from: u64, context: &[u8]) {
-        if let Some((_, nonce, number)) = decode(context) {
-            self.seen.insert(from, (nonce, number));
+        let Some((_, nonce, number)) = decode(context) else { return };
+        let lives = self.seen.entry(from).or_default();
+        lives.retain(|life| life.nonce != nonce);
+        lives.push_back(Life { nonce, number });
+        if lives.len() > LIVES {
+            lives.pop_front();
         }
     }
 
@@ -196,4 +214,49 @@ fn decode(context: &[u8]) -> Option<(u64, u64, u64)> {
         context[at..at + 8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
     };
     Some((part(0), part(8), part(16)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LIVES, Reads, encode};
+
+    /// Whether the question of member 2 is taken.
+    fn asks(reads: &mut Reads, nonce: u64, number: u64) -> bool {
+        let context = encode(2, nonce, number);
+        let taken = reads.is_new(2, &context);
+        if taken {
+            reads.note(2, &context);
+        }
+        taken
+    }
+
+    #[test]
+    fn a_question_is_taken_once_though_its_member_starts_again() {
+        let mut reads = Reads::new(0);
+        assert!(asks(&mut reads, 70, 1) && asks(&mut reads, 70, 2));
+        assert!(asks(&mut reads, 80, 1) && asks(&mut reads, 80, 2));
+        assert!(!asks(&mut reads, 70, 2), "one of the life before");
+        assert!(!asks(&mut reads, 80, 1) && !asks(&mut reads, 80, 2), "one of this life");
+        assert!(asks(&mut reads, 80, 3));
+    }
+
+    #[test]
+    fn a_late_question_of_a_life_before_does_not_shut_out_this_one() {
+        let mut reads = Reads::new(0);
+        assert!(asks(&mut reads, 80, 5));
+        assert!(asks(&mut reads, 70, 9), "it never came here before");
+        assert!(!asks(&mut reads, 80, 5) && asks(&mut reads, 80, 6));
+        assert!(!asks(&mut reads, 70, 9));
+    }
+
+    #[test]
+    fn a_peer_speaks_of_its_own_questions_and_costs_little() {
+        let mut reads = Reads::new(0);
+        assert!(!reads.is_new(3, &encode(2, 70, 1)), "somebody else's");
+        assert!(!reads.is_new(2, b"garbage"));
+        for nonce in 0..1_000 {
+            assert!(asks(&mut reads, nonce, 1));
+        }
+        assert_eq!(reads.seen[&2].len(), LIVES);
+    }
 }

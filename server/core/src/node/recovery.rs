@@ -40,6 +40,9 @@
 //! old acknowledgement may arrive afterwards and mislead it again; so a member that has an answer
 //! and acknowledges nothing for an election timeout asks anew. Another term or leader means
 //! another bound, and so another question.
+//!
+//! While so many members are not complete that the others make no majority, there is no leader and
+//! will be none. That is right, for nobody can tell what was committed; but somebody must be told.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +69,16 @@ pub(super) struct Recovery {
     acknowledged: Option<Place>,
     /// The tick of the newest answer or acknowledgement.
     since: u64,
+    /// Ticks without a leader.
+    leaderless: u64,
 }
+
+/// Election timeouts without a leader after which somebody should hear of it: far more than an
+/// election takes.
+const LEADERLESS_ELECTIONS: u64 = 10;
+
+/// Then again each time so many have passed: a minute, at the usual times.
+const REMIND_ELECTIONS: u64 = 60;
 
 /// The answers that a leader gave to members that are not complete; one for each at most.
 #[derive(Debug, Default)]
@@ -79,7 +91,7 @@ pub(super) struct Bounds {
 
 impl Recovery {
     pub(super) fn new(nonce: u64) -> Recovery {
-        Recovery { nonce, bound: None, acknowledged: None, since: 0 }
+        Recovery { nonce, bound: None, acknowledged: None, since: 0, leaderless: 0 }
     }
 
     fn is_past(&self, leader: u64, term: u64) -> bool {
@@ -92,6 +104,22 @@ impl Recovery {
 }
 
 impl Node {
+    /// Says what to do if no leader comes who could give back what was lost.
+    pub(super) fn complain_of_no_leader(&mut self) {
+        let Some(recovery) = &mut self.recovery else { return };
+        if self.raw.raft.leader_id != 0 {
+            recovery.leaderless = 0;
+            return;
+        }
+        recovery.leaderless += 1;
+        let election = u64::from(self.config.election_ticks);
+        let patience = LEADERLESS_ELECTIONS * election;
+        let over = recovery.leaderless.checked_sub(patience);
+        if over.is_some_and(|over| over.is_multiple_of(REMIND_ELECTIONS * election)) {
+            self.complaints.leaderless(recovery.leaderless);
+        }
+    }
+
     /// Asks the leader, if its answer is not known or of no use.
     pub(super) fn ask_bound(&mut self, out: &mut Effects) {
         let raft = &self.raw.raft;

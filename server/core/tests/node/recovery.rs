@@ -1,9 +1,12 @@
 //! A member whose log was damaged, input by input.
 
+use std::sync::{Arc, Mutex};
+
 use kvorum_core::node::{
     Boot, BootError, Config, Effect, Effects, Input, Node, Rejection, TermRun,
 };
 use raft_proto::eraftpb::{ConfState, Entry, HardState, Message, MessageType};
+use slog::{Drain, Logger, Never, OwnedKVList, Record, o};
 
 use crate::cluster::{Cluster, Payload};
 
@@ -62,6 +65,27 @@ fn asked(node: &mut Node) -> Option<(u64, u64)> {
 
 fn told(node: &mut Node, from: u64, nonce: u64, term: u64, index: u64) -> Effects {
     step(node, Input::BoundTold { from, nonce, term, index })
+}
+
+/// What a node has logged.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl Drain for Lines {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record, _: &OwnedKVList) -> Result<(), Never> {
+        self.0.lock().expect("nobody panics here").push(record.msg().to_string());
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn with(&self, text: &str) -> usize {
+        let lines = self.0.lock().expect("nobody panics here");
+        lines.iter().filter(|line| line.contains(text)).count()
+    }
 }
 
 fn completes(effects: &Effects) -> bool {
@@ -243,4 +267,24 @@ fn a_leader_that_stays_sends_again_what_was_lost() {
         cluster.check_healed();
         assert_eq!((cluster.completions, cluster.leaders.len()), (1, 1), "{groups} groups");
     }
+}
+
+#[test]
+fn that_no_leader_comes_is_said_after_ten_elections_and_then_once_a_minute() {
+    let lines = Arc::new(Lines::default());
+    let config = Config { logger: Logger::root(Arc::clone(&lines), o!()), ..Config::new(2, 1) };
+    assert_eq!(config.election_ticks, 10);
+    let mut node = Node::new(config, boot()).expect("a member starts");
+    let said_after = |node: &mut Node, ticks: u32| {
+        (0..ticks).for_each(|_| drop(step(node, Input::Tick)));
+        lines.with("restore the cluster from a backup")
+    };
+    assert_eq!(said_after(&mut node, 99), 0);
+    assert_eq!(said_after(&mut node, 1), 1);
+    assert_eq!(said_after(&mut node, 599), 1);
+    assert_eq!(said_after(&mut node, 1), 2);
+    // A leader was there; that it is gone is noticed after one to two election timeouts.
+    heartbeat(&mut node, 1, 2, 0);
+    assert_eq!(said_after(&mut node, 105), 2);
+    assert_eq!(said_after(&mut node, 20), 3);
 }

@@ -108,7 +108,7 @@ impl World {
             watch: WatchThread::new(hub, now + self.plan.progress_interval),
             lessor: Lessor::default(),
             since: 0,
-            role_changed: false,
+            lease_news: false,
             next_lease_check: now,
             divergence,
             leadership: Leadership { role: Role::Follower, term: 0, leader: 0 },

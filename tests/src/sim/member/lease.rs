@@ -9,9 +9,19 @@ use kvorum_proto::etcdserverpb::{
 use kvorum_server::limits::{EXPIRE_BATCH, LEASE_CHECK_INTERVAL};
 use prost::Message;
 
-use super::{Place, Thread};
+use super::{Life, Place, Thread};
 use crate::sim::time::{MS, Time, US};
 use crate::sim::world::World;
+
+impl Life {
+    /// Another state has taken the place of the one before: who leads already takes the leases over
+    /// anew.
+    pub(super) fn leases_replaced(&mut self) {
+        self.since = 0;
+        self.lessor.demote();
+        self.lease_news = true;
+    }
+}
 
 impl World {
     pub(super) fn lease_begins(&mut self, place: Place) -> Option<Time> {
@@ -19,12 +29,12 @@ impl World {
         let now_ms = self.members[place.member].clock.now_ms(now);
         let extend_ms = u64::from(self.plan.election_ms);
         let life = self.life(place)?;
-        if !life.role_changed && now < life.next_lease_check {
+        if !life.lease_news && now < life.next_lease_check {
             let at = life.next_lease_check;
             self.call_at(place, Thread::Lease, at);
             return None;
         }
-        life.role_changed = false;
+        life.lease_news = false;
         life.next_lease_check = now + LEASE_CHECK_INTERVAL.as_millis() as Time * MS;
         let next = life.next_lease_check;
         let term = life.leadership.term;

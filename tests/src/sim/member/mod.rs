@@ -110,7 +110,7 @@ pub(super) struct Life {
     pub(super) lessor: Lessor,
     /// The term in which the lessor knows all leases; 0 while this member does not lead.
     pub(super) since: u64,
-    role_changed: bool,
+    lease_news: bool,
     next_lease_check: Time,
     pub(super) leadership: Leadership,
     pub(super) divergence: Divergence,
@@ -326,7 +326,7 @@ impl World {
             Thread::Apply => life.apply.has_work(now),
             Thread::Backend => life.backend.has_work(),
             Thread::Watch => life.watch.has_work(),
-            Thread::Lease => life.role_changed,
+            Thread::Lease => life.lease_news,
         }
     }
 }

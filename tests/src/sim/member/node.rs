@@ -129,7 +129,7 @@ impl World {
         let now = self.agenda.now();
         let Some(life) = self.life(place) else { return };
         let before = std::mem::replace(&mut life.leadership, leadership);
-        life.role_changed = true;
+        life.lease_news = true;
         let Leadership { role, term, leader } = leadership;
         let numbers = [place.member as u64, role as u64, term, leader];
         self.trace.note(now, "role", &numbers, || {

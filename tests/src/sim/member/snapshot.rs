@@ -14,7 +14,7 @@ use kvorum_server::storage::backend::Backend;
 use kvorum_server::storage::snapshot::{self, Incoming, Received};
 use raft_proto::eraftpb::Message;
 
-use super::{Place, Trouble};
+use super::{Place, Thread, Trouble};
 use crate::sim::check::messages;
 use crate::sim::time::{MS, SECOND, Time, US};
 use crate::sim::world::{Event, World};
@@ -214,6 +214,7 @@ impl World {
         life.apply.replace(store);
         life.backend.replace(backend);
         life.root = Arc::new(life.apply.root());
+        life.leases_replaced();
         let revision = life.root.revision() as u64;
         self.figures.snapshots += 1;
         let numbers = [place.member as u64, index, revision];
@@ -221,6 +222,7 @@ impl World {
             format!("m{}: the state at {index}, revision {revision}", place.member)
         });
         self.check_state(place.member);
+        self.call(place.member, Thread::Lease);
         self.reads_advance(place, index);
         self.wake_watches(place);
         self.input(place.member, Input::Applied { index });

@@ -57,6 +57,11 @@ impl<'a> Operation<'a> {
 }
 
 impl Store {
+    /// Whether an entry is of a kind that [`Store::apply`] knows.
+    pub fn knows(entry: &InternalRaftRequest) -> bool {
+        Operation::of(entry).is_some()
+    }
+
     pub(super) fn perform(
         &mut self,
         term: u64,
