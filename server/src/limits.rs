@@ -61,6 +61,10 @@ pub const PEER_FRAME_BYTES: usize = 1 << 20;
 /// Largest frame a member takes: one message of the largest size raft makes, with room.
 pub const MAX_PEER_FRAME_BYTES: usize = 64 << 20;
 
+/// Largest chunk of a snapshot that a member takes: twice what any sends, which is a frame and one
+/// record more.
+pub const MAX_SNAPSHOT_CHUNK_BYTES: usize = 2 * (PEER_FRAME_BYTES + HIGHEST_MAX_REQUEST_BYTES);
+
 /// How long the sender or the receiver of a snapshot waits for the other: a link or a disk too
 /// slow for a chunk in this time is of no use, and the state that is held holds up physical
 /// compaction.

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::fs;
+
 use bytes::Bytes;
 use kvorum_proto::etcdserverpb::{
     AuthEnableRequest, InternalRaftRequest, PutRequest, RequestHeader,
@@ -259,6 +261,16 @@ fn a_snapshot_that_is_not_what_it_says_is_not_taken() {
             assert_eq!(attack.refused(), before + u64::from(what != broken), "{what}");
             attack.lives(what).await;
         }
+        // In a few bytes comes what takes many.
+        let before = attack.refused();
+        let flood = vec![Record::default(); 300_000];
+        let flood = SnapshotChunk { records: flood, ..SnapshotChunk::default() };
+        let verdict = attack.snapshot(vec![head(&announce, hash), flood]).await;
+        assert!(verdict.unwrap_err().message().contains("too large"));
+        assert_eq!(attack.refused(), before + 1);
+        let dir = attack.cluster.config(0).data_dir.join("kvorum");
+        let mut left = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(left.all(|name| !name.to_str().unwrap().starts_with("received")));
         // Nothing holds the place: the next one is judged by itself.
         let verdict = attack.snapshot(vec![head(&announce, hash), end(vec![])]).await;
         assert!(verdict.unwrap_err().message().contains("hash"));

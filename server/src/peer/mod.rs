@@ -23,6 +23,7 @@ use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::kvorumpb::peer_server::PeerServer;
 use raft_proto::eraftpb::Message;
 use tokio::runtime;
+use tokio::task::AbortHandle;
 use tonic::service::Routes;
 use tonic::transport::{Channel, Endpoint};
 
@@ -119,9 +120,15 @@ impl Peers {
         }
     }
 
-    /// Sends a peer the state that was held for it; the node hears how that went.
-    pub(crate) fn send_snapshot(&self, handle: &Handle, message: Message, held: Held) {
-        self.context.spawn(snapshot::send(handle.clone(), message, held));
+    /// Sends a peer the state that was held for it; the node hears how that went, unless the task
+    /// is aborted.
+    pub(crate) fn send_snapshot(
+        &self,
+        handle: &Handle,
+        message: Message,
+        held: Held,
+    ) -> AbortHandle {
+        self.context.spawn(snapshot::send(handle.clone(), message, held)).abort_handle()
     }
 
     /// For calls to a peer that are answered.

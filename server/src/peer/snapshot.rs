@@ -21,9 +21,12 @@ use tonic::{Status, Streaming};
 
 use super::PROTOCOL;
 use crate::identity::hex;
-use crate::limits::{PEER_FRAME_BYTES, SNAPSHOT_MAX_AGE, SNAPSHOT_STALL_TIMEOUT};
+use crate::limits::{
+    MAX_SNAPSHOT_CHUNK_BYTES, PEER_FRAME_BYTES, SNAPSHOT_MAX_AGE, SNAPSHOT_STALL_TIMEOUT,
+};
 use crate::runtime::{Handle, Held};
 use crate::storage::StorageError;
+use crate::storage::backend::RECORD_BYTES;
 use crate::storage::snapshot::{Incoming, Received};
 
 /// Chunks read and not yet sent, or received and not yet written: the next is made while one is
@@ -32,7 +35,7 @@ const CHUNKS_AHEAD: usize = 2;
 
 /// Sends a state that was held for a peer, and tells the node how that went.
 pub(super) async fn send(handle: Handle, message: Message, held: Held) {
-    let to = message.to;
+    let (to, term) = (message.to, message.term);
     let peer_id = hex(to);
     let index = held.position.index;
     tracing::info!(peer_id, index, "sending a snapshot to a peer");
@@ -52,7 +55,7 @@ pub(super) async fn send(handle: Handle, message: Message, held: Held) {
             false
         }
     };
-    handle.inbox.push(Input::SnapshotSent { to, ok });
+    handle.inbox.push(Input::SnapshotSent { to, term, index, ok });
 }
 
 async fn transfer(handle: &Handle, message: Message, held: Held) -> Result<(), Status> {
@@ -92,8 +95,9 @@ fn produce(handle: &Handle, head: SnapshotHead, held: &Held, out: &Outlet) -> Re
             .map_err(|error| Status::internal(format!("a value cannot be read back: {error}")))?;
         let (table, key, value) = change.encode();
         let Some(value) = value else { continue };
-        bytes += key.len() + value.len();
-        chunk.records.push(Record { table: table_number(table), key, value });
+        let record = Record { table: table_number(table), key, value };
+        bytes += record_bytes(&record);
+        chunk.records.push(record);
         if bytes >= PEER_FRAME_BYTES {
             out.send(std::mem::take(&mut chunk))?;
             bytes = 0;
@@ -174,6 +178,10 @@ pub(super) async fn receive(
     let mut broken = None;
     loop {
         match timeout(SNAPSHOT_STALL_TIMEOUT, chunks.message()).await {
+            Ok(Ok(Some(chunk))) if chunk_bytes(&chunk) > MAX_SNAPSHOT_CHUNK_BYTES => {
+                broken = Some(Status::invalid_argument("a chunk of the snapshot is too large"));
+                break;
+            }
             Ok(Ok(Some(chunk))) => {
                 let end = chunk.end;
                 if records.send(chunk).await.is_err() || end {
@@ -207,6 +215,19 @@ fn write(
 ) -> Result<Received, Refused> {
     let dir = handle.incoming.dir().clone();
     let mut incoming = Incoming::begin(dir, handle.identity, position)?;
+    match take(&mut incoming, &mut chunks) {
+        Ok(()) => Ok(incoming.finish()?),
+        Err(refused) => {
+            incoming.abandon();
+            Err(refused)
+        }
+    }
+}
+
+fn take(
+    incoming: &mut Incoming,
+    chunks: &mut mpsc::Receiver<SnapshotChunk>,
+) -> Result<(), Refused> {
     let mut ended = false;
     while let Some(chunk) = chunks.blocking_recv() {
         for Record { table, key, value } in chunk.records {
@@ -214,7 +235,16 @@ fn write(
         }
         ended |= chunk.end;
     }
-    if ended { Ok(incoming.finish()?) } else { Err(Refused::Broken) }
+    if ended { Ok(()) } else { Err(Refused::Broken) }
+}
+
+/// About what a chunk takes in memory.
+fn chunk_bytes(chunk: &SnapshotChunk) -> usize {
+    chunk.records.iter().map(record_bytes).sum()
+}
+
+fn record_bytes(record: &Record) -> usize {
+    RECORD_BYTES + record.key.len() + record.value.len()
 }
 
 /// Why a state is not taken.

@@ -122,11 +122,13 @@ impl ApplyThread {
     /// Goes on with the state that was received. It is durable, and so is the log's word that it
     /// begins there.
     fn install(&mut self, index: u64) -> Result<(), String> {
-        let Some(Received { position, store, backend }) = self.handle.incoming.take(index) else {
+        let Some((received, place)) = self.handle.incoming.take(index) else {
             return Err(format!("the state of entry {index} was received and is gone"));
         };
+        let Received { position, store, backend } = received;
         let installed = snapshot::install(self.handle.incoming.dir(), &position);
         installed.map_err(|error| format!("cannot put a received state in place: {error}"))?;
+        place.left();
         // Who still reads the state before goes on reading its own values.
         self.handle.values.replace(backend.values(), self.stage.root().pin());
         let swept = store.swept();
@@ -145,9 +147,11 @@ impl ApplyThread {
     }
 
     fn discard(&self, index: u64) -> Result<(), String> {
-        let Some(received) = self.handle.incoming.take(index) else { return Ok(()) };
+        let Some((received, place)) = self.handle.incoming.take(index) else { return Ok(()) };
         snapshot::discard(self.handle.incoming.dir(), &received.position)
-            .map_err(|error| format!("cannot forget a received state: {error}"))
+            .map_err(|error| format!("cannot forget a received state: {error}"))?;
+        place.left();
+        Ok(())
     }
 
     fn publish(&self, root: Arc<Root>) {

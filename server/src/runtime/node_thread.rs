@@ -149,11 +149,14 @@ impl NodeThread {
     }
 
     fn send_snapshot(&self, message: Message) {
-        let to = message.to;
+        let (to, term) = (message.to, message.term);
         let index = message.get_snapshot().get_metadata().index;
         match self.handle.snapshots.take(to, index) {
-            Some(held) => self.handle.peers.send_snapshot(&self.handle, message, held),
-            None => self.handle.inbox.push(Input::SnapshotSent { to, ok: false }),
+            Some(held) => {
+                let task = self.handle.peers.send_snapshot(&self.handle, message, held);
+                self.handle.snapshots.send(to, task);
+            }
+            None => self.handle.inbox.push(Input::SnapshotSent { to, term, index, ok: false }),
         }
     }
 

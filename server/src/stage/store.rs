@@ -3,7 +3,7 @@
 use kvorum_core::planted::{self, Bug};
 use kvorum_core::store::{Change, Position, Store};
 
-use crate::storage::backend::{Backend, BackendError, RedbBackend};
+use crate::storage::backend::{Backend, BackendError, RECORD_BYTES, RedbBackend};
 
 /// What one batch of entries, or one step of a sweep, changes.
 #[derive(Debug)]
@@ -95,9 +95,7 @@ impl StoreStage {
 
 /// About what a change takes on its way to the backend.
 fn change_bytes(change: &Change) -> usize {
-    /// Revisions, table, and the room its record takes in a page.
-    const FRAME: usize = 128;
-    FRAME
+    RECORD_BYTES
         + match change {
             Change::Version(version) => version.key.len() + version.value_len as usize,
             Change::Put { key, value, .. } => key.len() + value.len(),

@@ -110,7 +110,7 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
     // The log first: opening the store writes to it, and a member whose log is damaged is left as
     // it is. Which entries are wanted, the store says; until then none is kept.
     let (identity, mut log, mut recovered, salvaged) = damage::open_log(dir, options)?;
-    snapshot::settle(&dir.member(), recovered.base)?;
+    snapshot::settle(&dir.member(), identity, recovered.base)?;
     let backend = RedbBackend::open(&**dir.disk(), &dir.store())?;
     if backend.identity() != identity {
         let expected = backend.identity();
@@ -120,6 +120,7 @@ pub fn boot(dir: &DataDir, options: Options) -> Result<Booted, StorageError> {
     damage::begin_anew(&mut log, &mut recovered, &position)?;
     check(&log, &recovered, &position)?;
     let store = restore(&backend, position.clone())?;
+    snapshot::clear(&dir.member())?;
     let Recovered { mut hard_state, base, last, runs, torn, incomplete, .. } = recovered;
     let tail = if position.index < last.0 {
         log.read(position.index + 1, last.0 + 1, u64::MAX)?

@@ -147,6 +147,9 @@ impl DataDir {
             self.disk.create_dir_all(&self.log()).map_err(self.unusable())?;
             return fill(&self.log(), &self.store());
         }
+        // The directory may be the work of a process that died before its name was durable. A
+        // member that is there has none of this done again.
+        sync_name(&*self.disk, &self.path).map_err(self.unusable())?;
         let new = self.path.join(MEMBER_NEW);
         if self.kind(&new)?.is_some() {
             self.disk.remove_dir_all(&new).map_err(self.unusable())?;
@@ -158,20 +161,16 @@ impl DataDir {
         self.disk.sync_dir(&log).map_err(self.unusable())?;
         self.disk.sync_dir(&new).map_err(self.unusable())?;
         self.disk.rename(&new, &self.path.join(MEMBER)).map_err(self.unusable())?;
-        self.sync()?;
-        // The directory may be the work of a process that died before its name was durable. One
-        // whose parent cannot be read is not: that was made by somebody else.
-        match self.disk.sync_dir(parent(&self.path)) {
-            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => {
-                Err(self.unusable()(error).into())
-            }
-            _ => Ok(()),
-        }
+        Ok(self.sync()?)
     }
 
-    /// Makes the member's name durable: whoever made the member may have died before.
+    /// Makes the member's name durable, and the names of its parts: whoever made or renamed them
+    /// may have died before, or its sync may have failed.
     pub(super) fn sync(&self) -> Result<(), DirError> {
-        self.disk.sync_dir(&self.path).map_err(self.unusable())
+        for dir in [&self.path, &self.path.join(MEMBER)] {
+            self.disk.sync_dir(dir).map_err(self.unusable())?;
+        }
+        Ok(())
     }
 
     pub(super) fn kind(&self, path: &Path) -> Result<Option<Kind>, DirError> {
@@ -189,20 +188,31 @@ pub fn holds_member(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     Ok(disk.kind(&path.join(MEMBER))?.is_some())
 }
 
-/// Makes a directory, and makes every new name on the way to it durable.
+/// Makes a directory and what is missing on the way to it, each with a durable name before the
+/// next is made in it. So of those that a process made which died, only the last can need a sync.
 fn create_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let mut missing = Vec::new();
-    for dir in path.ancestors() {
-        if dir.as_os_str().is_empty() || disk.kind(dir)?.is_some() {
+    for dir in path.ancestors().filter(|dir| !dir.as_os_str().is_empty()) {
+        if disk.kind(dir)?.is_some() {
+            sync_name(disk, dir)?;
             break;
         }
         missing.push(dir);
     }
-    disk.create_dir_all(path)?;
-    for dir in missing {
+    for dir in missing.into_iter().rev() {
+        disk.create_dir_all(dir)?;
         disk.sync_dir(parent(dir))?;
     }
     Ok(())
+}
+
+/// Makes the name of a directory durable that may be our work. One whose parent cannot be read or
+/// synced is not: that was made by somebody else.
+fn sync_name(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    disk.sync_dir(parent(dir)).or_else(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// The directory that holds the name of `path`.

@@ -2,8 +2,8 @@
 //!
 //! It takes pessimistic promises literally: bytes survive a crash only by a sync of their file,
 //! names only by a sync of their directory. Of what was not synced, any selection of 512-byte
-//! sectors may survive, and names up to any moment. Whoever crashes it chooses, so that one seed
-//! gives one outcome.
+//! sectors may survive, and any of the changes of names that does not follow on a lost one. Whoever
+//! crashes it chooses, so that one seed gives one outcome.
 //!
 //! Three things can be wrong with it, each when the caller says so and never by chance:
 //! - operations fail, lie or go astray, by [`MemoryDisk::inject`] and [`Fault`];

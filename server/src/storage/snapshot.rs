@@ -5,8 +5,9 @@
 //! hear of it. What makes it this member's state is the log: a base record at the same index and
 //! term, after which the log goes on. At last the file is renamed to `store.redb`.
 //!
-//! A crash leaves it at one of these points, and [`settle`] brings it to an end before anything
-//! else is opened: with the log's base at its index it is put in place, else it is removed.
+//! A crash leaves it at one of these points. The next start brings it to an end: with the log's
+//! base at its index, [`settle`] puts it in place before the store is opened. All others are removed
+//! by [`clear`], and only when log and store were found to belong together.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,10 @@ use kvorum_core::store::{Change, Position, RestoreError, Store, Table};
 use thiserror::Error;
 
 use super::StorageError;
-use super::backend::{Backend, RedbBackend};
-use super::boot::restore;
+use super::backend::{Backend, RECORD_BYTES, RedbBackend};
+use super::boot::{BootError, restore};
 use super::dir::MemberDir;
-use super::disk::Disk;
+use super::wal::LogError;
 use crate::identity::Identity;
 
 /// While its records come in.
@@ -40,8 +41,8 @@ pub enum SnapshotError {
     Content(#[from] RestoreError),
 }
 
-/// A state whose records are coming in. Dropped unfinished, it leaves a file that the next one,
-/// or the next start, removes.
+/// A state whose records are coming in. Who does not finish it abandons it; only a process that
+/// dies leaves a file, which the next one, or the next start, removes.
 #[derive(Debug)]
 pub struct Incoming {
     dir: MemberDir,
@@ -65,17 +66,27 @@ impl Incoming {
         identity: Identity,
         position: Position,
     ) -> Result<Incoming, StorageError> {
-        remove_all(&dir)?;
         let path = dir.path().join(INCOMPLETE);
+        if dir.disk().kind(&path).map_err(io_error("look for", &path))?.is_some() {
+            remove(&dir, &path)?;
+        }
         // Nothing is applied in it until all of it is there.
-        RedbBackend::create(dir.disk(), &path, identity, &[], &Position::default())?;
-        let backend = RedbBackend::open(dir.disk(), &path)?;
-        Ok(Incoming { dir, backend, position, gathered: Vec::new(), gathered_bytes: 0 })
+        let made = RedbBackend::create(dir.disk(), &path, identity, &[], &Position::default())
+            .and_then(|()| RedbBackend::open(dir.disk(), &path));
+        match made {
+            Ok(backend) => {
+                Ok(Incoming { dir, backend, position, gathered: Vec::new(), gathered_bytes: 0 })
+            }
+            Err(error) => {
+                make_room(&dir, &position);
+                Err(error.into())
+            }
+        }
     }
 
     /// Takes the next record.
     pub fn take(&mut self, table: Table, key: Bytes, value: Bytes) -> Result<(), StorageError> {
-        self.gathered_bytes += key.len() + value.len();
+        self.gathered_bytes += RECORD_BYTES + key.len() + value.len();
         self.gathered.push(Change::Put { table, key, value });
         if self.gathered_bytes >= COMMIT_BYTES { self.commit(&Position::default()) } else { Ok(()) }
     }
@@ -83,13 +94,27 @@ impl Incoming {
     /// All records are there: they are read back as the state they must be, and the file is made
     /// durable under its complete name.
     pub fn finish(mut self) -> Result<Received, StorageError> {
-        let Incoming { position, .. } = &self;
-        let position = position.clone();
+        match self.complete() {
+            Ok(store) => Ok(Received { position: self.position, store, backend: self.backend }),
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Leaves nothing of it, as far as the disk allows: it may be full because of this.
+    pub fn abandon(self) {
+        let Incoming { dir, backend, position, .. } = self;
+        drop(backend);
+        make_room(&dir, &position);
+    }
+
+    fn complete(&mut self) -> Result<Store, StorageError> {
+        let position = self.position.clone();
         self.commit(&position)?;
         let store = restore(&self.backend, position.clone()).map_err(|error| match error {
-            StorageError::Boot(super::boot::BootError::Restore(cause)) => {
-                SnapshotError::Content(cause).into()
-            }
+            StorageError::Boot(BootError::Restore(cause)) => SnapshotError::Content(cause).into(),
             error => error,
         })?;
         let from = self.dir.path().join(INCOMPLETE);
@@ -98,7 +123,7 @@ impl Incoming {
         if planted::is(Bug::InstallBeforeBase) {
             let _ = self.dir.disk().rename(&to, &self.dir.store());
         }
-        Ok(Received { position, store, backend: self.backend })
+        Ok(store)
     }
 
     fn commit(&mut self, position: &Position) -> Result<(), StorageError> {
@@ -114,34 +139,42 @@ pub fn install(dir: &MemberDir, position: &Position) -> Result<(), StorageError>
 
 /// Forgets a received state.
 pub fn discard(dir: &MemberDir, position: &Position) -> Result<(), StorageError> {
-    remove(dir.disk(), &complete_path(dir.path(), position))
+    remove(dir, &complete_path(dir.path(), position))
 }
 
-/// Brings to an end what a crash interrupted. `base` is the index and term after which the log
-/// begins.
-pub fn settle(dir: &MemberDir, base: (u64, u64)) -> Result<(), StorageError> {
+/// Puts a received state in place if the log begins after it, at the index and term `base`. The
+/// log is that of the member `identity`; the names in the directory are durable.
+pub fn settle(dir: &MemberDir, identity: Identity, base: (u64, u64)) -> Result<(), StorageError> {
     let position = Position { index: base.0, term: base.1, ..Position::default() };
     let ours = complete_path(dir.path(), &position);
-    if names(dir)?.iter().any(|name| dir.path().join(name) == ours) {
-        // Its name may not have been durable when the process before died.
-        sync(dir)?;
-        rename(dir, &ours, &dir.store())?;
+    if dir.disk().kind(&ours).map_err(io_error("look for", &ours))?.is_none() {
+        return Ok(());
     }
-    remove_all(dir)
+    // The log may be another member's, put here by mistake: then nothing must be replaced.
+    let (expected, _) = RedbBackend::peek(dir.disk(), &ours)?;
+    if expected != identity {
+        return Err(LogError::Stranger { path: dir.log(), found: identity, expected }.into());
+    }
+    rename(dir, &ours, &dir.store())
 }
 
-fn remove_all(dir: &MemberDir) -> Result<(), StorageError> {
-    for name in names(dir)? {
-        remove(dir.disk(), &dir.path().join(name))?;
+/// Removes all received states, whole or not: none of them is wanted.
+pub fn clear(dir: &MemberDir) -> Result<(), StorageError> {
+    for name in dir.disk().list(dir.path()).map_err(io_error("list", dir.path()))? {
+        if name == INCOMPLETE || name.starts_with(COMPLETE) {
+            remove(dir, &dir.path().join(name))?;
+        }
     }
     Ok(())
 }
 
-/// The received states in the directory, whole or not.
-fn names(dir: &MemberDir) -> Result<Vec<String>, StorageError> {
-    let mut names = dir.disk().list(dir.path()).map_err(io_error("list", dir.path()))?;
-    names.retain(|name| name == INCOMPLETE || name.starts_with(COMPLETE));
-    Ok(names)
+/// Removes what there is of the state of `position`, of which nobody has heard.
+fn make_room(dir: &MemberDir, position: &Position) {
+    for path in [dir.path().join(INCOMPLETE), complete_path(dir.path(), position)] {
+        let _ = dir.disk().remove_file(&path);
+    }
+    // What a name may come back to takes its space.
+    let _ = dir.disk().sync_dir(dir.path());
 }
 
 fn complete_path(dir: &Path, position: &Position) -> PathBuf {
@@ -150,15 +183,11 @@ fn complete_path(dir: &Path, position: &Position) -> PathBuf {
 
 fn rename(dir: &MemberDir, from: &Path, to: &Path) -> Result<(), StorageError> {
     dir.disk().rename(from, to).map_err(io_error("rename", from))?;
-    sync(dir)
-}
-
-fn sync(dir: &MemberDir) -> Result<(), StorageError> {
     Ok(dir.disk().sync_dir(dir.path()).map_err(io_error("sync", dir.path()))?)
 }
 
-fn remove(disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
-    Ok(disk.remove_file(path).map_err(io_error("remove", path))?)
+fn remove(dir: &MemberDir, path: &Path) -> Result<(), StorageError> {
+    Ok(dir.disk().remove_file(path).map_err(io_error("remove", path))?)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SnapshotError {

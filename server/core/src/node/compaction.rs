@@ -11,7 +11,8 @@ use crate::planted::{self, Bug};
 /// A peer that is being sent a snapshot must find the log behind it, or it would need the next
 /// one at once, for ever. But a transfer may be slow or stuck and the disk is not endless, so
 /// the log grows for transfers to at most so many times the usual: a million entries by default,
-/// which is more than most snapshots, so another snapshot then costs no more than they do.
+/// which is more than most snapshots, so another snapshot then costs no more than they do. Entries
+/// may be large: `Limits::transfer_bytes` bounds the same in bytes.
 const KEPT_FOR_TRANSFERS: u64 = 100;
 
 impl Node {

@@ -58,6 +58,9 @@ pub struct Limits {
     pub unapplied_entries: u64,
     /// ... nor beyond so many bytes, where a follower takes no more entries either.
     pub unapplied_bytes: u64,
+    /// What the log takes in while a state is on its way to a peer and keeps for it: as much as
+    /// the largest state anyone should have, so another snapshot then costs no more.
+    pub transfer_bytes: u64,
     /// No peer may send more in one message: twice the largest request anyone should allow.
     pub message_bytes: u64,
 }
@@ -72,6 +75,7 @@ impl Default for Limits {
             peer_reads: 1024,
             unapplied_entries: 5000,
             unapplied_bytes: 128 << 20,
+            transfer_bytes: 8 << 30,
             message_bytes: 32 << 20,
         }
     }

@@ -69,7 +69,8 @@ pub enum Effect {
     /// Hold the newest applied state for peer `to`, in the place of any held for it before, and
     /// answer `Input::SnapshotTaken`.
     TakeSnapshot { to: u64 },
-    /// The state held for `to` is no longer wanted; a transfer of it may be given up.
+    /// The state held for `to` is no longer wanted. A transfer of it may be given up, and is then
+    /// not answered.
     DropSnapshot { to: u64 },
     /// A `MsgSnapshot`: stream the state held for `message.to` together with the message, and
     /// answer `Input::SnapshotSent`, with `ok: false` at once if the state held is not the

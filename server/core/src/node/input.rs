@@ -46,8 +46,9 @@ pub enum Input {
     /// [`Effect::TakeSnapshot`](super::Effect::TakeSnapshot) asked.
     SnapshotTaken { to: u64, index: u64, term: u64, conf_state: ConfState },
     /// The transfer that [`Effect::SendSnapshot`](super::Effect::SendSnapshot) began has ended;
-    /// `ok` if the peer has the whole state on its disk.
-    SnapshotSent { to: u64, ok: bool },
+    /// `ok` if the peer has the whole state on its disk. `term` is that of the message, `index` of
+    /// the state that it describes.
+    SnapshotSent { to: u64, term: u64, index: u64, ok: bool },
     /// The member `from`, whose log is not complete and ends at `last`, believes that we lead.
     BoundAsked { from: u64, nonce: u64, last: u64 },
     /// The answer to [`Effect::AskBound`](super::Effect::AskBound).

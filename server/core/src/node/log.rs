@@ -35,6 +35,8 @@ pub(super) struct Log {
     runs: Vec<TermRun>,
     tail: VecDeque<Entry>,
     tail_bytes: u64,
+    /// What was ever appended in this life.
+    appended_bytes: u64,
     resident_bytes: u64,
     fetched: VecDeque<Vec<Entry>>,
     fetched_bytes: u64,
@@ -56,6 +58,7 @@ impl Log {
             runs: boot.runs,
             tail: boot.tail.into(),
             tail_bytes,
+            appended_bytes: 0,
             resident_bytes,
             fetched: VecDeque::new(),
             fetched_bytes: 0,
@@ -76,6 +79,7 @@ impl Log {
             }
             self.last = entry.index;
             self.tail_bytes += entry_bytes(entry);
+            self.appended_bytes += entry_bytes(entry);
             self.tail.push_back(entry.clone());
         }
     }
@@ -131,6 +135,11 @@ impl Log {
     /// The index of the entry before the first one.
     pub(super) fn base(&self) -> u64 {
         self.base.0
+    }
+
+    /// Bytes of all entries that came in since the start, replaced ones among them.
+    pub(super) fn appended_bytes(&self) -> u64 {
+        self.appended_bytes
     }
 
     /// The states for peers that raft found to be behind the base.

@@ -11,7 +11,7 @@
 //!   if that is not certain;
 //! - [`Effect::Commit`] is followed by [`Input::Applied`];
 //! - every [`Effect::Fetch`], [`Effect::TakeSnapshot`], [`Effect::SendSnapshot`] and
-//!   [`Effect::Install`] is answered.
+//!   [`Effect::Install`] is answered, but for a transfer that an [`Effect::DropSnapshot`] ended.
 //!
 //! What a node owes the shell: a write that was proposed is never proposed again; an entry is
 //! committed only when it is durable here and on a quorum; every request comes to an end, by its
@@ -149,7 +149,9 @@ impl Node {
                 let metadata = SnapshotMetadata { conf_state: Some(conf_state), index, term };
                 self.snapshot_taken(to, metadata, out);
             }
-            Input::SnapshotSent { to, ok } => self.snapshot_sent(to, ok, out),
+            Input::SnapshotSent { to, term, index, ok } => {
+                self.snapshot_sent(to, (term, index), ok, out);
+            }
             Input::BoundAsked { from, nonce, last } => self.bound_asked(from, nonce, last, out),
             Input::BoundTold { from, nonce, term, index } => {
                 self.bound_told(from, nonce, (term, index), out);

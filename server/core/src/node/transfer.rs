@@ -51,18 +51,28 @@ enum Stage {
     },
     Held {
         since: u64,
+        kept: Kept,
         snapshot: Snapshot,
     },
     /// `another` state was taken for the peer meanwhile, by a late answer.
     Sending {
         since: u64,
-        index: u64,
+        kept: Kept,
         another: bool,
     },
     Sent {
         since: u64,
-        index: u64,
+        kept: Kept,
     },
+}
+
+/// What of the log a transfer needs.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// The peer goes on behind this.
+    index: u64,
+    /// Bytes that the log had taken in when the state was held: what came since is kept for it.
+    from_bytes: u64,
 }
 
 impl Transfers {
@@ -71,10 +81,9 @@ impl Transfers {
         match self.peers.get(&to) {
             // One at a time: the shell says when this one has ended.
             Some(Stage::Sending { .. }) => None,
-            Some(Stage::Held { snapshot, .. }) if index_of(snapshot) >= from => {
-                let snapshot = snapshot.clone();
-                let (since, index) = (self.now, index_of(&snapshot));
-                self.peers.insert(to, Stage::Sending { since, index, another: false });
+            Some(Stage::Held { snapshot, kept, .. }) if kept.index >= from => {
+                let (snapshot, kept) = (snapshot.clone(), *kept);
+                self.peers.insert(to, Stage::Sending { since: self.now, kept, another: false });
                 Some(snapshot)
             }
             _ => {
@@ -121,7 +130,7 @@ impl Transfers {
     }
 
     fn is_sending(&self, to: u64, at: u64) -> bool {
-        matches!(self.peers.get(&to), Some(Stage::Sending { index, .. }) if *index == at)
+        matches!(self.peers.get(&to), Some(Stage::Sending { kept, .. }) if kept.index == at)
     }
 
     /// The stages that are too old, and whether raft waits for their end.
@@ -143,12 +152,12 @@ impl Stage {
         matches!(self, Stage::Held { .. } | Stage::Sending { .. })
     }
 
-    /// The index behind which the peer will need the log.
-    fn index(&self) -> Option<u64> {
+    fn kept(&self) -> Option<Kept> {
         match self {
             Stage::Asked { .. } => None,
-            Stage::Held { snapshot, .. } => Some(index_of(snapshot)),
-            Stage::Sending { index, .. } | Stage::Sent { index, .. } => Some(*index),
+            Stage::Held { kept, .. } | Stage::Sending { kept, .. } | Stage::Sent { kept, .. } => {
+                Some(*kept)
+            }
         }
     }
 }
@@ -179,13 +188,14 @@ impl Node {
         let known = raft.state == StateRole::Leader && raft.prs().get(to).is_some();
         let conf_state = metadata.conf_state.clone().unwrap_or_default();
         let useful = (1..=committed).contains(&index) && continues && is_valid(&conf_state, to);
+        let kept = Kept { index, from_bytes: self.raw.store().appended_bytes() };
         let transfers = self.raw.mut_store().transfers();
         let since = transfers.now;
         match transfers.peers.get_mut(&to) {
             Some(Stage::Sending { another, .. }) => *another = true,
             Some(stage @ (Stage::Asked { .. } | Stage::Held { .. })) if known && useful => {
                 let snapshot = Snapshot { metadata: Some(metadata), ..Snapshot::default() };
-                *stage = Stage::Held { since, snapshot };
+                *stage = Stage::Held { since, kept, snapshot };
                 // Else raft would ask only when the peer answers the next heartbeat.
                 self.raw.raft.send_append(to);
             }
@@ -196,16 +206,29 @@ impl Node {
         }
     }
 
-    /// A transfer has ended.
-    pub(super) fn snapshot_sent(&mut self, to: u64, ok: bool, out: &mut Effects) {
+    /// The transfer that a message of `term` with the state as of `index` began has ended. It may
+    /// be one of an earlier leadership, of the same state even.
+    pub(super) fn snapshot_sent(
+        &mut self,
+        to: u64,
+        (term, index): (u64, u64),
+        ok: bool,
+        out: &mut Effects,
+    ) {
+        if !self.leads_in(term) {
+            return;
+        }
         let transfers = self.raw.mut_store().transfers();
-        let Some(Stage::Sending { index, another, .. }) = transfers.peers.get(&to) else { return };
-        let (since, index) = (transfers.now, *index);
+        let Some(Stage::Sending { kept, another, .. }) = transfers.peers.get(&to) else { return };
+        if kept.index != index {
+            return;
+        }
+        let (since, kept) = (transfers.now, *kept);
         if *another {
             out.push(Effect::DropSnapshot { to });
         }
         if ok {
-            transfers.peers.insert(to, Stage::Sent { since, index });
+            transfers.peers.insert(to, Stage::Sent { since, kept });
         } else {
             transfers.end(to);
         }
@@ -257,11 +280,17 @@ impl Node {
         }
     }
 
-    /// The first index that a peer with a snapshot needs the log from, less one.
+    /// The first index that a peer with a snapshot needs the log from, less one; but for those
+    /// that it has grown too much for.
     pub(super) fn kept_for_transfers(&mut self) -> Option<u64> {
+        let appended = self.raw.store().appended_bytes();
+        let most = self.config.limits.transfer_bytes;
         let transfers = self.raw.mut_store().transfers();
-        let ends: Vec<_> =
-            transfers.peers.iter().filter_map(|(to, stage)| Some((*to, stage.index()?))).collect();
+        let kept = transfers.peers.iter().filter_map(|(to, stage)| Some((*to, stage.kept()?)));
+        let ends: Vec<_> = kept
+            .filter(|(_, kept)| appended - kept.from_bytes <= most)
+            .map(|(to, kept)| (to, kept.index))
+            .collect();
         let prs = self.raw.raft.prs();
         let matched = |to| prs.get(to).map_or(0, |progress| progress.matched);
         ends.into_iter().map(|(to, index)| index.max(matched(to))).min()
@@ -271,7 +300,7 @@ impl Node {
     pub(super) fn drop_cut_states(&mut self, out: &mut Effects) {
         let base = self.raw.store().base();
         let transfers = self.raw.mut_store().transfers();
-        let cut = |stage: &Stage| matches!(stage, Stage::Held { snapshot, .. } if index_of(snapshot) < base);
+        let cut = |stage: &Stage| matches!(stage, Stage::Held { kept, .. } if kept.index < base);
         let peers: Vec<u64> =
             transfers.peers.iter().filter(|(_, stage)| cut(stage)).map(|(to, _)| *to).collect();
         for to in peers {

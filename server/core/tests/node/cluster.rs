@@ -30,6 +30,8 @@ pub(crate) enum Payload {
     },
     /// The transfer to the one it comes from has ended.
     SnapshotSent {
+        term: u64,
+        index: u64,
         ok: bool,
     },
     AskBound {
@@ -341,7 +343,7 @@ impl Cluster {
             Some(state) if state.position() == described => {
                 self.post(id, to, Payload::Snapshot { message, state });
             }
-            _ => self.post(to, id, Payload::SnapshotSent { ok: false }),
+            _ => self.post(to, id, sent(&message, false)),
         }
     }
 
@@ -380,13 +382,15 @@ impl Cluster {
             Payload::ForwardResult { id, appended } => Input::ForwardResult { from, id, appended },
             Payload::Snapshot { message, state } => {
                 let ok = self.is_up(to);
-                self.post(to, from, Payload::SnapshotSent { ok });
+                self.post(to, from, sent(&message, ok));
                 if ok {
                     self.member(to).disk.received.insert(state.position(), state);
                 }
                 Input::Raft(message)
             }
-            Payload::SnapshotSent { ok } => Input::SnapshotSent { to: from, ok },
+            Payload::SnapshotSent { term, index, ok } => {
+                Input::SnapshotSent { to: from, term, index, ok }
+            }
             Payload::AskBound { nonce, last } => Input::BoundAsked { from, nonce, last },
             Payload::TellBound { nonce, term, index } => {
                 Input::BoundTold { from, nonce, term, index }
@@ -398,8 +402,8 @@ impl Cluster {
     /// The packet does not arrive. Who sends a snapshot learns that.
     pub(crate) fn lose(&mut self, packet: Packet) {
         match packet.payload {
-            Payload::Snapshot { .. } => {
-                self.post(packet.to, packet.from, Payload::SnapshotSent { ok: false });
+            Payload::Snapshot { message, .. } => {
+                self.post(packet.to, packet.from, sent(&message, false));
             }
             Payload::SnapshotSent { .. } => self.deliver(packet),
             _ => {}
@@ -487,4 +491,10 @@ impl Cluster {
             self.refused.insert(request, refusal);
         }
     }
+}
+
+/// The transfer that a message began has ended.
+fn sent(message: &Message, ok: bool) -> Payload {
+    let index = message.get_snapshot().get_metadata().index;
+    Payload::SnapshotSent { term: message.term, index, ok }
 }

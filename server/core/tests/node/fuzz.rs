@@ -170,8 +170,10 @@ impl Victims {
                 }
                 Effect::SendSnapshot(message) => {
                     self.snapshots += 1;
-                    let to = message.to;
-                    self.owed[at].push_back(Input::SnapshotSent { to, ok: to.is_multiple_of(2) });
+                    let (to, term) = (message.to, message.term);
+                    let index = message.get_snapshot().get_metadata().index;
+                    let ok = to.is_multiple_of(2);
+                    self.owed[at].push_back(Input::SnapshotSent { to, term, index, ok });
                     self.heard.push_back(message);
                 }
                 Effect::Install { index, term, .. } => {
@@ -204,7 +206,12 @@ fn late_answer(victims: &Victims, at: usize, random: &mut Random) -> Input {
     let to = random.below(5);
     match random.below(3) {
         0 => Input::Stored { index: number(random, index) },
-        1 => Input::SnapshotSent { to, ok: random.below(2) == 0 },
+        1 => Input::SnapshotSent {
+            to,
+            term: number(random, victims.nodes[at].status().term),
+            index: number(random, index),
+            ok: random.below(2) == 0,
+        },
         _ => Input::SnapshotTaken {
             to,
             index: number(random, index),

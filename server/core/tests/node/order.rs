@@ -221,9 +221,10 @@ fn one_snapshot_is_installed_at_a_time() {
 }
 
 /// A leader, a peer behind its log, and a state on its way there, of which nobody hears again.
-fn in_transfer(election_ticks: u32) -> Cluster {
+fn in_transfer(election_ticks: u32, transfer_bytes: u64) -> Cluster {
     let mut cluster = Cluster::with(3, 1, move |config| {
         config.election_ticks = election_ticks;
+        config.limits.transfer_bytes = transfer_bytes;
         (config.snapshot_count, config.catch_up_entries) = (1, 0);
     });
     cluster.heal();
@@ -253,7 +254,7 @@ fn leader(cluster: &mut Cluster) -> u64 {
 
 #[test]
 fn a_transfer_that_is_never_heard_of_is_given_up_and_begun_again() {
-    let mut cluster = in_transfer(2);
+    let mut cluster = in_transfer(2, u64::MAX);
     let leader = leader(&mut cluster);
     let mut ticks = 0;
     while cluster.swallowed == 1 {
@@ -276,15 +277,18 @@ fn a_transfer_that_is_never_heard_of_is_given_up_and_begun_again() {
 
 #[test]
 fn the_log_does_not_grow_for_ever_for_a_stuck_transfer() {
-    let mut cluster = in_transfer(10);
-    let leader = leader(&mut cluster);
-    let mut longest = 0;
-    for write in 100..320 {
-        cluster.propose(leader, write);
-        cluster.stabilize();
-        cluster.flush(leader);
-        let status = cluster.member(leader).node.as_ref().expect("it runs").status();
-        longest = longest.max(status.last_index - status.base);
+    // An entry of a write takes 104 bytes.
+    for (transfer_bytes, most) in [(u64::MAX, 100), (20 * 104, 20)] {
+        let mut cluster = in_transfer(10, transfer_bytes);
+        let leader = leader(&mut cluster);
+        let mut longest = 0;
+        for write in 100..320 {
+            cluster.propose(leader, write);
+            cluster.stabilize();
+            cluster.flush(leader);
+            let status = cluster.member(leader).node.as_ref().expect("it runs").status();
+            longest = longest.max(status.last_index - status.base);
+        }
+        assert_eq!(longest, most);
     }
-    assert_eq!(longest, 100);
 }

@@ -99,7 +99,8 @@ impl Script {
                 self.cluster.input(number(1), taken);
             }
             "sent" => {
-                let sent = Input::SnapshotSent { to: number(2), ok: true };
+                let (to, term, index) = (number(2), number(3), number(4));
+                let sent = Input::SnapshotSent { to, term, index, ok: true };
                 self.cluster.input(number(1), sent);
             }
             "crash" => self.cluster.crash(number(1)),

@@ -27,6 +27,10 @@ use crate::identity::Identity;
 /// The version of the backend's own layout; records carry their own.
 pub const FORMAT: u32 = 2;
 
+/// What a record takes beside its key and value, on its way to the backend and there: revisions,
+/// table, and room in a page. So records that are all but empty are not free.
+pub const RECORD_BYTES: usize = 128;
+
 /// What a member needs of its backend.
 pub trait Backend: Debug + Send {
     /// Whose backend it is.

@@ -32,7 +32,11 @@ fn members() -> Vec<Member> {
 }
 
 fn open_dir(disk: &MemoryDisk) -> DataDir {
-    DataDir::open(Arc::new(disk.clone()), Path::new("/data")).unwrap()
+    open_at(disk, "/data").unwrap()
+}
+
+fn open_at(disk: &MemoryDisk, path: &str) -> Result<DataDir, StorageError> {
+    Ok(DataDir::open(Arc::new(disk.clone()), Path::new(path))?)
 }
 
 fn make(dir: &DataDir) -> Result<(), StorageError> {
@@ -191,27 +195,34 @@ fn a_crash_at_any_moment_of_the_making_leaves_all_or_nothing() {
 
 #[test]
 fn a_member_that_was_started_is_not_lost_with_the_process_that_made_it() {
-    for died in 0.. {
-        let disk = MemoryDisk::new();
-        disk.fail_after(died);
-        let made = DataDir::open(Arc::new(disk.clone()), Path::new("/data"))
-            .map_err(StorageError::from)
-            .and_then(|dir| make(&dir));
-        disk.heal();
-        {
-            let dir = open_dir(&disk);
-            if !dir.has_member().unwrap() {
-                make(&dir).unwrap();
+    const DATA: &str = "/some/where/data";
+    // The first process dies while it makes the directories, or not at all.
+    for died in [0, 1, 2, 3, 4, 5, 6, 7, 1000] {
+        for died_again in 0.. {
+            let disk = MemoryDisk::new();
+            let mut made = false;
+            for after in [died, died_again] {
+                disk.fail_after(after);
+                made = open_at(&disk, DATA)
+                    .and_then(|dir| if dir.has_member()? { Ok(()) } else { make(&dir) })
+                    .is_ok();
+                disk.heal();
             }
-            let mut running = Running::start(&dir).unwrap();
-            assert_eq!(running.put().unwrap(), 1);
-        }
-        disk.crash(|| false);
-        let dir = open_dir(&disk);
-        assert!(dir.has_member().unwrap(), "died {died}: the member is gone");
-        expect_puts(&Running::start(&dir).unwrap().booted.store, 1);
-        if made.is_ok() {
-            break;
+            {
+                let dir = open_at(&disk, DATA).unwrap();
+                if !dir.has_member().unwrap() {
+                    make(&dir).unwrap();
+                }
+                let mut running = Running::start(&dir).unwrap();
+                assert_eq!(running.put().unwrap(), 1);
+            }
+            disk.crash(|| false);
+            let dir = open_at(&disk, DATA).unwrap();
+            assert!(dir.has_member().unwrap(), "died {died}, {died_again}: the member is gone");
+            expect_puts(&Running::start(&dir).unwrap().booted.store, 1);
+            if made {
+                break;
+            }
         }
     }
 }

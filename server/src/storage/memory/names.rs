@@ -16,6 +16,17 @@ pub(super) enum NameChange {
     Rename(PathBuf, PathBuf),
 }
 
+impl NameChange {
+    /// The names that are other ones after it.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let (first, second) = match self {
+            NameChange::Add(path, _) | NameChange::Remove(path) => (path, None),
+            NameChange::Rename(from, to) => (from, Some(to)),
+        };
+        [first].into_iter().chain(second).map(PathBuf::as_path)
+    }
+}
+
 /// A tree of names, by their full paths.
 #[derive(Debug)]
 pub(super) struct Names {
@@ -79,13 +90,8 @@ impl Names {
         if self.pending.is_empty() {
             return;
         }
-        let touches = |path: &Path| path.parent() == Some(dir);
         for change in std::mem::take(&mut self.pending) {
-            let ours = match &change {
-                NameChange::Add(path, _) | NameChange::Remove(path) => touches(path),
-                NameChange::Rename(from, to) => touches(from) || touches(to),
-            };
-            if ours {
+            if change.paths().any(|path| path.parent() == Some(dir)) {
                 apply_name(&mut self.durable, &change);
             } else {
                 self.pending.push(change);
@@ -93,14 +99,17 @@ impl Names {
         }
     }
 
-    /// Keeps what is durable and some of the changes after it.
+    /// Keeps what is durable and any of the changes after it, but none that follows on a lost one:
+    /// of the same name, or inside that directory. A rename is kept as a whole or not at all.
     pub(super) fn crash(&mut self, survives: &mut impl FnMut() -> bool) {
+        let mut lost: Vec<PathBuf> = Vec::new();
         for change in std::mem::take(&mut self.pending) {
-            // Names are journaled in order: after one that is lost, all are.
-            if !survives() {
-                break;
+            let follows = |path: &Path| lost.iter().any(|lost| path.starts_with(lost));
+            if !change.paths().any(follows) && survives() {
+                apply_name(&mut self.durable, &change);
+            } else {
+                lost.extend(change.paths().map(Path::to_owned));
             }
-            apply_name(&mut self.durable, &change);
         }
         self.durable = reachable(&self.durable);
         self.live = self.durable.clone();

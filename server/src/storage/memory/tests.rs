@@ -378,6 +378,30 @@ fn a_full_disk_takes_what_fits_and_what_was_reserved() {
 }
 
 #[test]
+fn of_the_changes_of_names_any_may_be_lost_with_all_that_follow_on_it() {
+    let made = |survive: &[bool]| {
+        let (disk, _) = file();
+        disk.create(Path::new("/1")).unwrap();
+        disk.create(Path::new("/2.new")).unwrap();
+        disk.rename(Path::new("/2.new"), Path::new("/2")).unwrap();
+        disk.create_dir_all(Path::new("/dir")).unwrap();
+        disk.create(Path::new("/dir/3")).unwrap();
+        disk.remove_file(path()).unwrap();
+        let mut answers = survive.iter();
+        disk.crash(|| *answers.next().expect("it asks too often"));
+        assert_eq!(answers.next(), None, "it asks too little");
+        let names = disk.files().into_iter().map(|path| path.to_str().unwrap().to_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    let (y, n) = (true, false);
+    assert_eq!(made(&[y, y, y, y, y, y]), "/1 /2 /dir/3");
+    assert_eq!(made(&[n, y, y, y, y, y]), "/2 /dir/3");
+    assert_eq!(made(&[n, y, n, y, n, n]), "/2.new /file");
+    assert_eq!(made(&[y, n, n, y]), "/1");
+    assert_eq!(made(&[n, n, n, n]), "/file");
+}
+
+#[test]
 fn a_bit_flips_at_rest() {
     let (disk, file) = file();
     file.write_at(&[0, 0, 5, 0, 6], 4095).unwrap();

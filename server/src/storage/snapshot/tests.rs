@@ -7,15 +7,17 @@ use std::sync::Arc;
 use kvorum_core::node::Group;
 use kvorum_proto::etcdserverpb::{CompactionRequest, InternalRaftRequest, PutRequest};
 use kvorum_proto::membershippb::Member;
-use raft_proto::eraftpb::{ConfState, HardState};
+use prost::Message;
+use raft_proto::eraftpb::{ConfState, Entry, HardState};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::storage::boot::{Booted, boot, bootstrap};
 use crate::storage::dir::DataDir;
-use crate::storage::memory::MemoryDisk;
-use crate::storage::wal::Options;
+use crate::storage::disk::Disk;
+use crate::storage::memory::{Effect, Errno, Fault, MemoryDisk, Op};
+use crate::storage::wal::{Log, Options};
 
 const OURS: Identity = Identity { cluster_id: 0xc1, member_id: 0xa1, incarnation: 0x77 };
 const OPTIONS: Options = Options { segment_bytes: 64 * 1024 };
@@ -65,12 +67,39 @@ fn leader(entries: u64) -> Store {
 
 fn receive(dir: &MemberDir, store: &Store) -> Result<Received, StorageError> {
     let mut incoming = Incoming::begin(dir.clone(), OURS, store.position())?;
-    for change in store.root().export() {
+    let taken = store.root().export().try_for_each(|change| {
         let change = change.resolve(|_| Err::<Bytes, _>(())).expect("all values are resident");
         let (table, key, value) = change.encode();
-        incoming.take(table, key, value.expect("a state is put together of records"))?;
+        incoming.take(table, key, value.expect("a state is put together of records"))
+    });
+    match taken {
+        Ok(()) => incoming.finish(),
+        Err(error) => {
+            incoming.abandon();
+            Err(error)
+        }
     }
-    incoming.finish()
+}
+
+/// Logs, applies and stores entries until the log has forgotten those up to `index`.
+fn forget_log(booted: &mut Booted, index: u64) {
+    for number in 1.. {
+        let (last, term) = (booted.log.last().0 + 1, 3);
+        let value = Bytes::from(vec![last as u8; 1000]);
+        let put = PutRequest { key: Bytes::from_static(b"key"), value, ..PutRequest::default() };
+        let request = InternalRaftRequest { put: Some(put), ..InternalRaftRequest::default() };
+        let data = Bytes::from(request.encode_to_vec());
+        let entries = vec![Entry { index: last, term, data, ..Entry::default() }];
+        let hard_state = Some(HardState { term, vote: 0, commit: last });
+        booted.log.append(&Group { number, base: None, entries, hard_state }).unwrap();
+        booted.log.sync().unwrap();
+        let changes = booted.store.apply(last, term, &request).changes;
+        booted.backend.commit(&changes, &booted.store.position()).unwrap();
+        booted.log.release(last).unwrap();
+        if booted.log.base().0 > index {
+            return;
+        }
+    }
 }
 
 /// What the log says when it begins after a received state.
@@ -208,4 +237,102 @@ fn a_state_that_lacks_or_changes_a_record_is_refused() {
         let what = format!("record {at}, {drop_it}: {error}");
         assert!(matches!(error, StorageError::Snapshot(SnapshotError::Content(_))), "{what}");
     }
+}
+
+#[test]
+fn a_state_that_was_put_in_place_but_not_durably_is_not_taken_back_later() {
+    for sync_fails in [true, false] {
+        let disk = empty_member();
+        let (dir, mut booted) = start(&disk).unwrap();
+        let received = receive(&dir.member(), &leader(40)).unwrap();
+        booted.log.append(&base(&received.position)).unwrap();
+        booted.log.sync().unwrap();
+        let effect = if sync_fails { Effect::Fail(Errno::Eio) } else { Effect::Die };
+        disk.inject(Fault::new(effect, &[Op::SyncDir]));
+        install(&dir.member(), &received.position).unwrap_err();
+        disk.kill();
+        drop((dir, booted, received));
+
+        let (dir, mut booted) = start(&disk).unwrap();
+        assert_eq!(booted.consensus.applied, (40, 2));
+        forget_log(&mut booted, 40);
+        let position = booted.store.position();
+        disk.crash(|| false);
+        drop((dir, booted));
+        let (_dir, booted) = start(&disk).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(booted.store.position(), position);
+        assert_eq!(files(&disk), ["log", "store.redb"]);
+    }
+}
+
+#[test]
+fn a_complete_state_is_left_alone_by_the_next() {
+    let disk = empty_member();
+    let (dir, _booted) = start(&disk).unwrap();
+    let first = receive(&dir.member(), &leader(40)).unwrap();
+    receive(&dir.member(), &leader(50)).unwrap();
+    install(&dir.member(), &first.position).unwrap();
+}
+
+#[test]
+fn beside_the_log_of_another_member_a_received_state_stays_where_it_is() {
+    let disk = empty_member();
+    let (dir, booted) = start(&disk).unwrap();
+    let received = receive(&dir.member(), &leader(40)).unwrap();
+    drop((dir, booted));
+    let log = Path::new("/data/kvorum/log");
+    disk.remove_file(&log.join("00000001.log")).unwrap();
+    let theirs = Identity { member_id: 0xb2, ..OURS };
+    let base = (received.position.index, received.position.term);
+    Log::create(&disk, log, theirs, base, OPTIONS).unwrap();
+    let before = files(&disk);
+    let error = start(&disk).err().expect("it is another member's").to_string();
+    assert!(error.contains("belongs to another member"), "{error}");
+    assert_eq!(files(&disk), before);
+}
+
+#[test]
+fn a_state_that_cannot_be_received_takes_no_space() {
+    let empty = empty_member();
+    let size = {
+        let disk = empty.copy();
+        let (dir, _booted) = start(&disk).unwrap();
+        let before = disk.allocated_bytes();
+        receive(&dir.member(), &leader(400)).unwrap();
+        disk.allocated_bytes() - before
+    };
+    let mut failed = 0;
+    for room in (0..size).step_by(size as usize / 20) {
+        let disk = empty.copy();
+        let (dir, _booted) = start(&disk).unwrap();
+        let before = disk.allocated_bytes();
+        disk.set_capacity(Some(before + room));
+        failed += u32::from(receive(&dir.member(), &leader(400)).is_err());
+        disk.set_capacity(None);
+        if files(&disk) == ["log", "store.redb"] {
+            assert_eq!(disk.allocated_bytes(), before, "{room} bytes of room");
+        } else {
+            assert!(files(&disk)[1].starts_with(COMPLETE), "{room}: {:?}", files(&disk));
+        }
+    }
+    assert!(failed > 10, "{failed}");
+    // One whose complete name cannot be made durable.
+    let (dir, _booted) = start(&empty).unwrap();
+    empty.inject(Fault::new(Effect::Fail(Errno::Eio), &[Op::SyncDir]).times(1));
+    receive(&dir.member(), &leader(40)).err().expect("the name is not durable");
+    assert_eq!(files(&empty), ["log", "store.redb"]);
+}
+
+#[test]
+fn records_without_a_byte_do_not_fill_the_memory() {
+    let disk = empty_member();
+    let (dir, _booted) = start(&disk).unwrap();
+    let mut incoming = Incoming::begin(dir.member(), OURS, leader(40).position()).unwrap();
+    let mut most = 0;
+    for _ in 0..200_000 {
+        incoming.take(Table::Versions, Bytes::new(), Bytes::new()).unwrap();
+        most = most.max(incoming.gathered.len());
+    }
+    assert!(most < 140_000, "{most}");
+    incoming.abandon();
 }

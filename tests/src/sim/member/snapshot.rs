@@ -68,14 +68,19 @@ impl World {
     }
 
     pub(super) fn drop_snapshot(&mut self, place: Place, to: u64) {
-        if let Some(life) = self.life(place) {
-            life.snapshots.held.remove(&to);
+        let Some(life) = self.life(place) else { return };
+        life.snapshots.held.remove(&to);
+        let theirs = |transfer: &Transfer| transfer.from == place && transfer.message.to == to;
+        let given_up = self.transfers.iter().find(|(_, transfer)| theirs(transfer));
+        if let Some(id) = given_up.map(|(id, _)| *id) {
+            self.forget_transfer(id);
         }
     }
 
     pub(super) fn send_snapshot(&mut self, place: Place, message: Message) {
         let now = self.agenda.now();
         let (to, index) = (message.to, message.get_snapshot().get_metadata().index);
+        let term = message.term;
         let Some(life) = self.life(place) else { return };
         let held = life.snapshots.held.remove(&to).filter(|held| held.position.index == index);
         let peer = self.member_of(to);
@@ -85,7 +90,7 @@ impl World {
         });
         self.figures.note("snapshots sent");
         let (Some(held), Some(to)) = (held, self.place(peer)) else {
-            return self.input(place.member, Input::SnapshotSent { to, ok: false });
+            return self.input(place.member, Input::SnapshotSent { to, term, index, ok: false });
         };
         self.last_transfer += 1;
         let transfer =
@@ -188,13 +193,24 @@ impl World {
     }
 
     fn end_transfer(&mut self, id: u64, ok: bool) {
-        let Some(Transfer { from, to, message, .. }) = self.transfers.remove(&id) else { return };
+        let Some((from, message)) = self.forget_transfer(id) else { return };
+        if self.life(from).is_some() {
+            let (to, term) = (message.to, message.term);
+            let index = message.get_snapshot().get_metadata().index;
+            self.input(from.member, Input::SnapshotSent { to, term, index, ok });
+        }
+    }
+
+    /// The stream breaks off; says what was sent by whom.
+    fn forget_transfer(&mut self, id: u64) -> Option<(Place, Message)> {
+        let Transfer { from, to, message, incoming, .. } = self.transfers.remove(&id)?;
         if let Some(life) = self.life(to) {
             life.snapshots.incoming.take_if(|incoming| *incoming == id);
+            if let Some(incoming) = incoming {
+                incoming.abandon();
+            }
         }
-        if self.life(from).is_some() {
-            self.input(from.member, Input::SnapshotSent { to: message.to, ok });
-        }
+        Some((from, message))
     }
 
     /// Goes on with the received state, as the runtime's apply thread does.
