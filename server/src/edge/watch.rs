@@ -184,7 +184,7 @@ fn read_back(handle: &Handle, event: &Event) -> Result<EventMessage, RequestErro
     for (kv, version) in [now, before] {
         let (Some(kv), Some(version)) = (kv, version) else { continue };
         if version.value == Value::Stored && !version.is_deletion() {
-            kv.value = handle.value(version.at)?;
+            kv.value = handle.value(version)?;
         }
     }
     Ok(message)

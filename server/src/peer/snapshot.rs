@@ -91,7 +91,7 @@ fn produce(handle: &Handle, head: SnapshotHead, held: &Held, out: &Outlet) -> Re
     let mut bytes = 0;
     for change in held.root.export() {
         let change = change
-            .resolve(|at| handle.value(at))
+            .resolve(|version| handle.value(version))
             .map_err(|error| Status::internal(format!("a value cannot be read back: {error}")))?;
         let (table, key, value) = change.encode();
         let Some(value) = value else { continue };

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use kvorum_core::error::StoreError;
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
-use kvorum_core::store::{RangeReply, Revision, Root, TxnReply};
+use kvorum_core::store::{RangeReply, Root, TxnReply, Version};
 use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader, ResponseHeader};
 use parking_lot::Mutex;
 use prost::Message;
@@ -198,23 +198,36 @@ impl Handle {
 
     /// Reads back the values an answer lacks. Blocks on the disk.
     pub(crate) fn resolve(&self, reply: &mut RangeReply) -> Result<(), RequestError> {
-        reply.resolve(|revision| self.value(revision))
+        reply.resolve(|version| self.value(version))
     }
 
     /// The same for all ranges of a transaction.
     pub(crate) fn resolve_txn(&self, reply: &mut TxnReply) -> Result<(), RequestError> {
-        reply.resolve(&mut |revision| self.value(revision))
+        reply.resolve(&mut |version: &Version| self.value(version))
     }
 
-    /// One value. Blocks on the disk.
-    pub(crate) fn value(&self, revision: Revision) -> Result<Bytes, RequestError> {
-        let value = self.values.value(revision).map_err(|error| {
+    /// The value of a version that is not in memory. Blocks on the disk.
+    ///
+    /// What was verified at the start may have rotted since: a value that is not the one that was
+    /// written is served to nobody, and stops the member.
+    pub(crate) fn value(&self, version: &Version) -> Result<Bytes, RequestError> {
+        let at = version.at;
+        let value = self.values.value(at).map_err(|error| {
             tracing::error!(error = %error, "cannot read a value back");
             RequestError::Storage(error.to_string())
         })?;
-        value.ok_or_else(|| {
-            RequestError::Storage(format!("nothing at revision {}.{}", revision.main, revision.sub))
-        })
+        let value = value.ok_or_else(|| {
+            RequestError::Storage(format!("nothing at revision {}.{}", at.main, at.sub))
+        })?;
+        if !version.has_value(&value) {
+            let what = format!(
+                "the store is damaged: the value at revision {}.{} is not the one that was put",
+                at.main, at.sub
+            );
+            self.stop.fault(&what);
+            return Err(RequestError::Storage(what));
+        }
+        Ok(value)
     }
 
     /// The node has deadlines of its own and answers with a reason; this one is for a node that

@@ -61,7 +61,7 @@ impl World<'_> {
     }
 
     pub(super) fn range_response(&self, mut reply: RangeReply, revision: i64) -> RangeResponse {
-        let Ok(()) = reply.resolve(|at| Ok::<_, Infallible>(self.disk.value(at)));
+        let Ok(()) = reply.resolve(|version| Ok::<_, Infallible>(self.disk.value(version.at)));
         let kvs = reply.versions.iter().map(|version| {
             if reply.keys_only { key_value(version, Bytes::new()) } else { self.key_value(version) }
         });

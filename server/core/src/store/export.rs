@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Change, Revision, Root, Value, Version, record};
+use super::{Change, Root, Value, Version, record};
 
 impl Root {
     /// What makes an empty backend hold this state: its records, one after the other, the tables
@@ -47,10 +47,10 @@ impl Root {
 impl Change {
     /// The same change with its value at hand; `read` reads it back from the backend if it is
     /// there only. What a root exports needs this before it is encoded.
-    pub fn resolve<E>(self, read: impl FnOnce(Revision) -> Result<Bytes, E>) -> Result<Change, E> {
+    pub fn resolve<E>(self, read: impl FnOnce(&Version) -> Result<Bytes, E>) -> Result<Change, E> {
         match self {
             Change::Version(version) if version.value == Value::Stored => {
-                let value = Value::Resident(read(version.at)?);
+                let value = Value::Resident(read(&version)?);
                 Ok(Change::Version(Arc::new(Version { value, ..Version::clone(&version) })))
             }
             change => Ok(change),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kvorum_proto::etcdserverpb::AlarmMember;
 
-use super::{Change, Pin, Revision, Value, Version};
+use super::{Change, Pin, Value, Version};
 use crate::error::StoreError;
 
 /// What became of one log entry.
@@ -92,14 +92,14 @@ impl RangeReply {
     /// for it. Afterwards every version has its value, unless only keys are wanted.
     pub fn resolve<E>(
         &mut self,
-        mut read: impl FnMut(Revision) -> Result<Bytes, E>,
+        mut read: impl FnMut(&Version) -> Result<Bytes, E>,
     ) -> Result<(), E> {
         if self.keys_only && self.by_value.is_none() {
             return Ok(());
         }
         for version in &mut self.versions {
             if version.value == Value::Stored {
-                let value = Value::Resident(read(version.at)?);
+                let value = Value::Resident(read(version)?);
                 *version = Arc::new(Version { value, ..Version::clone(version) });
             }
         }
@@ -126,7 +126,7 @@ impl TxnReply {
     /// Resolves every range in it, nested ones included.
     pub fn resolve<E>(
         &mut self,
-        read: &mut impl FnMut(Revision) -> Result<Bytes, E>,
+        read: &mut impl FnMut(&Version) -> Result<Bytes, E>,
     ) -> Result<(), E> {
         for op in &mut self.ops {
             match op {

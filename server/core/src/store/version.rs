@@ -4,7 +4,7 @@ use std::num::NonZeroI64;
 
 use bytes::Bytes;
 
-use super::StateHash;
+use super::{StateHash, element};
 
 /// A point in the store's history: `main` counts writing requests, `sub` the changes within one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,5 +104,10 @@ pub struct Version {
 impl Version {
     pub fn is_deletion(&self) -> bool {
         self.version == 0
+    }
+
+    /// Whether this is the value that the version was written with, for one that was read back.
+    pub fn has_value(&self, value: &[u8]) -> bool {
+        element::version(self, value) == self.hash
     }
 }

@@ -26,7 +26,7 @@ impl Taken {
 
 /// The records, in the order they come.
 fn exported(root: &Root, machine: &Machine) -> Vec<Change> {
-    let read = |change: Change| change.resolve(|at| machine.read(at));
+    let read = |change: Change| change.resolve(|version| machine.read(version.at));
     root.export().map(|change| read(change).expect("its value is in the backend")).collect()
 }
 

@@ -95,7 +95,7 @@ impl Machine {
     }
 
     pub(crate) fn resolve(&self, reply: &mut RangeReply) {
-        reply.resolve(|at| self.read(at)).expect("what can be read is in the backend");
+        reply.resolve(|version| self.read(version.at)).expect("what can be read is in the backend");
     }
 
     fn write(&mut self, changes: &[Change]) {

@@ -46,7 +46,7 @@ pub(in crate::sim) fn range(
     revision: i64,
     read: &mut Read,
 ) -> Result<RangeResponse, String> {
-    reply.resolve(&mut *read)?;
+    reply.resolve(|version| read(version.at))?;
     let kvs = reply.versions.iter().map(|version| {
         if reply.keys_only {
             Ok(key_value_with(version, Bytes::new()))

@@ -167,7 +167,7 @@ impl World {
         let Some(incoming) = &mut transfer.incoming else { return Ok(true) };
         let mut count = 0;
         for change in transfer.held.root.export().skip(transfer.sent).take(PIECE) {
-            let change = change.resolve(|at| messages::stored(&*values, at))?;
+            let change = change.resolve(|version| messages::stored(&*values, version.at))?;
             let (table, key, value) = change.encode();
             incoming.take(table, key, value.expect("a state is made of records")).map_err(text)?;
             count += 1;
