@@ -12,11 +12,11 @@
 pub(super) mod agreement;
 pub(super) mod healed;
 mod history;
-pub(super) mod messages;
 pub(super) mod watched;
 
 use kvorum_proto::etcdserverpb::response_op::Response;
 
+pub(super) use crate::messages;
 use crate::model::{Answer, View};
 
 /// What became of an entry at a member.

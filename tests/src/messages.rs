@@ -14,10 +14,10 @@ use kvorum_server::storage::backend::Values;
 use crate::model::Answer;
 
 /// How a value that is not in memory is read.
-pub(in crate::sim) type Read<'a> = dyn FnMut(Revision) -> Result<Bytes, String> + 'a;
+pub type Read<'a> = dyn FnMut(Revision) -> Result<Bytes, String> + 'a;
 
 /// A value as the backend has it.
-pub(in crate::sim) fn stored(values: &dyn Values, at: Revision) -> Result<Bytes, String> {
+pub fn stored(values: &dyn Values, at: Revision) -> Result<Bytes, String> {
     match values.value(at) {
         Ok(Some(value)) => Ok(value),
         Ok(None) => Err(format!("nothing at revision {}.{}", at.main, at.sub)),
@@ -26,11 +26,7 @@ pub(in crate::sim) fn stored(values: &dyn Values, at: Revision) -> Result<Bytes,
 }
 
 /// The reply to an entry, as the model would give it.
-pub(in crate::sim) fn answer(
-    reply: Reply,
-    revision: i64,
-    read: &mut Read,
-) -> Result<Answer, String> {
+pub fn answer(reply: Reply, revision: i64, read: &mut Read) -> Result<Answer, String> {
     let op = match reply {
         Reply::Put(put) => OpReply::Put(put, revision),
         Reply::Delete(delete) => OpReply::Delete(delete, revision),
@@ -41,7 +37,7 @@ pub(in crate::sim) fn answer(
     Ok(Answer::Op(response(op, read)?))
 }
 
-pub(in crate::sim) fn range(
+pub fn range(
     mut reply: RangeReply,
     revision: i64,
     read: &mut Read,
@@ -59,11 +55,7 @@ pub(in crate::sim) fn range(
     Ok(RangeResponse { header, kvs, more, count })
 }
 
-pub(in crate::sim) fn txn(
-    reply: TxnReply,
-    revision: i64,
-    read: &mut Read,
-) -> Result<TxnResponse, String> {
+pub fn txn(reply: TxnReply, revision: i64, read: &mut Read) -> Result<TxnResponse, String> {
     let (header, succeeded) = (Some(header(revision)), reply.succeeded);
     let mut responses = Vec::with_capacity(reply.ops.len());
     for op in reply.ops {
@@ -73,10 +65,7 @@ pub(in crate::sim) fn txn(
 }
 
 /// What a watch stream's client gets.
-pub(in crate::sim) fn watch_response(
-    reply: &WatchReply,
-    read: &mut Read,
-) -> Result<WatchResponse, String> {
+pub fn watch_response(reply: &WatchReply, read: &mut Read) -> Result<WatchResponse, String> {
     let mut response = WatchResponse {
         header: Some(header(reply.revision)),
         watch_id: reply.watch_id,
@@ -103,7 +92,7 @@ pub(in crate::sim) fn watch_response(
     Ok(response)
 }
 
-fn event(event: &watch::Event, read: &mut Read) -> Result<Event, String> {
+pub fn event(event: &watch::Event, read: &mut Read) -> Result<Event, String> {
     let prev_kv = match &event.prev {
         Some(prev) => Some(key_value(prev, read)?),
         None => None,
@@ -112,7 +101,7 @@ fn event(event: &watch::Event, read: &mut Read) -> Result<Event, String> {
 }
 
 /// A version as the event that made it.
-pub(in crate::sim) fn change(version: &Version, read: &mut Read) -> Result<Event, String> {
+pub fn change(version: &Version, read: &mut Read) -> Result<Event, String> {
     let kind = if version.is_deletion() { EventType::Delete } else { EventType::Put };
     let kv = if version.is_deletion() {
         let (key, mod_revision) = (version.key.clone(), version.at.main);
