@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use kvorum_core::error::StoreError;
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
-use kvorum_core::store::{RangeReply, Root, TxnReply, Version};
+use kvorum_core::store::{RangeReply, Revision, Root, TxnReply, Version};
 use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader, ResponseHeader};
 use parking_lot::Mutex;
 use prost::Message;
@@ -27,8 +27,7 @@ use super::watches::Watches;
 use crate::identity::{Identity, RequestIds};
 use crate::limits::MAX_APPLY_GAP;
 use crate::peer::Peers;
-use crate::stage::{Outcome, StoredValues};
-use crate::storage::backend::Values;
+use crate::stage::{Found, Outcome, StoredValues};
 
 /// Why a request got no answer from the state machine, or a refusal.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -211,23 +210,25 @@ impl Handle {
     /// What was verified at the start may have rotted since: a value that is not the one that was
     /// written is served to nobody, and stops the member.
     pub(crate) fn value(&self, version: &Version) -> Result<Bytes, RequestError> {
-        let at = version.at;
-        let value = self.values.value(at).map_err(|error| {
+        let Revision { main, sub } = version.at;
+        let found = self.values.of(version).map_err(|error| {
             tracing::error!(error = %error, "cannot read a value back");
             RequestError::Storage(error.to_string())
         })?;
-        let value = value.ok_or_else(|| {
-            RequestError::Storage(format!("nothing at revision {}.{}", at.main, at.sub))
-        })?;
-        if !version.has_value(&value) {
-            let what = format!(
-                "the store is damaged: the value at revision {}.{} is not the one that was put",
-                at.main, at.sub
-            );
-            self.stop.fault(&what);
-            return Err(RequestError::Storage(what));
+        match found {
+            Found::Value(value) => Ok(value),
+            Found::Nothing => {
+                Err(RequestError::Storage(format!("nothing at revision {main}.{sub}")))
+            }
+            Found::Other => {
+                let what = format!(
+                    "the store is damaged: the value at revision {main}.{sub} is not the one that \
+                     was put"
+                );
+                self.stop.fault(&what);
+                Err(RequestError::Storage(what))
+            }
         }
-        Ok(value)
     }
 
     /// The node has deadlines of its own and answers with a reason; this one is for a node that

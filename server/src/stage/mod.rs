@@ -15,4 +15,4 @@ mod values;
 pub use apply::{ApplyError, ApplyStage, Batch, Outcome};
 pub use log::{LogStage, LogWork};
 pub use store::{Delta, StoreStage, Stored};
-pub use values::StoredValues;
+pub use values::{Found, StoredValues};

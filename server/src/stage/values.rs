@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kvorum_core::store::{Pin, Revision};
+use kvorum_core::store::{Pin, Revision, Version};
 use parking_lot::RwLock;
 
 use crate::storage::backend::{BackendError, Values};
@@ -20,6 +20,15 @@ struct Backends {
     /// Newest first. Each came with a snapshot of its own and stays as long as somebody reads a
     /// root from before that, which roots' age limit bounds.
     before: Vec<(Arc<dyn Values>, Pin)>,
+}
+
+/// What the backends hold as the value of a version.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    Value(Bytes),
+    Nothing,
+    /// Something is there at the version's revision, and it is not what was put.
+    Other,
 }
 
 impl StoredValues {
@@ -39,6 +48,21 @@ impl StoredValues {
         if !self.0.read().before.is_empty() {
             self.0.write().before.retain(|(_, pin)| !pin.is_last_of_store());
         }
+    }
+
+    /// The value of a version, held against its hash. A member that had come apart from its cluster
+    /// and was then given the cluster's state has other values at the same revisions in the
+    /// backend before: whoever still reads the state of that time finds its own there.
+    pub fn of(&self, version: &Version) -> Result<Found, BackendError> {
+        let mut found = Found::Nothing;
+        for values in self.all() {
+            match values.value(version.at)? {
+                Some(value) if version.has_value(&value) => return Ok(Found::Value(value)),
+                Some(_) => found = Found::Other,
+                None => {}
+            }
+        }
+        Ok(found)
     }
 
     /// All of them, newest first.
@@ -69,8 +93,10 @@ impl Values for StoredValues {
 mod tests {
     use std::collections::BTreeMap;
 
-    use kvorum_core::store::{Root, Store};
-    use kvorum_proto::etcdserverpb::{CompactionRequest, InternalRaftRequest};
+    use kvorum_core::store::{Root, Store, Value};
+    use kvorum_proto::etcdserverpb::{
+        CompactionRequest, InternalRaftRequest, PutRequest, RangeRequest,
+    };
     use raft_proto::eraftpb::ConfState;
 
     use super::*;
@@ -108,6 +134,31 @@ mod tests {
         let request = InternalRaftRequest { compaction, ..Default::default() };
         store.apply(1, 1, &request).reply.expect("revision 1 can be compacted");
         (early, store.root().pin())
+    }
+
+    /// The version that a put of `value` makes at revision 2, without its value.
+    fn version(value: &'static str) -> Version {
+        let mut store = Store::bootstrap(Vec::new(), ConfState::default());
+        let (key, value) = (Bytes::from_static(b"k"), Bytes::from_static(value.as_bytes()));
+        let put = Some(PutRequest { key: key.clone(), value, ..PutRequest::default() });
+        let request = InternalRaftRequest { put, ..Default::default() };
+        store.apply(1, 1, &request).reply.expect("a key can be put");
+        let read = RangeRequest { key, ..RangeRequest::default() };
+        let read = store.root().range(&read).expect("a key can be read");
+        Version { value: Value::Stored, ..Version::clone(&read.versions[0]) }
+    }
+
+    #[test]
+    fn a_value_is_the_one_that_was_put_whichever_backend_has_it() {
+        let values = StoredValues::new(fixed([(2, "ours")]));
+        let (_early, pin) = store();
+        values.replace(fixed([(2, "the cluster's")]), pin);
+        let of = |value| values.of(&version(value)).expect("nothing fails");
+        assert_eq!(of("ours"), Found::Value(Bytes::from_static(b"ours")));
+        assert_eq!(of("the cluster's"), Found::Value(Bytes::from_static(b"the cluster's")));
+        assert_eq!(of("nobody's"), Found::Other);
+        let unknown = Version { at: Revision { main: 3, sub: 0 }, ..version("ours") };
+        assert_eq!(values.of(&unknown).expect("nothing fails"), Found::Nothing);
     }
 
     #[test]

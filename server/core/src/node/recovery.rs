@@ -1,9 +1,10 @@
 //! A member whose log was damaged, until the leader has replicated past all that it lost.
 //!
 //! The member knows its last term and vote, which its disk has apart from the log, but not all
-//! entries: it may have acknowledged some that it no longer has. It neither votes nor campaigns until it has everything it ever
-//! promised, and to know when, it asks its leader where the leader's log ends: the **bound**. When
-//! its own log is durable and is the leader's up to there, it is complete.
+//! entries: it may have acknowledged some that it no longer has. It neither votes nor campaigns
+//! until it has everything it ever promised, and to know when, it asks its leader where the
+//! leader's log ends: the **bound**. When its own log is durable and is the leader's up to there,
+//! it is complete.
 //!
 //! # Why this is safe
 //!

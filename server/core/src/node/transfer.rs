@@ -200,6 +200,8 @@ impl Node {
                 self.raw.raft.send_append(to);
             }
             _ => {
+                // Nobody waits for this state, or it is too old. It has taken the place of whatever
+                // was held or sent for the peer, so that is over with it.
                 transfers.end(to);
                 out.push(Effect::DropSnapshot { to });
             }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use kvorum_core::node::Group;
 use raft_proto::eraftpb::{Entry, HardState};
 
+use super::torn::count_zero_sectors;
 use crate::identity::Identity;
 
 /// The unit a device writes whole or not at all.
@@ -133,8 +134,8 @@ pub(super) struct FrameHeader {
     pub(super) durable: Position,
     /// The checksum of the frame before.
     pub(super) chain: u32,
-    /// Sectors that lie wholly in the frame and have at most one bit set.
-    pub(super) blank_sectors: u32,
+    /// Sectors that lie wholly in the frame and are zero.
+    pub(super) zero_sectors: u32,
     pub(super) entries: u32,
     flags: u16,
 }
@@ -154,7 +155,7 @@ impl FrameHeader {
             position: Position(get_u64(bytes, 8)),
             durable: Position(get_u64(bytes, 16)),
             chain: get_u32(bytes, 24),
-            blank_sectors: get_u32(bytes, 28),
+            zero_sectors: get_u32(bytes, 28),
             entries: get_u32(bytes, 32),
             flags: u16::from_le_bytes([bytes[36], bytes[37]]),
         })
@@ -174,12 +175,6 @@ impl FrameHeader {
     pub(super) fn is_known(&self) -> bool {
         self.flags & !(FLAG_HARD_STATE | FLAG_CUT | FLAG_BASE) == 0
     }
-}
-
-/// Whether a header or a frame was begun but not written to its end: its last byte is never zero,
-/// and where nothing was written there are zeros `behind` it too, up to the end of its sector.
-pub(super) fn is_unfinished(bytes: &[u8], behind: &[u8]) -> bool {
-    bytes.last() == Some(&0) && is_zero(behind)
 }
 
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
@@ -247,14 +242,14 @@ pub(super) fn encode_frame(
     let payload = out.len() - start - FRAME_HEADER;
     out.resize(start + FRAME_HEADER + payload.next_multiple_of(8), 0);
 
-    let blank = count_sectors(&out[start..], position.offset(), is_blank);
+    let zero_sectors = count_zero_sectors(&out[start..], position.offset());
     let header = &mut out[start..start + FRAME_HEADER];
     put_u32(header, 0, FRAME_MAGIC);
     put_u32(header, 4, payload as u32);
     put_u64(header, 8, position.0);
     put_u64(header, 16, durable.0);
     put_u32(header, 24, chain);
-    put_u32(header, 28, blank);
+    put_u32(header, 28, zero_sectors);
     put_u32(header, 32, entries);
     header[36..38].copy_from_slice(&u16::to_le_bytes(flags));
     let crc = crc32fast::hash(&header[..40]);
@@ -272,16 +267,6 @@ pub(super) fn frame_crc(frame: &[u8]) -> Option<u32> {
     let (body, trailer) = frame.split_at_checked(frame.len().checked_sub(FRAME_TRAILER)?)?;
     let crc = crc32fast::hash(body);
     (get_u32(trailer, 0) == crc && trailer[4..] == END).then_some(crc)
-}
-
-/// More sectors of the frame are zero than can be: some of it was never written. Its first sector
-/// holds the header; its last one goes on `behind` it.
-pub(super) fn lacks_sectors(frame: &[u8], behind: &[u8], header: &FrameHeader) -> bool {
-    let offset = header.position.offset();
-    let tail = (offset + frame.len()) % SECTOR;
-    let last = frame.len().checked_sub(tail).filter(|_| tail > 0);
-    last.is_some_and(|last| is_zero(&frame[last..]) && is_zero(behind))
-        || count_sectors(frame, offset, is_zero) > header.blank_sectors
 }
 
 /// The group in a frame's payload, its number apart; `None` if the payload is not what the header
@@ -333,25 +318,6 @@ fn encode_entry(out: &mut Vec<u8>, entry: &Entry) {
     out.extend_from_slice(&fixed);
     out.extend_from_slice(&entry.data);
     out.extend_from_slice(&entry.context);
-}
-
-/// How many of the sectors that lie wholly in `bytes`, which begin at `offset`, are such.
-fn count_sectors(bytes: &[u8], offset: usize, such: impl Fn(&[u8]) -> bool) -> u32 {
-    let first = offset.next_multiple_of(SECTOR) - offset;
-    let Some(inside) = bytes.get(first..) else { return 0 };
-    inside.chunks_exact(SECTOR).filter(|sector| such(sector)).count() as u32
-}
-
-/// Whether a single flipped bit could make the sector all zeros.
-fn is_blank(sector: &[u8]) -> bool {
-    let mut ones = 0;
-    for word in sector.as_chunks::<8>().0 {
-        ones += u64::from_le_bytes(*word).count_ones();
-        if ones > 1 {
-            return false;
-        }
-    }
-    true
 }
 
 pub(super) fn put_identity(out: &mut [u8], at: usize, identity: Identity) {

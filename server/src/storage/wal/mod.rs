@@ -41,7 +41,7 @@
 //! | 8 | 8 | the frame's own position |
 //! | 16 | 8 | position before which all was durable when the frame was written |
 //! | 24 | 4 | checksum of the frame before; of the segment's header for its first frame |
-//! | 28 | 4 | sectors wholly inside the frame with at most one bit set |
+//! | 28 | 4 | sectors wholly inside the frame that are zero |
 //! | 32 | 4 | entries in the payload |
 //! | 36 | 2 | flags: 1 the payload has a hard state, 2 the segment ends here and another follows, 4 the payload has a base |
 //! | 38 | 2 | zeros |
@@ -71,17 +71,18 @@
 //! # What a bad frame means
 //!
 //! A crash leaves any selection of the sectors written since the last sync, each whole, the
-//! others zero. So at the end of the last segment a frame is **torn** if its header is zero, or
-//! if header or frame do not end in the four bytes that end them and all behind is zero up to the
-//! end of the sector, or if more of its sectors are zero than its header allows. The log is cut
+//! others as they were: zero, or, of a sector that two frames share, with less of what was written
+//! to it. So at the end of the last segment a frame is **torn** if its header is zero, or if header
+//! or frame do not end in the four bytes that end them and all behind is zero up to the end of the
+//! sector, or if more of its sectors are zero than its header allows (see `torn`). The log is cut
 //! there and the rest is made zero again.
 //!
 //! Anything else is **damage**, and the log is not opened: a frame that is whole but wrong, one
 //! that belongs elsewhere, one that does not continue the frame before, bytes that no crash leaves
 //! where a frame would begin, any bad frame in a segment that has a successor, any bad frame before
-//! a position that a later frame calls durable, and a log without the newest vote. So a synced group is never taken for a torn one by a flipped bit, wherever it is.
-//! [`Log::mark`] lets an idle log say so about its newest group too, against the loss of a whole
-//! sector. What no log can tell by itself is that its end is older than it should be, all later
+//! a position that a later frame calls durable, and a log without the newest vote. So a synced
+//! group is never taken for a torn one by a flipped bit, wherever it is. [`Log::mark`] lets an idle
+//! log say so about its newest group too, against the loss of a whole sector. What no log can tell by itself is that its end is older than it should be, all later
 //! sectors gone at once: then it ends before what the store has applied, and boot refuses.
 //!
 //! [`Log::salvage`] keeps what is good of a damaged log, for members that have a leader to get the
@@ -100,6 +101,7 @@ mod segment;
 mod starts;
 #[cfg(test)]
 mod tests;
+mod torn;
 mod vote;
 mod writer;
 

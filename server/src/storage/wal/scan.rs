@@ -2,10 +2,10 @@
 
 use super::LogError;
 use super::format::{
-    FRAME_HEADER, FRAME_TRAILER, FrameHeader, Position, SECTOR, frame_crc, frame_start,
-    is_unfinished, is_zero, lacks_sectors,
+    FRAME_HEADER, FRAME_TRAILER, FrameHeader, Position, SECTOR, frame_crc, frame_start, is_zero,
 };
 use super::segment::Segment;
+use super::torn::{is_unfinished, lacks_sectors};
 
 /// Bytes read at a time: large enough that system calls do not count, small enough to forget.
 const WINDOW_BYTES: usize = 256 * 1024;

@@ -17,6 +17,7 @@
 //! | 48 | 8 | zeros |
 //! | 56 | 4 | checksum of bytes 0 to 55 |
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,10 +68,17 @@ impl VoteFile {
             return Ok(None);
         }
         let file = disk.open(&path).map_err(LogError::io("open", &path))?;
-        let mut pages = [0; 2 * PAGE];
-        let read = file.read_at(&mut pages, 0).map_err(LogError::io("read", &path))?;
-        let pages = pages[..read].chunks_exact(PAGE);
-        Ok(pages.filter_map(|page| decode(page, identity)).max())
+        let pages = [0, PAGE].map(|at| -> io::Result<Option<Vote>> {
+            let mut page = [0; PAGE];
+            let read = file.read_at(&mut page, at as u64)?;
+            Ok(if read == PAGE { decode(&page, identity) } else { None })
+        });
+        // A page that cannot be read is not whole; with the other one nothing is lost.
+        match pages {
+            [Ok(a), Ok(b)] => Ok(a.max(b)),
+            [Ok(Some(vote)), Err(_)] | [Err(_), Ok(Some(vote))] => Ok(Some(vote)),
+            [Err(error), _] | [_, Err(error)] => Err(LogError::io("read", &path)(error)),
+        }
     }
 
     /// The file to write to, made if there is none.

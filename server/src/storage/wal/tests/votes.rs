@@ -1,6 +1,7 @@
 //! In which term a member was and to whom it gave its vote is known, whatever becomes of the log.
 
 use super::*;
+use crate::storage::memory::{Effect, Errno, Fault, Op};
 
 fn vote_path() -> PathBuf {
     Path::new(DIR).join("vote")
@@ -77,6 +78,23 @@ fn a_vote_outlasts_one_of_its_own_pages() {
             assert_eq!(vote(&disk), (5, 9), "byte {at} of page {page}");
         }
     }
+}
+
+#[test]
+fn a_page_that_cannot_be_read_hides_no_vote() {
+    let unreadable = |skip, times| {
+        let fault = Fault::new(Effect::Fail(Errno::Eio), &[Op::Read]);
+        fault.under(&vote_path()).after(skip).times(times)
+    };
+    for page in [0, 1] {
+        let disk = elected(3, 2);
+        disk.inject(unreadable(page, 1));
+        let (_, recovered) = open(&disk).unwrap();
+        assert_eq!((recovered.hard_state.term, recovered.hard_state.vote), (5, 9), "page {page}");
+    }
+    let disk = elected(3, 2);
+    disk.inject(unreadable(0, 2));
+    assert!(matches!(open(&disk).unwrap_err(), LogError::Io { .. }));
 }
 
 #[test]
