@@ -113,6 +113,35 @@ pub const CONNECTION_FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for the head of an HTTP/1 request, and between two requests; hyper's default.
 pub const HTTP1_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Answers up to this size are made in memory as a whole; larger ones go out in chunks. Most
+/// answers by far are smaller, and one message is cheaper than a chain of chunks.
+pub const WHOLE_ANSWER_BYTES: usize = 1 << 20;
+
+/// A chunk of a large answer: some socket buffers full, little enough that hundreds of slow clients
+/// fit into the budget.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+
+/// Values from this size on go out as they are held, without being copied into a chunk.
+pub const SHARED_VALUE_BYTES: usize = 16 * 1024;
+
+/// What gRPC's clients can take in one message: a signed 32-bit length.
+pub const MAX_MESSAGE_BYTES: u32 = i32::MAX as u32;
+
+/// Reads that look for answers which may be large, at a time: twice what the threads of a small
+/// machine get done. Each may list every key there is, at 8 bytes a key.
+pub const LARGE_READS: usize = 4;
+
+/// Memory of all large answers on their way: lists at 8 bytes a key, and chunks. It is room for 10
+/// lists of a million keys, or 200 clients that are slow.
+pub const READ_BUDGET_BYTES: usize = 128 << 20;
+
+/// Reads that may wait for a turn or for memory; each is a request of at most
+/// `--max-request-bytes`.
+pub const WAITING_READS: usize = 1_000;
+
+/// Old values that one answer may be sorted by: they are not in memory until then.
+pub const SORTED_VALUES_BYTES: usize = 64 << 20;
+
 /// Answers with more keys than this are put together off the thread that serves clients.
 pub const INLINE_RANGE_KEYS: i64 = 1_000;
 
@@ -122,13 +151,13 @@ pub const STREAM_CHUNK_KEYS: i64 = 10;
 /// Target size of a chunk of a streamed range.
 pub const STREAM_CHUNK_BYTES: usize = DEFAULT_MAX_REQUEST_BYTES;
 
-/// How long a streamed range waits for its client to take a chunk: a link too slow for one in
+/// How long a streamed range, or a large answer, waits for its client to take a chunk: a link too slow for one in
 /// this time is of no use, and the state that is read holds up physical compaction.
-pub const RANGE_STREAM_SEND_TIMEOUT: Duration = Duration::from_secs(30);
+pub const LARGE_READ_SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a streamed range may take in all, to within one more wait for its client: the shortest
+/// How long a streamed range, or a large answer, may take in all, to within one more wait for its client: the shortest
 /// usual interval between compactions, so that it holds up one at most.
-pub const RANGE_STREAM_MAX_AGE: Duration = Duration::from_secs(5 * 60);
+pub const LARGE_READ_MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// Replies the hub may make for one watch stream before the shell has looked at their size. Each
 /// holds at most a chunk of about 1 MiB, so this and `WATCH_STREAM_BYTES` bound what a client

@@ -14,7 +14,7 @@ use kvorum_proto::etcdserverpb::{
     MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest,
     WatchCreateRequest, WatchProgressRequest, WatchRequest,
 };
-use kvorum_server::limits::{BLOCKING_THREADS, RANGE_STREAM_SEND_TIMEOUT, STREAM_CHUNK_BYTES};
+use kvorum_server::limits::{BLOCKING_THREADS, LARGE_READ_SEND_TIMEOUT, STREAM_CHUNK_BYTES};
 use support::{Client, Cluster, eventually, get, put};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -212,7 +212,7 @@ fn range_streams_that_are_not_read_hold_up_no_other_read() {
             unread.push(slow.kv().range_stream(range.clone()).await.unwrap());
         }
         // Well before the slow ones are given up.
-        let patience = RANGE_STREAM_SEND_TIMEOUT / 2;
+        let patience = LARGE_READ_SEND_TIMEOUT / 2;
         let mut kv = client.kv();
         let of_history = kv.range(RangeRequest { revision, ..range.clone() });
         let whole = timeout(patience, of_history).await.unwrap().unwrap().into_inner();

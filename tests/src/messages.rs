@@ -114,7 +114,9 @@ pub fn change(version: &Version, read: &mut Read) -> Result<Event, String> {
 
 fn response(op: OpReply, read: &mut Read) -> Result<Response, String> {
     Ok(match op {
-        OpReply::Range(reply, revision) => Response::ResponseRange(range(reply, revision, read)?),
+        OpReply::Range(reply, revision) => {
+            Response::ResponseRange(range(reply.read(), revision, read)?)
+        }
         OpReply::Put(put, revision) => {
             let prev_kv = match &put.prev {
                 Some(prev) => Some(key_value(prev, read)?),

@@ -36,23 +36,37 @@ pub(super) fn delete(reply: &DeleteReply, header: Option<ResponseHeader>) -> Del
     DeleteRangeResponse { header, deleted: reply.deleted, prev_kvs }
 }
 
-/// Inner answers carry a header with nothing but a revision, as etcd's do.
-pub(super) fn txn(reply: &TxnReply, header: Option<ResponseHeader>) -> TxnResponse {
-    let inner = |revision| Some(ResponseHeader { revision, ..ResponseHeader::default() });
-    let responses = reply.ops.iter().map(|op| {
+/// The header of an answer within a transaction's: nothing but a revision, as in etcd.
+#[allow(clippy::unnecessary_wraps, reason = "what a message has")]
+pub(super) fn inner(revision: i64) -> Option<ResponseHeader> {
+    Some(ResponseHeader { revision, ..ResponseHeader::default() })
+}
+
+/// Reads its ranges; every value they lack is read back by `resolve`.
+pub(super) fn txn<E>(
+    reply: &TxnReply,
+    header: Option<ResponseHeader>,
+    resolve: &impl Fn(&mut RangeReply) -> Result<(), E>,
+) -> Result<TxnResponse, E> {
+    let mut responses = Vec::with_capacity(reply.ops.len());
+    for op in &reply.ops {
         let response = match op {
-            OpReply::Range(reply, revision) => {
-                Response::ResponseRange(range(reply, inner(*revision)))
+            OpReply::Range(deferred, revision) => {
+                let mut reply = deferred.read();
+                resolve(&mut reply)?;
+                Response::ResponseRange(range(&reply, inner(*revision)))
             }
             OpReply::Put(reply, revision) => Response::ResponsePut(put(reply, inner(*revision))),
             OpReply::Delete(reply, revision) => {
                 Response::ResponseDeleteRange(delete(reply, inner(*revision)))
             }
-            OpReply::Txn(reply, revision) => Response::ResponseTxn(txn(reply, inner(*revision))),
+            OpReply::Txn(reply, revision) => {
+                Response::ResponseTxn(txn(reply, inner(*revision), resolve)?)
+            }
         };
-        ResponseOp { response: Some(response) }
-    });
-    TxnResponse { header, succeeded: reply.succeeded, responses: responses.collect() }
+        responses.push(ResponseOp { response: Some(response) });
+    }
+    Ok(TxnResponse { header, succeeded: reply.succeeded, responses })
 }
 
 pub(super) fn member(member: &membershippb::Member) -> Member {

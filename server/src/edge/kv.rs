@@ -1,15 +1,17 @@
 //! Keys and values.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kvorum_core::node::Refusal;
-use kvorum_core::store::{OpReply, Reply, Root, TxnReply, is_read_only};
+use kvorum_core::store::{OpReply, RangeReply, Reply, Root, TxnReply, is_read_only};
 use kvorum_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
     InternalRaftRequest, PutRequest, PutResponse, RangeRequest, RangeResponse, RangeStreamResponse,
     TxnRequest, TxnResponse, kv_server,
 };
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -17,12 +19,51 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::answer::{self, Answer, Budget, Layout};
 use super::status::{not_a, of_refusal, of_request, of_store};
 use super::{convert, range_stream, validate};
-use crate::limits::INLINE_RANGE_KEYS;
+use crate::limits::{INLINE_RANGE_KEYS, STREAM_CHUNK_BYTES, WHOLE_ANSWER_BYTES};
 use crate::runtime::{Handle, RequestError};
 
-pub(super) struct Kv(pub(super) Handle);
+pub(super) struct Kv {
+    handle: Handle,
+    budget: Arc<Budget>,
+}
+
+impl Kv {
+    pub(super) fn new(handle: Handle) -> Kv {
+        let budget = Budget::new(handle.limits.request_timeout);
+        Kv { handle, budget }
+    }
+
+    /// Looks for an answer: what is quick here, and what may take long, may be large or waits for
+    /// the disk in its turn and beside the thread that serves everybody.
+    async fn answer<T: Default + Send + 'static>(
+        &self,
+        quick: bool,
+        find: impl FnOnce(&Handle) -> Result<Answer<T>, Status> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        if quick {
+            let found = find(&self.handle)?;
+            return answer::respond(&self.handle, &self.budget, found, None).await;
+        }
+        let turn = self.budget.turn().await?;
+        let handle = self.handle.clone();
+        // Who asked may be gone by now; what it asked for is counted as long as it is there.
+        let found = spawn_blocking(move || find(&handle).map(|found| (found, turn)));
+        let (found, turn) = found.await.map_err(|_| of_request(RequestError::Stopped))??;
+        answer::respond(&self.handle, &self.budget, found, Some(turn)).await
+    }
+
+    async fn txn_answer(
+        &self,
+        reply: TxnReply,
+        revision: i64,
+    ) -> Result<Response<TxnResponse>, Status> {
+        let quick = is_quick_txn(&reply);
+        self.answer(quick, move |handle| txn(handle, reply, revision)).await
+    }
+}
 
 /// Old readers may hold history for as long as they live; a client need not wait for them all.
 const PHYSICAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -36,11 +77,10 @@ impl kv_server::Kv for Kv {
         let request = request.into_inner();
         validate::range(&request)?;
         if !request.serializable {
-            self.0.read_barrier().await.map_err(of_request)?;
+            self.handle.read_barrier().await.map_err(of_request)?;
         }
-        let handle = self.0.clone();
-        let quick = is_quick(&request, &handle.root());
-        perform(quick, move || range(&handle, &request)).await
+        let quick = is_quick(&request, &self.handle.root());
+        self.answer(quick, move |handle| range(handle, &request)).await
     }
 
     type RangeStreamStream =
@@ -54,11 +94,16 @@ impl kv_server::Kv for Kv {
         validate::range(&request)?;
         range_stream::check(&request)?;
         if !request.serializable {
-            self.0.read_barrier().await.map_err(of_request)?;
+            self.handle.read_barrier().await.map_err(of_request)?;
         }
+        let charge = self.budget.charge(2 * STREAM_CHUNK_BYTES).await?;
         // One chunk is read while the one before is sent.
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(range_stream::run(self.0.clone(), request, sender));
+        let run = range_stream::run(self.handle.clone(), request, sender);
+        tokio::spawn(async move {
+            run.await;
+            drop(charge);
+        });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -66,9 +111,9 @@ impl kv_server::Kv for Kv {
         let put = request.into_inner();
         validate::put(&put)?;
         let entry = InternalRaftRequest { put: Some(put), ..Default::default() };
-        let outcome = self.0.write(entry).await.map_err(of_request)?;
+        let outcome = self.handle.write(entry).await.map_err(of_request)?;
         let Reply::Put(reply) = outcome.reply else { return Err(not_a("put")) };
-        Ok(Response::new(convert::put(&reply, Some(self.0.header(outcome.revision)))))
+        Ok(Response::new(convert::put(&reply, Some(self.handle.header(outcome.revision)))))
     }
 
     async fn delete_range(
@@ -78,31 +123,32 @@ impl kv_server::Kv for Kv {
         let delete = request.into_inner();
         validate::delete(&delete)?;
         let entry = InternalRaftRequest { delete_range: Some(delete), ..Default::default() };
-        let outcome = self.0.write(entry).await.map_err(of_request)?;
+        let outcome = self.handle.write(entry).await.map_err(of_request)?;
         let Reply::Delete(reply) = outcome.reply else { return Err(not_a("deletion")) };
-        Ok(Response::new(convert::delete(&reply, Some(self.0.header(outcome.revision)))))
+        let header = Some(self.handle.header(outcome.revision));
+        let answer = if answer::is_large(&reply.prev, false) {
+            Answer::Large(Layout::delete(reply, header))
+        } else {
+            Answer::Whole(convert::delete(&reply, header))
+        };
+        answer::respond(&self.handle, &self.budget, answer, None).await
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         let txn = request.into_inner();
-        validate::txn(&txn, self.0.limits.max_txn_ops)?;
-        let handle = self.0.clone();
+        validate::txn(&txn, self.handle.limits.max_txn_ops)?;
         if is_read_only(&txn) {
             if !validate::is_serializable(&txn) {
-                self.0.read_barrier().await.map_err(of_request)?;
+                self.handle.read_barrier().await.map_err(of_request)?;
             }
-            let root = handle.root();
-            let read = move || {
-                let reply = root.txn_read(&txn).map_err(of_store)?;
-                finish_txn(&handle, reply, root.revision())
-            };
-            return perform(false, read).await;
+            let root = self.handle.root();
+            let reply = root.txn_read(&txn).map_err(of_store)?;
+            return self.txn_answer(reply, root.revision()).await;
         }
         let entry = InternalRaftRequest { txn: Some(txn), ..Default::default() };
-        let outcome = self.0.write(entry).await.map_err(of_request)?;
+        let outcome = self.handle.write(entry).await.map_err(of_request)?;
         let Reply::Txn(reply) = outcome.reply else { return Err(not_a("transaction")) };
-        let quick = !lacks_values(&reply);
-        perform(quick, move || finish_txn(&handle, reply, outcome.revision)).await
+        self.txn_answer(reply, outcome.revision).await
     }
 
     async fn compact(
@@ -111,9 +157,9 @@ impl kv_server::Kv for Kv {
     ) -> Result<Response<CompactionResponse>, Status> {
         let compaction = request.into_inner();
         let entry = InternalRaftRequest { compaction: Some(compaction), ..Default::default() };
-        let outcome = self.0.write(entry).await.map_err(of_request)?;
+        let outcome = self.handle.write(entry).await.map_err(of_request)?;
         if compaction.physical {
-            let mut swept = self.0.swept.subscribe();
+            let mut swept = self.handle.swept.subscribe();
             let gone = swept.wait_for(|swept| *swept >= compaction.revision);
             match timeout(PHYSICAL_TIMEOUT, gone).await {
                 Ok(Ok(_)) => {}
@@ -121,30 +167,23 @@ impl kv_server::Kv for Kv {
                 Err(_) => return Err(of_refusal(Refusal::Timeout)),
             }
         }
-        let header = Some(self.0.header(outcome.revision));
+        let header = Some(self.handle.header(outcome.revision));
         Ok(Response::new(CompactionResponse { header }))
     }
 }
 
-/// Runs what is quick here, and what may take long or wait for the disk beside the thread that
-/// serves everybody.
-async fn perform<T: Send + 'static>(
-    quick: bool,
-    work: impl FnOnce() -> Result<T, Status> + Send + 'static,
-) -> Result<Response<T>, Status> {
-    let done = if quick {
-        work()
-    } else {
-        spawn_blocking(work).await.map_err(|_| of_request(RequestError::Stopped))?
-    };
-    done.map(Response::new)
-}
-
-fn range(handle: &Handle, request: &RangeRequest) -> Result<RangeResponse, Status> {
+fn range(handle: &Handle, request: &RangeRequest) -> Result<Answer<RangeResponse>, Status> {
     let root = handle.root();
     let mut reply = root.range(request).map_err(of_store)?;
+    let header = Some(handle.header(root.revision()));
+    if reply.by_value.is_none() && answer::is_large(&reply.versions, reply.keys_only) {
+        return Ok(Answer::Large(Layout::range(reply, header)));
+    }
     handle.resolve(&mut reply).map_err(of_request)?;
-    Ok(convert::range(&reply, Some(handle.header(root.revision()))))
+    if answer::is_large(&reply.versions, reply.keys_only) {
+        return Ok(Answer::Large(Layout::range(reply, header)));
+    }
+    Ok(Answer::Whole(convert::range(&reply, header)))
 }
 
 /// Only the newest values are sure to be in memory, and only short answers are made in no time.
@@ -166,16 +205,26 @@ fn is_quick(request: &RangeRequest, root: &Root) -> bool {
         || root.range(&count).is_ok_and(|reply| reply.count <= INLINE_RANGE_KEYS)
 }
 
-fn finish_txn(handle: &Handle, mut reply: TxnReply, revision: i64) -> Result<TxnResponse, Status> {
-    handle.resolve_txn(&mut reply).map_err(of_request)?;
-    Ok(convert::txn(&reply, Some(handle.header(revision))))
+fn txn(handle: &Handle, reply: TxnReply, revision: i64) -> Result<Answer<TxnResponse>, Status> {
+    let header = Some(handle.header(revision));
+    if !is_quick_txn(&reply) {
+        let layout = Layout::txn(reply.clone(), header);
+        if layout.bytes() > WHOLE_ANSWER_BYTES {
+            return Ok(Answer::Large(layout));
+        }
+    }
+    let resolve = |range: &mut RangeReply| handle.resolve(range);
+    let whole = convert::txn(&reply, header, &resolve).map_err(of_request)?;
+    if whole.encoded_len() > WHOLE_ANSWER_BYTES {
+        return Ok(Answer::Large(Layout::txn(reply, header)));
+    }
+    Ok(Answer::Whole(whole))
 }
 
-/// Whether values must be read back from the disk.
-fn lacks_values(reply: &TxnReply) -> bool {
-    reply.ops.iter().any(|op| match op {
-        OpReply::Range(range, _) => range.pin.is_some(),
-        OpReply::Txn(txn, _) => lacks_values(txn),
-        OpReply::Put(..) | OpReply::Delete(..) => false,
+fn is_quick_txn(reply: &TxnReply) -> bool {
+    reply.ops.iter().all(|op| match op {
+        OpReply::Range(range, _) => is_quick(range.request(), range.root()),
+        OpReply::Txn(txn, _) => is_quick_txn(txn),
+        OpReply::Put(..) | OpReply::Delete(..) => true,
     })
 }

@@ -3,6 +3,7 @@
 //! A service checks a request as etcd does, has the member perform it, and puts the answer into
 //! etcd's words. Nothing here knows raft or the disk.
 
+mod answer;
 mod cluster;
 mod convert;
 mod http;
@@ -78,7 +79,7 @@ pub(crate) fn router(handle: &Handle) -> Router {
             tonic::service::interceptor::InterceptedService::new(server, led.clone())
         }};
     }
-    let routes = Routes::new(data_service!(KvServer, kv::Kv(handle.clone())))
+    let routes = Routes::new(data_service!(KvServer, kv::Kv::new(handle.clone())))
         .add_service(data_service!(WatchServer, watch::Watch(handle.clone())))
         .add_service(data_service!(LeaseServer, lease::Lease(handle.clone())))
         .add_service(service!(ClusterServer, cluster::Cluster(handle.clone())))
@@ -93,6 +94,7 @@ pub(crate) fn router(handle: &Handle) -> Router {
         .merge(http::version(handle))
         .fallback(http::not_found)
         .layer(axum::middleware::map_response(too_large::translate))
+        .layer(axum::middleware::map_response(answer::attach))
 }
 
 const HAS_LEADER: HeaderName = HeaderName::from_static("hasleader");

@@ -15,7 +15,7 @@ use tonic::Status;
 use super::convert;
 use super::status::{of_request, of_store};
 use crate::limits::{
-    RANGE_STREAM_MAX_AGE, RANGE_STREAM_SEND_TIMEOUT, STREAM_CHUNK_BYTES, STREAM_CHUNK_KEYS,
+    LARGE_READ_MAX_AGE, LARGE_READ_SEND_TIMEOUT, STREAM_CHUNK_BYTES, STREAM_CHUNK_KEYS,
 };
 use crate::runtime::{Handle, RequestError};
 
@@ -52,7 +52,7 @@ pub(super) type Chunked = Sender<Result<RangeStreamResponse, Status>>;
 
 async fn send_all(handle: Handle, request: RangeRequest, sender: &Chunked) -> Result<(), Status> {
     let mut chunks = Chunks::new(handle, request);
-    let until = Instant::now() + RANGE_STREAM_MAX_AGE;
+    let until = Instant::now() + LARGE_READ_MAX_AGE;
     loop {
         let (rest, chunk) = spawn_blocking(move || {
             let chunk = chunks.next();
@@ -63,7 +63,7 @@ async fn send_all(handle: Handle, request: RangeRequest, sender: &Chunked) -> Re
         chunks = rest;
         let (response, last) = chunk?;
         let message = RangeStreamResponse { range_response: Some(response) };
-        match sender.send_timeout(Ok(message), RANGE_STREAM_SEND_TIMEOUT).await {
+        match sender.send_timeout(Ok(message), LARGE_READ_SEND_TIMEOUT).await {
             Ok(()) if last => return Ok(()),
             Ok(()) if Instant::now() < until => {}
             Ok(()) => return Err(too_long()),
@@ -74,14 +74,14 @@ async fn send_all(handle: Handle, request: RangeRequest, sender: &Chunked) -> Re
 }
 
 fn unread() -> Status {
-    let seconds = RANGE_STREAM_SEND_TIMEOUT.as_secs();
+    let seconds = LARGE_READ_SEND_TIMEOUT.as_secs();
     Status::aborted(format!(
         "kvorum: the client took nothing of the range for {seconds} s; read it faster, or in parts"
     ))
 }
 
 fn too_long() -> Status {
-    let seconds = RANGE_STREAM_MAX_AGE.as_secs();
+    let seconds = LARGE_READ_MAX_AGE.as_secs();
     Status::aborted(format!(
         "kvorum: the range took more than {seconds} s to send; read it faster, or in parts"
     ))

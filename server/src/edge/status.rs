@@ -76,6 +76,9 @@ pub(super) fn of_request(error: RequestError) -> Status {
         RequestError::Refused(refusal) => of_refusal(refusal),
         RequestError::Store(error) => of_store(error),
         RequestError::TooLarge => Refused::RequestTooLarge.into(),
+        RequestError::TooMuchToSort => {
+            Status::new(Code::ResourceExhausted, format!("kvorum: {error}"))
+        }
         RequestError::Stopped => Status::new(Code::Unavailable, "etcdserver: server stopped"),
         RequestError::Storage(reason) => Status::new(Code::Internal, format!("kvorum: {reason}")),
     }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use kvorum_core::error::StoreError;
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
-use kvorum_core::store::{RangeReply, Revision, Root, TxnReply, Version};
+use kvorum_core::store::{RangeReply, Revision, Root, Value, Version};
 use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader, ResponseHeader};
 use parking_lot::Mutex;
 use prost::Message;
@@ -25,7 +25,7 @@ use super::stop::Stop;
 use super::waiters::{Reads, Writes};
 use super::watches::Watches;
 use crate::identity::{Identity, RequestIds};
-use crate::limits::MAX_APPLY_GAP;
+use crate::limits::{MAX_APPLY_GAP, SORTED_VALUES_BYTES};
 use crate::peer::Peers;
 use crate::stage::{Found, Outcome, StoredValues};
 
@@ -38,6 +38,8 @@ pub enum RequestError {
     Store(#[from] StoreError),
     #[error("request is too large")]
     TooLarge,
+    #[error("more old values than can be sorted; sort by something else, or read the newest ones")]
+    TooMuchToSort,
     #[error("the member stops")]
     Stopped,
     #[error("cannot read a value back: {0}")]
@@ -195,14 +197,17 @@ impl Handle {
         }
     }
 
-    /// Reads back the values an answer lacks. Blocks on the disk.
+    /// Reads back the values an answer lacks. Blocks on the disk. What is to be sorted by more old
+    /// values than may be in memory at a time is refused.
     pub(crate) fn resolve(&self, reply: &mut RangeReply) -> Result<(), RequestError> {
+        if reply.by_value.is_some() {
+            let stored = reply.versions.iter().filter(|version| version.value == Value::Stored);
+            let bytes: usize = stored.map(|version| version.value_len as usize).sum();
+            if bytes > SORTED_VALUES_BYTES {
+                return Err(RequestError::TooMuchToSort);
+            }
+        }
         reply.resolve(|version| self.value(version))
-    }
-
-    /// The same for all ranges of a transaction.
-    pub(crate) fn resolve_txn(&self, reply: &mut TxnReply) -> Result<(), RequestError> {
-        reply.resolve(&mut |version: &Version| self.value(version))
     }
 
     /// The value of a version that is not in memory. Blocks on the disk.

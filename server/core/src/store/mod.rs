@@ -44,7 +44,9 @@ pub use hash::StateHash;
 pub use lease::LeaseRecord;
 pub use pin::Pin;
 pub use record::{RecordError, stored_value};
-pub use reply::{Applied, ByValue, DeleteReply, OpReply, PutReply, RangeReply, Reply, TxnReply};
+pub use reply::{
+    Applied, ByValue, Deferred, DeleteReply, OpReply, PutReply, RangeReply, Reply, TxnReply,
+};
 pub use restore::RestoreError;
 pub use root::Root;
 pub use txn::is_read_only;

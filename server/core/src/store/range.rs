@@ -69,8 +69,14 @@ impl Root {
     }
 
     /// Every key of the range that exists now, in key order.
-    pub(super) fn live(&self, range: &KeyRange) -> Vec<Arc<Version>> {
-        self.select(range, self.revision, usize::MAX).0
+    pub(super) fn live<'a>(
+        &'a self,
+        range: &'a KeyRange,
+    ) -> impl Iterator<Item = &'a Arc<Version>> + 'a {
+        let single = range.as_single().and_then(|key| self.keys.get(key));
+        let many = span(range).map(|(from, to)| self.keys.range(from, to));
+        let newest = single.into_iter().chain(many.into_iter().flatten());
+        newest.filter(|version| !version.is_deletion())
     }
 
     /// The first `limit` keys of the range at revision `at`, and how many there are in all.

@@ -1,11 +1,12 @@
 //! What an applied entry, or a read, answers. The edge turns it into etcd's messages.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kvorum_proto::etcdserverpb::AlarmMember;
+use kvorum_proto::etcdserverpb::{AlarmMember, RangeRequest};
 
-use super::{Change, Pin, Value, Version};
+use super::{Change, Pin, Root, Value, Version};
 use crate::error::StoreError;
 
 /// What became of one log entry.
@@ -81,10 +82,48 @@ pub struct TxnReply {
 /// nested transaction carries none, which is 0.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OpReply {
-    Range(RangeReply, i64),
+    Range(Deferred, i64),
     Put(PutReply, i64),
     Delete(DeleteReply, i64),
     Txn(TxnReply, i64),
+}
+
+/// A range of a transaction, of the state that its operation saw. It is read when its answer is
+/// made, by the one member whose client waits for it, and not while the transaction is applied.
+#[derive(Clone)]
+pub struct Deferred(Arc<(Root, RangeRequest)>);
+
+impl Deferred {
+    /// The revision of the request was checked against `root`.
+    pub(super) fn new(root: &Root, request: &RangeRequest) -> Self {
+        Deferred(Arc::new((root.clone(), request.clone())))
+    }
+
+    pub fn root(&self) -> &Root {
+        &self.0.0
+    }
+
+    pub fn request(&self) -> &RangeRequest {
+        &self.0.1
+    }
+
+    /// Always the same answer.
+    pub fn read(&self) -> RangeReply {
+        self.root().range(self.request()).expect("its revision was checked before the first change")
+    }
+}
+
+/// Equal are those that ask the same and are answered alike.
+impl PartialEq for Deferred {
+    fn eq(&self, other: &Self) -> bool {
+        self.request() == other.request() && self.read() == other.read()
+    }
+}
+
+impl fmt::Debug for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.read().fmt(f)
+    }
 }
 
 impl RangeReply {
@@ -119,22 +158,5 @@ impl RangeReply {
             self.versions.truncate(limit);
             self.more = true;
         }
-    }
-}
-
-impl TxnReply {
-    /// Resolves every range in it, nested ones included.
-    pub fn resolve<E>(
-        &mut self,
-        read: &mut impl FnMut(&Version) -> Result<Bytes, E>,
-    ) -> Result<(), E> {
-        for op in &mut self.ops {
-            match op {
-                OpReply::Range(range, _) => range.resolve(&mut *read)?,
-                OpReply::Txn(txn, _) => txn.resolve(read)?,
-                OpReply::Put(..) | OpReply::Delete(..) => {}
-            }
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use kvorum_proto::etcdserverpb::{
 };
 use kvorum_proto::key_range::KeyRange;
 
-use super::{OpReply, Root, TxnReply, Version};
+use super::{Deferred, OpReply, Root, TxnReply, Version};
 use crate::error::StoreError;
 use crate::planted::{self, Bug};
 
@@ -41,7 +41,7 @@ impl Root {
         let mut ops = Vec::with_capacity(branch.steps.len());
         for step in &branch.steps {
             ops.push(match step {
-                Step::Range(range) => OpReply::Range(self.range(range)?, self.revision),
+                Step::Range(range) => OpReply::Range(Deferred::new(self, range), self.revision),
                 Step::Txn(nested) => OpReply::Txn(self.read_branch(nested)?, 0),
                 Step::Put(_) | Step::Delete(_) => return Err(StoreError::NotReadOnly),
             });
@@ -125,11 +125,11 @@ pub(super) fn check_put(root: &Root, put: &PutRequest) -> Result<(), StoreError>
 /// version of zeros, but for a value: an absent value equals nothing.
 fn holds(root: &Root, compare: &Compare) -> bool {
     let range = KeyRange::new(compare.key.clone(), compare.range_end.clone());
-    let versions = root.live(&range);
-    if versions.is_empty() {
+    let mut versions = root.live(&range).peekable();
+    if versions.peek().is_none() {
         return compare.target() != CompareTarget::Value && holds_for(compare, None);
     }
-    versions.iter().all(|version| holds_for(compare, Some(version)))
+    versions.all(|version| holds_for(compare, Some(version)))
 }
 
 /// A missing operand, or one of another target, counts as zero or an empty value; an unknown

@@ -207,7 +207,7 @@ impl Session {
             match op {
                 OpReply::Range(range, revision) => {
                     line(out, &format!("{indent}  range at {revision}"));
-                    self.range(range.clone(), &format!("{indent}    "), out);
+                    self.range(range.read(), &format!("{indent}    "), out);
                 }
                 OpReply::Put(put, revision) => {
                     let prev = put.prev.as_ref().map(|prev| format!(" prev {}", Shown(prev)));

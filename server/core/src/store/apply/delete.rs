@@ -19,7 +19,7 @@ impl Store {
 impl Write<'_> {
     pub(super) fn delete_request(&mut self, request: &DeleteRangeRequest) -> DeleteReply {
         let range = KeyRange::new(request.key.clone(), request.range_end.clone());
-        let live = self.store.root.live(&range);
+        let live: Vec<_> = self.store.root.live(&range).cloned().collect();
         for version in &live {
             self.delete(version);
         }

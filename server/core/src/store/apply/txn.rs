@@ -6,7 +6,7 @@ use super::write::Write;
 use crate::error::StoreError;
 use crate::planted::{self, Bug};
 use crate::store::txn::{Branch, Step};
-use crate::store::{Change, OpReply, Reply, Store, TxnReply};
+use crate::store::{Change, Deferred, OpReply, Reply, Store, TxnReply};
 
 impl Store {
     pub(super) fn txn(
@@ -32,9 +32,8 @@ impl Write<'_> {
     fn step(&mut self, step: &Step) -> OpReply {
         match step {
             Step::Range(request) => {
-                let reply = self.store.root.range(request);
-                let reply = reply.expect("its revision was checked before the first change");
-                OpReply::Range(reply, self.store.root.revision)
+                let root = &self.store.root;
+                OpReply::Range(Deferred::new(root, request), root.revision)
             }
             Step::Put(request) => {
                 let reply = self.put_request(request);

@@ -1,0 +1,65 @@
+//! Answers of any size in bounded memory.
+//!
+//! gRPC wants a message whole, with its length in front; a list of a million keys built whole would
+//! take its size in memory, for each client that asks. So an answer is [laid out](Layout) first: its
+//! length is computed from versions that the state holds anyway. A small one is then made like any
+//! other. A large one goes out [in chunks](stream) of the one gRPC frame, each made when the client
+//! has taken the one before, under a [budget](Budget) for all of them.
+//!
+//! A service hands its large answer to the response as an extension, and [`attach`] puts it in the
+//! place of the empty message around which the framework has built headers.
+
+mod budget;
+mod layout;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response as HttpResponse;
+use parking_lot::Mutex;
+use tonic::{Response, Status};
+
+pub(super) use budget::{Budget, Turn};
+pub(super) use layout::{Layout, is_large};
+
+use crate::runtime::Handle;
+
+/// A message, or how it is made.
+pub(super) enum Answer<T> {
+    Whole(T),
+    Large(Layout),
+}
+
+/// The body of an answer that goes out in chunks; taken once.
+#[derive(Clone)]
+struct LargeBody(Arc<Mutex<Option<Body>>>);
+
+/// The response around an answer. `turn` covers the answer's memory until the budget does.
+pub(super) async fn respond<T: Default>(
+    handle: &Handle,
+    budget: &Arc<Budget>,
+    answer: Answer<T>,
+    turn: Option<Turn>,
+) -> Result<Response<T>, Status> {
+    let layout = match answer {
+        Answer::Whole(message) => return Ok(Response::new(message)),
+        Answer::Large(layout) => layout,
+    };
+    let charge = budget.charge(layout.held_bytes()).await?;
+    drop(turn);
+    let body = stream::body(handle, layout, charge)?;
+    let mut response = Response::new(T::default());
+    response.extensions_mut().insert(LargeBody(Arc::new(Mutex::new(Some(body)))));
+    Ok(response)
+}
+
+/// Gives a response the large body that its service has made for it.
+pub(super) async fn attach(mut response: HttpResponse) -> HttpResponse {
+    if let Some(LargeBody(body)) = response.extensions_mut().remove()
+        && let Some(body) = body.lock().take()
+    {
+        *response.body_mut() = body;
+    }
+    response
+}
