@@ -185,6 +185,10 @@ pub const BACKEND_COMMIT_BYTES: usize = 16 << 20;
 /// … or this much time has passed since the first change; etcd's interval.
 pub const BACKEND_COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Versions visited by one step of `HashKV`, a few milliseconds: between two steps other work gets
+/// a thread, and a client that has gone ends it.
+pub const HASH_STEP_VERSIONS: usize = 4_096;
+
 /// Entries applied before a new root is published: bounds the latency of the first of a batch.
 pub const APPLY_BATCH: usize = 512;
 

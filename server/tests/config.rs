@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use kvorum_server::config::{
-    ClusterState, Config, ConfigError, InitialCluster, LogFormat, LogLevel, Parsed, help, parse,
+    AutoCompaction, ClusterState, Config, ConfigError, InitialCluster, LogFormat, LogLevel, Parsed,
+    help, parse,
 };
 
 fn try_parse(args: &[&str], env: &[(&str, &str)]) -> Result<Parsed, ConfigError> {
@@ -189,6 +190,11 @@ fn values_that_do_not_go_together_are_refused_in_etcds_words() {
         ),
         (&["--auto-compaction-mode", "foo"], "unknown auto-compaction-mode \"foo\""),
         (&["--auto-compaction-mode", ""], "undefined auto-compaction-mode"),
+        (
+            &["--auto-compaction-retention", "-1h"],
+            "error parsing CompactionRetention: --auto-compaction-retention must not be \
+             negative: \"-1h\"",
+        ),
     ] {
         let error = refused(args);
         assert_eq!(error.to_string(), message, "{args:?}");
@@ -216,6 +222,18 @@ fn what_is_not_done_yet_is_refused_with_a_sentence() {
         assert_eq!(refused(args).to_string(), message);
     }
     assert_eq!(config(&["--unsafe-no-fsync=false"]), Config::default());
+}
+
+#[test]
+fn quota_and_compaction_are_taken_from_the_flags() {
+    let given = config(&[
+        "--quota-backend-bytes=-1",
+        "--auto-compaction-mode=revision",
+        "--auto-compaction-retention=1000",
+    ]);
+    assert_eq!(given.quota_backend_bytes, -1);
+    assert_eq!(given.auto_compaction, AutoCompaction::Revision(1000));
+    assert!(given.warnings.is_empty());
 }
 
 #[test]

@@ -9,10 +9,10 @@ use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::response_op::Response;
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{
-    CompactionRequest, Compare, DefragmentRequest, DeleteRangeRequest, LeaseGrantRequest,
-    LeaseKeepAliveRequest, LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest,
-    MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest,
-    WatchCreateRequest, WatchProgressRequest, WatchRequest,
+    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest,
+    LeaseLeasesRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest, MemberListRequest, PutRequest,
+    RangeRequest, RequestOp, StatusRequest, TxnRequest, WatchCreateRequest, WatchProgressRequest,
+    WatchRequest,
 };
 use kvorum_server::limits::{BLOCKING_THREADS, LARGE_READ_SEND_TIMEOUT, STREAM_CHUNK_BYTES};
 use support::{Client, Cluster, eventually, get, put};
@@ -126,11 +126,6 @@ fn requests_are_refused_with_etcds_codes() {
         assert!(
             status.message().starts_with("grpc: received message larger than max (20972"),
             "{status}"
-        );
-        let status = client.maintenance().defragment(DefragmentRequest {}).await.unwrap_err();
-        assert_eq!(
-            (status.code(), status.message()),
-            (Code::Unimplemented, "kvorum: defragmentation is not supported yet")
         );
     });
 }

@@ -8,6 +8,7 @@ pub mod contents;
 pub mod etcdctl;
 pub mod ledger;
 pub mod load;
+pub mod memory;
 pub mod messages;
 pub mod model;
 pub mod ports;

@@ -29,6 +29,10 @@ impl Process {
         Ok(Process { child, log: log.to_owned() })
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What all runs with this log file have printed.
     pub fn log(&self) -> String {
         read_log(&self.log)

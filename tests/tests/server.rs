@@ -280,13 +280,11 @@ async fn move_leader_at_the_leader_makes_the_chosen_member_lead() {
 #[tokio::test]
 async fn what_is_not_there_yet_says_so() {
     let (_cluster, mut client) = single().await;
-    let refused: [(&str, Error); 6] = [
+    let refused: [(&str, Error); 4] = [
         ("auth", client.auth_enable().await.expect_err("auth is not there")),
         ("users", client.user_list().await.expect_err("auth is not there")),
         ("locks", client.lock("l", None).await.expect_err("locks are not there")),
         ("elections", client.leader("e").await.expect_err("elections are not there")),
-        ("defragment", client.defragment().await.expect_err("defragment is not there")),
-        ("hash", client.hash_kv(0).await.expect_err("hashes are not there")),
     ];
     for (what, error) in refused {
         let Error::GRpcStatus(status) = error else { panic!("{what}: {error}") };

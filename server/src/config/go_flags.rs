@@ -82,6 +82,14 @@ pub(super) fn parse_uint(text: &str) -> Option<u64> {
     }
 }
 
+/// The same with a sign.
+pub(super) fn parse_int(text: &str) -> Option<i64> {
+    match text.strip_prefix('-') {
+        Some(below_zero) => 0i64.checked_sub_unsigned(parse_uint(below_zero)?),
+        None => i64::try_from(parse_uint(text)?).ok(),
+    }
+}
+
 /// A duration such as `1h30m`, `100ms` or `0`, in nanoseconds.
 pub(super) fn parse_duration(text: &str) -> Option<std::time::Duration> {
     if text == "0" {
@@ -117,6 +125,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn whole_numbers_may_have_a_sign() {
+        assert_eq!(parse_int("8589934592"), Some(8 << 30));
+        assert_eq!(parse_int("0x10"), Some(16));
+        assert_eq!(parse_int("-1"), Some(-1));
+        for bad in ["", "-", "--1", "1.5", "2GB", "9223372036854775808"] {
+            assert_eq!(parse_int(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_prints_them() {

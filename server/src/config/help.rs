@@ -44,6 +44,12 @@ Member:
     Most concurrent streams of one client connection.
   --watch-progress-notify-interval '10m'
     How often a watch that asked for it hears of progress.
+  --quota-backend-bytes '0'
+    Live bytes beyond which writes are refused; 0 is 2 GiB, a negative number no limit.
+  --auto-compaction-mode 'periodic'
+    'periodic' keeps the history of a time, 'revision' that of a number of revisions.
+  --auto-compaction-retention '0'
+    How much history is kept: 30m, 2h (a plain number means hours), or revisions; 0 keeps all.
 
 Cluster:
   --initial-advertise-peer-urls 'http://localhost:2380'

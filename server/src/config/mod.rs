@@ -3,6 +3,7 @@
 //! [`parse`] is pure: arguments and variables in, a [`Config`] or a refusal out. Flags, variables,
 //! defaults and texts are etcd's.
 
+mod auto_compaction;
 mod go_flags;
 mod help;
 mod initial_cluster;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use auto_compaction::AutoCompaction;
 pub use help::help;
 pub use initial_cluster::InitialCluster;
 pub use parse::parse;
@@ -54,6 +56,9 @@ pub struct Config {
     pub max_txn_ops: usize,
     pub max_concurrent_streams: u32,
     pub watch_progress_notify_interval: Duration,
+    /// Live bytes beyond which writes are refused; 0 is the default, and below it there is none.
+    pub quota_backend_bytes: i64,
+    pub auto_compaction: AutoCompaction,
     pub log: LogConfig,
     /// What was accepted but has no effect, to be said at the start.
     pub warnings: Vec<String>,
@@ -111,6 +116,8 @@ impl Default for Config {
             max_txn_ops: limits::DEFAULT_MAX_TXN_OPS,
             max_concurrent_streams: limits::DEFAULT_MAX_CONCURRENT_STREAMS,
             watch_progress_notify_interval: Duration::from_secs(600),
+            quota_backend_bytes: 0,
+            auto_compaction: AutoCompaction::Off,
             log: LogConfig::default(),
             warnings: Vec::new(),
         }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::go_flags::{self, Words};
 use super::table::{self, Flag, Stand};
 use super::url::{self, Url};
-use super::{ClusterState, Config, ConfigError, DEFAULT_NAME, LogFormat, LogLevel, Parsed, Scheme};
+use super::{
+    AutoCompaction, ClusterState, Config, ConfigError, DEFAULT_NAME, LogFormat, LogLevel, Parsed,
+    Scheme,
+};
 use crate::limits;
 
 /// Reads a command line without the program's name, and the environment.
@@ -151,11 +154,7 @@ impl Settings {
         let advertise_default =
             if missing_advertise { Vec::new() } else { default.advertise_client_urls };
         let mode = self.text("auto-compaction-mode").unwrap_or_else(|| "periodic".to_owned());
-        match mode.as_str() {
-            "periodic" | "revision" => {}
-            "" => return Err(invalid("undefined auto-compaction-mode")),
-            _ => return Err(invalid(format!("unknown auto-compaction-mode {mode:?}"))),
-        }
+        let retention = self.text("auto-compaction-retention").unwrap_or_default();
         let mut config = Config {
             name,
             data_dir,
@@ -200,6 +199,12 @@ impl Settings {
                 default.watch_progress_notify_interval,
                 |text| go_flags::parse_duration(text).ok_or_else(|| "parse error".to_owned()),
             )?,
+            quota_backend_bytes: self.read(
+                "quota-backend-bytes",
+                default.quota_backend_bytes,
+                |text| go_flags::parse_int(text).ok_or_else(|| "parse error".to_owned()),
+            )?,
+            auto_compaction: AutoCompaction::parse(&mode, &retention).map_err(invalid)?,
             log: default.log,
             warnings: Vec::new(),
         };

@@ -1,6 +1,5 @@
 //! The member itself: its status, alarms and leadership.
 
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 
 use kvorum_core::node::{Input, Refusal};
@@ -10,15 +9,15 @@ use kvorum_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
     DowngradeInfo, DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest,
     HashResponse, InternalRaftRequest, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest,
-    SnapshotResponse, StatusRequest, StatusResponse, maintenance_server,
+    StatusRequest, StatusResponse, maintenance_server,
 };
 use tokio::time::timeout;
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use super::status::{Refused, not_a, not_yet, of_refusal, of_request};
-use crate::runtime::{Handle, RequestError};
-use crate::storage::backend::Values;
+use super::snapshot::SnapshotStream;
+use super::status::{Refused, not_a, of_refusal, of_request};
+use super::{downgrade, hash, snapshot};
+use crate::runtime::{Handle, RequestError, Space};
 use crate::version::{CLUSTER_VERSION, ETCD_VERSION};
 
 pub(super) struct Maintenance(pub(super) Handle);
@@ -28,7 +27,7 @@ impl maintenance_server::Maintenance for Maintenance {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let root = self.0.root();
         let (leadership, progress) = (self.0.leadership(), &self.0.progress);
-        let size = self.0.values.size_bytes().unwrap_or(0);
+        let Space { size, in_use, quota } = self.0.space();
         let mut errors = Vec::new();
         if leadership.leader == 0 {
             errors.push("etcdserver: no leader".to_owned());
@@ -41,7 +40,7 @@ impl maintenance_server::Maintenance for Maintenance {
             header: Some(self.0.header(root.revision())),
             version: ETCD_VERSION.to_owned(),
             db_size: size as i64,
-            db_size_in_use: self.0.values.in_use_bytes().min(size) as i64,
+            db_size_in_use: in_use as i64,
             leader: leadership.leader,
             raft_index: progress.committed.load(Ordering::Relaxed),
             raft_applied_index: progress.applied.load(Ordering::Relaxed),
@@ -49,7 +48,7 @@ impl maintenance_server::Maintenance for Maintenance {
             errors,
             is_learner: is_learner(&root, self.0.identity.member_id),
             storage_version: CLUSTER_VERSION.to_owned(),
-            db_size_quota: QUOTA_BYTES,
+            db_size_quota: quota.map_or(NO_QUOTA, |quota| quota as i64),
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }
@@ -60,6 +59,7 @@ impl maintenance_server::Maintenance for Maintenance {
     ) -> Result<Response<AlarmResponse>, Status> {
         let alarm = request.into_inner();
         let (revision, alarms) = if alarm.action == AlarmAction::Get as i32 {
+            self.0.read_barrier().await.map_err(of_request)?;
             let root = self.0.root();
             let wanted = root.alarms().iter().filter(|raised| {
                 alarm.alarm == AlarmType::None as i32 || raised.alarm == alarm.alarm
@@ -97,40 +97,62 @@ impl maintenance_server::Maintenance for Maintenance {
         }
     }
 
+    /// Done at once, because there is nothing to do that would help: the backend uses freed room
+    /// again by itself, and the quota is about what is alive. Nobody waits for it, and the file
+    /// stays as long as it was. As in etcd the answer has no header.
     async fn defragment(
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        Err(not_yet("defragmentation is"))
+        let Space { size, in_use, .. } = self.0.space();
+        tracing::info!(
+            size_bytes = size,
+            in_use_bytes = in_use,
+            "nothing to defragment: what was freed is used again, and does not count for the quota"
+        );
+        Ok(Response::new(DefragmentResponse { header: None }))
     }
 
     async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        Err(not_yet("the hash of the backend is"))
+        let root = self.0.root();
+        let header = Some(self.0.header(root.revision()));
+        Ok(Response::new(HashResponse { header, hash: hash::of_backend(root.state_hash()) }))
     }
 
-    async fn hash_kv(&self, _: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
-        Err(not_yet("the hash of the keys is"))
+    async fn hash_kv(
+        &self,
+        request: Request<HashKvRequest>,
+    ) -> Result<Response<HashKvResponse>, Status> {
+        let of_keys = hash::of_keys(&self.0, request.into_inner().revision).await?;
+        Ok(Response::new(HashKvResponse {
+            header: Some(self.0.header(of_keys.newest)),
+            hash: of_keys.hash,
+            compact_revision: of_keys.compacted,
+            hash_revision: of_keys.revision,
+        }))
     }
 
-    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<SnapshotResponse, Status>> + Send>>;
+    type SnapshotStream = SnapshotStream;
 
     async fn snapshot(
         &self,
         _: Request<SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(not_yet("taking a snapshot is"))
+        snapshot::snapshot(&self.0).map(Response::new)
     }
 
     async fn downgrade(
         &self,
-        _: Request<DowngradeRequest>,
+        request: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
-        Err(not_yet("downgrading is"))
+        let version = downgrade::downgrade(&self.0, &request.into_inner()).await?;
+        let header = Some(self.0.header(self.0.root().revision()));
+        Ok(Response::new(DowngradeResponse { header, version }))
     }
 }
 
-/// etcd's default quota; reported, not enforced yet.
-const QUOTA_BYTES: i64 = 2 << 30;
+/// How a member without a quota reports it: as etcd's flag is given.
+const NO_QUOTA: i64 = -1;
 
 /// A state that etcd does not have.
 const INCOMPLETE: &str = "kvorum: the log was damaged, and this member does not vote until it has \

@@ -6,6 +6,8 @@
 mod answer;
 mod cluster;
 mod convert;
+mod downgrade;
+mod hash;
 mod http;
 mod kv;
 mod lease;
@@ -13,6 +15,7 @@ mod maintenance;
 mod range_stream;
 mod require_leader;
 mod serve;
+mod snapshot;
 mod status;
 mod too_large;
 mod unsupported;

@@ -19,6 +19,15 @@ pub enum Refused {
     RequestTooLarge,
     NotLeader,
     BadLeaderTransferee,
+    WrongDowngradeVersionFormat,
+    InvalidDowngradeTarget,
+    NoInflightDowngrade,
+    ClusterVersionUnavailable,
+    MemberBadUrls,
+    PeerUrlExists,
+    MemberNotFound,
+    MemberNotLearner,
+    UnknownMethod,
     InvalidClientApiVersion,
     WatchCanceled,
 }
@@ -44,6 +53,30 @@ impl From<Refused> for Status {
             Refused::BadLeaderTransferee => {
                 (Code::FailedPrecondition, "etcdserver: bad leader transferee")
             }
+            Refused::WrongDowngradeVersionFormat => {
+                (Code::InvalidArgument, "etcdserver: wrong downgrade target version format")
+            }
+            Refused::InvalidDowngradeTarget => {
+                (Code::InvalidArgument, "etcdserver: invalid downgrade target version")
+            }
+            Refused::NoInflightDowngrade => {
+                (Code::FailedPrecondition, "etcdserver: no inflight downgrade job")
+            }
+            Refused::ClusterVersionUnavailable => {
+                (Code::FailedPrecondition, "etcdserver: cluster version not found during downgrade")
+            }
+            Refused::MemberBadUrls => {
+                (Code::InvalidArgument, "etcdserver: given member URLs are invalid")
+            }
+            Refused::PeerUrlExists => {
+                (Code::FailedPrecondition, "etcdserver: Peer URLs already exists")
+            }
+            Refused::MemberNotFound => (Code::NotFound, "etcdserver: member not found"),
+            Refused::MemberNotLearner => {
+                (Code::FailedPrecondition, "etcdserver: can only promote a learner member")
+            }
+            // As etcd sends what it has no code for.
+            Refused::UnknownMethod => (Code::Unknown, "etcdserver: unknown method"),
             Refused::InvalidClientApiVersion => {
                 (Code::InvalidArgument, "etcdserver: invalid client api version")
             }
@@ -155,6 +188,23 @@ mod tests {
             (Refused::RequestTooLarge, 3, "etcdserver: request is too large"),
             (Refused::NotLeader, 9, "etcdserver: not leader"),
             (Refused::BadLeaderTransferee, 9, "etcdserver: bad leader transferee"),
+            (
+                Refused::WrongDowngradeVersionFormat,
+                3,
+                "etcdserver: wrong downgrade target version format",
+            ),
+            (Refused::InvalidDowngradeTarget, 3, "etcdserver: invalid downgrade target version"),
+            (Refused::NoInflightDowngrade, 9, "etcdserver: no inflight downgrade job"),
+            (
+                Refused::ClusterVersionUnavailable,
+                9,
+                "etcdserver: cluster version not found during downgrade",
+            ),
+            (Refused::MemberBadUrls, 3, "etcdserver: given member URLs are invalid"),
+            (Refused::PeerUrlExists, 9, "etcdserver: Peer URLs already exists"),
+            (Refused::MemberNotFound, 5, "etcdserver: member not found"),
+            (Refused::MemberNotLearner, 9, "etcdserver: can only promote a learner member"),
+            (Refused::UnknownMethod, 2, "etcdserver: unknown method"),
             (Refused::InvalidClientApiVersion, 3, "etcdserver: invalid client api version"),
             (Refused::WatchCanceled, 1, "etcdserver: watch canceled"),
         ] {

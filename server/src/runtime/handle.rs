@@ -14,12 +14,13 @@ use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader, ResponseHea
 use parking_lot::Mutex;
 use prost::Message;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time;
 
 use super::divergence::States;
 use super::leases::Leases;
 use super::queue::Queue;
+use super::quota::Quota;
 use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
 use super::waiters::{Reads, Writes};
@@ -70,6 +71,15 @@ pub(crate) struct Progress {
     pub(crate) active: Mutex<Vec<u64>>,
 }
 
+impl Progress {
+    /// Whether so much waits to be applied that nothing more is taken on.
+    fn lags(&self) -> bool {
+        let committed = self.committed.load(Ordering::Relaxed);
+        let applied = self.applied.load(Ordering::Relaxed);
+        committed.saturating_sub(applied) > MAX_APPLY_GAP
+    }
+}
+
 /// What a member's services may choose and must keep to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestLimits {
@@ -103,6 +113,9 @@ pub(crate) struct Shared {
     pub(crate) states: States,
     pub(crate) snapshots: Snapshots,
     pub(crate) incoming: IncomingPlace,
+    pub(crate) quota: Quota,
+    /// One hash of all keys at a time is load enough.
+    pub(crate) hashing: Semaphore,
     /// The newest compaction whose history is gone from the disk.
     pub(crate) swept: watch::Sender<i64>,
     pub(crate) stop: Stop,
@@ -121,14 +134,22 @@ impl std::ops::Deref for Handle {
 }
 
 impl Handle {
-    /// Takes a request through the log and answers with what this member's store made of it.
+    /// Takes a client's request through the log, if there is room for what it brings, and answers
+    /// with what this member's store made of it.
     pub(crate) async fn write(
+        &self,
+        request: InternalRaftRequest,
+    ) -> Result<Outcome, RequestError> {
+        self.admit(&request).await?;
+        self.propose(request).await
+    }
+
+    /// The same whether or not there is room.
+    pub(super) async fn propose(
         &self,
         mut request: InternalRaftRequest,
     ) -> Result<Outcome, RequestError> {
-        let committed = self.progress.committed.load(Ordering::Relaxed);
-        let applied = self.progress.applied.load(Ordering::Relaxed);
-        if committed.saturating_sub(applied) > MAX_APPLY_GAP {
+        if self.progress.lags() {
             return Err(RequestError::Refused(Refusal::TooManyRequests));
         }
         let id = self.ids.next();
@@ -240,13 +261,32 @@ impl Handle {
     /// does not answer at all.
     async fn within<T>(
         &self,
-        answer: tokio::sync::oneshot::Receiver<Result<T, RequestError>>,
+        answer: oneshot::Receiver<Result<T, RequestError>>,
     ) -> Result<T, RequestError> {
         let margin = Duration::from_secs(1);
         match time::timeout(self.limits.request_timeout + margin, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(RequestError::Stopped),
             Err(_) => Err(RequestError::Refused(Refusal::Timeout)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_takes_on_nothing_more_when_it_is_five_thousand_entries_behind() {
+        for (committed, applied, lags) in
+            [(5_000, 0, false), (5_001, 0, true), (9_000, 4_000, false), (4_000, 9_000, false)]
+        {
+            let progress = Progress {
+                committed: AtomicU64::new(committed),
+                applied: AtomicU64::new(applied),
+                ..Progress::default()
+            };
+            assert_eq!(progress.lags(), lags, "{committed} committed, {applied} applied");
         }
     }
 }

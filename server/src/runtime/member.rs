@@ -21,7 +21,9 @@ use super::queue::Queue;
 use super::start::{self, Parts, StartError};
 use super::stop::Reason;
 use super::watches::WatchThread;
-use super::{Handle, backend_thread, divergence, leases, log_thread, publish};
+use super::{
+    Handle, auto_compaction, backend_thread, divergence, leases, log_thread, publish, quota,
+};
 use crate::config::Config;
 use crate::edge::{self, Acceptor};
 use crate::identity::Identity;
@@ -98,6 +100,9 @@ impl Member {
         runtimes.peers.spawn(publish::attributes(member.handle.clone(), advertised, ready));
         runtimes.peers.spawn(publish::cluster_version(member.handle.clone()));
         runtimes.peers.spawn(divergence::exchange(member.handle.clone()));
+        runtimes.peers.spawn(quota::guard(member.handle.clone()));
+        let wanted = config.auto_compaction;
+        runtimes.peers.spawn(auto_compaction::run(member.handle.clone(), wanted));
         runtimes.peers.spawn(announce(member.ready.clone(), member.client_urls.clone()));
         member.runtimes = Some(runtimes);
         Ok(member)

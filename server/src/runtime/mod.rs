@@ -14,6 +14,7 @@
 //! member, with a reason.
 
 mod apply_thread;
+mod auto_compaction;
 mod backend_thread;
 mod divergence;
 mod handle;
@@ -24,6 +25,7 @@ mod member;
 mod node_thread;
 mod publish;
 mod queue;
+mod quota;
 mod snapshots;
 mod start;
 mod stop;
@@ -37,6 +39,7 @@ pub use start::StartError;
 pub use stop::Reason;
 
 pub(crate) use handle::{Handle, Leadership};
+pub(crate) use quota::Space;
 pub(crate) use snapshots::Held;
 pub(crate) use stop::Stop;
 pub(crate) use watches::{WatchRequest, WatchSender, WatchStream, Watches, reply_bytes};

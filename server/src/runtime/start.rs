@@ -14,12 +14,13 @@ use kvorum_proto::membershippb::{Attributes, Member as MemberRecord, RaftAttribu
 use prost::Message;
 use raft_proto::eraftpb::{ConfState, Entry};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::divergence::States;
 use super::handle::{Leadership, Progress, RequestLimits, Shared};
 use super::leases::Leases;
 use super::queue::Queue;
+use super::quota::Quota;
 use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
 use super::waiters::{Reads, Writes};
@@ -189,6 +190,8 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         states: States::new(identity.member_id, &store.position().conf_state, &store.root()),
         snapshots: Snapshots::default(),
         incoming: IncomingPlace::new(dir),
+        quota: Quota::new(config.quota_backend_bytes, identity.member_id, &store.root()),
+        hashing: Semaphore::new(1),
         swept: watch::Sender::new(store.swept()),
         stop: Stop::new(),
     };

@@ -32,6 +32,14 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start(size: usize) -> Cluster {
+        Cluster::start_with(size, |_| {})
+    }
+
+    /// Every member with its configuration changed so.
+    pub(crate) fn start_with(
+        size: usize,
+        change: impl Fn(&mut kvorum_server::config::Config),
+    ) -> Cluster {
         let dir = tempfile::tempdir().unwrap();
         let names: Vec<LocalMember> = (1..=size)
             .map(|n| LocalMember { name: format!("m{n}"), peer_port: 0, client_port: 0 })
@@ -43,7 +51,8 @@ impl Cluster {
             configs: Vec::new(),
             _dir: dir,
         };
-        for (config, listeners) in planned {
+        for (mut config, listeners) in planned {
+            change(&mut config);
             cluster.members.push(Some(Member::start_on(&config, listeners).unwrap()));
             cluster.configs.push(config);
         }

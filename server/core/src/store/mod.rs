@@ -21,6 +21,7 @@ mod element;
 mod export;
 mod hash;
 mod history;
+mod kv_hash;
 mod lease;
 mod pin;
 mod range;
@@ -41,6 +42,7 @@ use raft_proto::eraftpb::ConfState;
 
 pub use change::{Change, Position, Table};
 pub use hash::StateHash;
+pub use kv_hash::KvHash;
 pub use lease::LeaseRecord;
 pub use pin::Pin;
 pub use record::{RecordError, stored_value};

@@ -15,6 +15,9 @@ pub(super) const FANOUT: usize = 16;
 /// What a version costs in memory and on disk beyond its key and value; an estimate.
 const VERSION_OVERHEAD_BYTES: i64 = 96;
 
+/// What a lease costs; etcd's estimate.
+const LEASE_BYTES: u64 = 64;
+
 pub(super) type Keys = Tree<Arc<Version>, FANOUT>;
 pub(super) type Revisions = Tree<Dated, FANOUT>;
 
@@ -79,9 +82,10 @@ impl Root {
         self.keys.weight()
     }
 
-    /// Roughly what all keys and values take, history included.
+    /// Roughly what all keys, values and leases take, history that is not swept yet included. It
+    /// shrinks as soon as a sweep removes something, whatever the backend's file does.
     pub fn size_bytes(&self) -> u64 {
-        self.size_bytes.unsigned_abs()
+        self.size_bytes.unsigned_abs() + self.leases.weight() * LEASE_BYTES
     }
 
     /// Keeps the history of this root readable after the root itself is let go.
