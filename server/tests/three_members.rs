@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{
-    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseTimeToLiveRequest,
-    MemberListRequest, MoveLeaderRequest, PutRequest, RangeRequest, StatusRequest,
-    WatchCreateRequest, WatchRequest,
+    LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
+    LeaseTimeToLiveRequest, MemberListRequest, MoveLeaderRequest, PutRequest, RangeRequest,
+    StatusRequest, WatchCreateRequest, WatchRequest,
 };
 use support::{Client, Cluster, eventually, get, put};
 use tokio::sync::mpsc;
@@ -116,6 +118,73 @@ fn leases_are_kept_alive_through_any_member_and_outlive_their_leader() {
         let asked = LeaseTimeToLiveRequest { id: lease, keys: false };
         let left = rest[0].1.lease().lease_time_to_live(asked).await.unwrap().into_inner();
         assert!(left.ttl > 50 && left.ttl <= 102, "{left:?}");
+    });
+}
+
+/// What is left of a lease, as soon as somebody can say.
+async fn left_of(client: &Client, lease: i64) -> i64 {
+    eventually("somebody knows what is left", async || {
+        let asked = LeaseTimeToLiveRequest { id: lease, keys: false };
+        let answer = client.lease().lease_time_to_live(asked).await;
+        Some(answer.ok()?.into_inner().ttl)
+    })
+    .await
+}
+
+/// A leader starts leases anew from what is written down of them (etcd #17132).
+#[test]
+fn what_is_left_of_a_lease_survives_three_changes_of_leaders() {
+    const TTL_S: i64 = 60;
+    const REIGN_S: i64 = 4;
+    const CHANGES: i64 = 3;
+    /// Each gives back what has passed since the last checkpoint, at most a round second with all
+    /// that is in between, and an election; and answers are in whole seconds.
+    const GIVEN_BACK_S: i64 = 3;
+    let cluster = Cluster::start_with(3, |config| {
+        config.lease_checkpoint_interval = Duration::from_millis(500);
+    });
+    let all = clients(&cluster, &[0, 1, 2]);
+    cluster.runtime.block_on(async {
+        let grant = LeaseGrantRequest { ttl: TTL_S, id: 0 };
+        let granted = Instant::now();
+        let lease = all[0].1.lease().lease_grant(grant).await.unwrap().into_inner().id;
+        for _ in 0..CHANGES {
+            let before = left_of(&all[0].1, lease).await;
+            eventually("time passes", async || {
+                (left_of(&all[0].1, lease).await <= before - REIGN_S).then_some(())
+            })
+            .await;
+            let from = leader(&all).await;
+            let to = (from + 1) % 3;
+            let target_id = cluster.members[to].as_ref().unwrap().identity().member_id;
+            let request = MoveLeaderRequest { target_id };
+            all[from].1.maintenance().move_leader(request).await.unwrap();
+            eventually("leadership has moved", async || (leader(&all).await == to).then_some(()))
+                .await;
+        }
+        let left = left_of(&all[0].1, lease).await;
+        let lived = granted.elapsed().as_secs_f64();
+        let right = TTL_S as f64 - lived;
+        let most = right + (CHANGES * GIVEN_BACK_S) as f64;
+        assert!(left as f64 > right - 2.0 && (left as f64) < most, "{left} s after {lived} s");
+    });
+}
+
+#[test]
+fn a_revoked_lease_is_kept_alive_by_nobody() {
+    let cluster = Cluster::start(3);
+    let all = clients(&cluster, &[0, 1, 2]);
+    cluster.runtime.block_on(async {
+        let grant = LeaseGrantRequest { ttl: 100, id: 0 };
+        let lease = all[0].1.lease().lease_grant(grant).await.unwrap().into_inner().id;
+        all[1].1.lease().lease_revoke(LeaseRevokeRequest { id: lease }).await.unwrap();
+        for (_, client) in &all {
+            let (sender, receiver) = mpsc::channel(1);
+            sender.send(LeaseKeepAliveRequest { id: lease }).await.unwrap();
+            let requests = ReceiverStream::new(receiver);
+            let answers = client.lease().lease_keep_alive(requests).await.unwrap();
+            assert_eq!(answers.into_inner().message().await.unwrap().unwrap().ttl, 0);
+        }
     });
 }
 

@@ -19,4 +19,5 @@ pub mod sim;
 pub mod skip;
 pub mod terminal;
 pub mod wait;
+pub mod watching;
 pub mod workspace;

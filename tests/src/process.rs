@@ -42,6 +42,19 @@ impl Process {
         self.child.try_wait().expect("a child can be asked about")
     }
 
+    /// The CPU time that it has used, all its threads together.
+    pub fn cpu(&self) -> Duration {
+        // The last fields of the line are counted from the end of the name, which may hold spaces.
+        const USER: usize = 11;
+        const TICKS_PER_SECOND: u64 = 100;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.expect("a process that runs can be asked about");
+        let after_name = stat.rsplit(") ").next().unwrap_or_default();
+        let fields = after_name.split(' ').skip(USER).take(2);
+        let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+        Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+    }
+
     /// `kill -9`, without waiting for it to be gone.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);

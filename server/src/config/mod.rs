@@ -14,6 +14,7 @@ mod url;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kvorum_core::lessor::CHECKPOINT_MS;
 use thiserror::Error;
 
 pub use auto_compaction::AutoCompaction;
@@ -59,6 +60,9 @@ pub struct Config {
     /// Live bytes beyond which writes are refused; 0 is the default, and below it there is none.
     pub quota_backend_bytes: i64,
     pub auto_compaction: AutoCompaction,
+    /// How often what is left of a long lease is written down; no flag, for it costs next to
+    /// nothing.
+    pub lease_checkpoint_interval: Duration,
     pub log: LogConfig,
     /// What was accepted but has no effect, to be said at the start.
     pub warnings: Vec<String>,
@@ -118,6 +122,7 @@ impl Default for Config {
             watch_progress_notify_interval: Duration::from_secs(600),
             quota_backend_bytes: 0,
             auto_compaction: AutoCompaction::Off,
+            lease_checkpoint_interval: Duration::from_millis(CHECKPOINT_MS),
             log: LogConfig::default(),
             warnings: Vec::new(),
         }

@@ -205,6 +205,7 @@ impl Settings {
                 |text| go_flags::parse_int(text).ok_or_else(|| "parse error".to_owned()),
             )?,
             auto_compaction: AutoCompaction::parse(&mode, &retention).map_err(invalid)?,
+            lease_checkpoint_interval: default.lease_checkpoint_interval,
             log: default.log,
             warnings: Vec::new(),
         };

@@ -81,6 +81,7 @@ const TRACING: &str = "distributed tracing is not supported yet";
 const AUTH: &str = "authentication is not supported yet";
 const OBSOLETE: &str = "etcd 3.6 no longer has this flag; it has no effect";
 const STORAGE: &str = "the storage engine here is another one, so this has no effect";
+const CHECKPOINTS: &str = "what is left of leases is always written down; this has no effect";
 const LATER: &str = "not done yet; this has no effect";
 
 const fn flag(name: &'static str, stand: Stand) -> Flag {
@@ -163,8 +164,8 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("compact-hash-check-time", Tuning(LATER)),
     flag("initial-corrupt-check", TuningSwitch(LATER)),
     flag("compact-hash-check-enabled", TuningSwitch(LATER)),
-    flag("enable-lease-checkpoint", TuningSwitch(LATER)),
-    flag("enable-lease-checkpoint-persist", TuningSwitch(LATER)),
+    flag("enable-lease-checkpoint", TuningSwitch(CHECKPOINTS)),
+    flag("enable-lease-checkpoint-persist", TuningSwitch(CHECKPOINTS)),
     flag("bcrypt-cost", Tuning(AUTH)),
     flag("auth-token-ttl", Tuning(AUTH)),
     flag("self-signed-cert-validity", Tuning(TLS)),

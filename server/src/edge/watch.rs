@@ -137,6 +137,7 @@ async fn response(handle: &Handle, reply: WatchReply) -> Result<WatchResponse, S
         Body::Events { events, fragment } => {
             response.fragment = fragment;
             if events.iter().any(is_stored) {
+                let _turn = handle.watches.turn_to_read().await;
                 let handle = handle.clone();
                 let read = spawn_blocking(move || {
                     events.iter().map(|event| read_back(&handle, event)).collect()

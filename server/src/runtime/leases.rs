@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
 use super::{Handle, Leadership, RequestError};
-use crate::limits::{EXPIRE_BATCH, LEASE_CHECK_INTERVAL};
+use crate::limits::{CHECKPOINT_BATCH, EXPIRE_BATCH, EXPIRE_PAUSE, LEASE_CHECK_INTERVAL};
 
 /// The lessor, and since when it speaks for the leader.
 pub(crate) struct Leases {
@@ -38,9 +38,11 @@ struct Driver {
 }
 
 impl Leases {
-    pub(super) fn new() -> Leases {
+    /// What is left of leases is written down so often.
+    pub(super) fn new(checkpoint_interval: Duration) -> Leases {
+        let checkpoint_ms = u64::try_from(checkpoint_interval.as_millis()).unwrap_or(u64::MAX);
         Leases {
-            lessor: Mutex::default(),
+            lessor: Mutex::new(Lessor::new(checkpoint_ms)),
             since: watch::Sender::new(0),
             start: Instant::now(),
             driver: Mutex::default(),
@@ -98,11 +100,11 @@ impl Leases {
         }
     }
 
-    /// Waits for news, or until it is time to look again; says whether to go on.
-    fn wait(&self) -> bool {
+    /// Waits for news, or at most so long; says whether to go on.
+    fn wait(&self, pause: Duration) -> bool {
         let mut driver = self.driver.lock();
         if !driver.news && !driver.closed {
-            self.wake.wait_for(&mut driver, LEASE_CHECK_INTERVAL);
+            self.wake.wait_for(&mut driver, pause);
         }
         driver.news = false;
         !driver.closed
@@ -113,22 +115,31 @@ impl Leases {
 /// of those whose time is over.
 pub(super) fn run(handle: &Handle) {
     let leases = &handle.leases;
-    while leases.wait() {
+    let mut pause = LEASE_CHECK_INTERVAL;
+    while leases.wait(pause) {
         let leadership = handle.leadership();
         leases.follow(leadership, &handle.root, handle.limits.election_timeout);
-        if leadership.role == Role::Leader {
-            propose_due(handle, leadership.term);
+        pause = LEASE_CHECK_INTERVAL;
+        if leadership.role == Role::Leader && propose_due(handle, leadership.term) {
+            pause = EXPIRE_PAUSE;
         }
     }
 }
 
-/// Nobody waits for these; the lessor hands out again what does not come to pass.
-fn propose_due(handle: &Handle, term: u64) {
+/// Nobody waits for these; the lessor hands out again what does not come to pass. Says whether
+/// there may be more.
+fn propose_due(handle: &Handle, term: u64) -> bool {
     let now_ms = handle.leases.now_ms();
+    let root = handle.root();
+    let keys = |id| usize::try_from(root.lease_key_count(id)).unwrap_or(usize::MAX);
+    let cost = |id| keys(id).saturating_add(1);
     let (expired, checkpoints) = {
         let mut lessor = handle.leases.lessor.lock();
-        (lessor.expired(now_ms, EXPIRE_BATCH), lessor.checkpoints_due(now_ms, EXPIRE_BATCH))
+        let expired = lessor.expired(now_ms, EXPIRE_BATCH, cost);
+        (expired, lessor.checkpoints_due(now_ms, CHECKPOINT_BATCH))
     };
+    let more = expired.iter().map(|id| cost(*id)).sum::<usize>() >= EXPIRE_BATCH
+        || checkpoints.len() >= CHECKPOINT_BATCH;
     if !expired.is_empty() {
         let lease_expire = Some(LeaseExpireRequest { i_ds: expired, term });
         propose(handle, InternalRaftRequest { lease_expire, ..Default::default() });
@@ -137,6 +148,7 @@ fn propose_due(handle: &Handle, term: u64) {
         let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
         propose(handle, InternalRaftRequest { lease_checkpoint, ..Default::default() });
     }
+    more
 }
 
 fn propose(handle: &Handle, mut request: InternalRaftRequest) {
@@ -287,7 +299,7 @@ mod tests {
     fn who_leads_before_a_snapshot_is_in_place_takes_over_the_leases_that_it_brings() {
         let mut store = Store::bootstrap(Vec::new(), ConfState::default());
         let published = ArcSwap::from_pointee(store.root());
-        let leases = Leases::new();
+        let leases = Leases::new(Duration::from_secs(60));
         let leadership = Leadership { role: Role::Leader, term: 2, leader: 1 };
         leases.follow(leadership, &published, ELECTION);
 
@@ -300,14 +312,14 @@ mod tests {
         assert_eq!(*leases.since.borrow(), 2);
         let now_ms = leases.now_ms();
         assert!(leases.lessor.lock().renew(7, now_ms).is_some(), "it can be kept alive");
-        assert_eq!(leases.lessor.lock().expired(u64::MAX / 2, 9), [7], "and it expires");
+        assert_eq!(leases.lessor.lock().expired(u64::MAX / 2, 9, |_| 1), [7], "and it expires");
     }
 
     #[test]
     fn who_does_not_lead_any_longer_knows_no_leases() {
         let published =
             ArcSwap::from_pointee(Store::bootstrap(Vec::new(), ConfState::default()).root());
-        let leases = Leases::new();
+        let leases = Leases::new(Duration::from_secs(60));
         leases.follow(Leadership { role: Role::Leader, term: 2, leader: 1 }, &published, ELECTION);
         assert_eq!(*leases.since.borrow(), 2);
         leases.follow(

@@ -9,7 +9,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use kvorum_core::node::{Input, Role};
-use kvorum_core::watch::RESPONSE_BYTES;
 use tokio::runtime::{Builder, Handle as Context, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -27,7 +26,9 @@ use super::{
 use crate::config::Config;
 use crate::edge::{self, Acceptor};
 use crate::identity::Identity;
-use crate::limits::{BLOCKING_THREADS, EDGE_THREADS, PEER_THREADS, STOP_GRACE};
+use crate::limits::{
+    BLOCKING_THREADS, EDGE_THREADS, GRPC_OVERHEAD_BYTES, PEER_THREADS, STOP_GRACE,
+};
 use crate::peer;
 use crate::stage::{ApplyStage, LogStage, StoreStage};
 use crate::storage::dir::DataDir;
@@ -200,7 +201,8 @@ impl Member {
             work: Arc::clone(&applied),
             backend: Arc::clone(&stored),
         };
-        let watches = WatchThread::new(handle.clone(), RESPONSE_BYTES);
+        let watches =
+            WatchThread::new(handle.clone(), config.max_request_bytes + GRPC_OVERHEAD_BYTES);
         self.spawn("kvorum-node", move |_| node.run(tick))?;
         self.spawn("kvorum-log", move |handle| {
             log_thread::run(handle, LogStage::new(log), &logged);

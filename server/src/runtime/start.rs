@@ -184,7 +184,7 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
         writes: Writes::new(),
         reads: Reads::new(applied),
         watches: Watches::new(),
-        leases: Leases::new(),
+        leases: Leases::new(config.lease_checkpoint_interval),
         values: StoredValues::new(backend.values()),
         peers,
         states: States::new(identity.member_id, &store.position().conf_state, &store.root()),

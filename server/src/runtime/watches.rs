@@ -13,10 +13,10 @@ use kvorum_core::store::Root;
 use kvorum_core::watch::{BACKLOG, Body, Delivery, Feed, Hub, StreamId, WatchId, WatchReply};
 use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::queue::{Drained, Queue};
-use crate::limits::{WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATCH_STREAM_REPLIES};
+use crate::limits::{WATCH_READERS, WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATCH_STREAM_REPLIES};
 
 /// What a client asks of its stream.
 pub(crate) enum WatchRequest {
@@ -56,6 +56,8 @@ pub(crate) struct Watches {
     /// A `Wake` is on its way; one is enough for any number of roots.
     woken: AtomicBool,
     next_stream: AtomicU64,
+    /// Who may read values back from the disk.
+    readers: Semaphore,
 }
 
 impl Watches {
@@ -65,7 +67,13 @@ impl Watches {
             feed: Mutex::default(),
             woken: AtomicBool::new(false),
             next_stream: AtomicU64::new(1),
+            readers: Semaphore::new(WATCH_READERS),
         }
+    }
+
+    /// Waits for the turn to read values back; it is held until it is dropped.
+    pub(crate) async fn turn_to_read(&self) -> Option<SemaphorePermit<'_>> {
+        self.readers.acquire().await.ok()
     }
 
     /// Opens a stream; dropping it closes it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use kvorum_core::watch::Budget;
+
 use super::random::Random;
 use super::time::{MS, SECOND, Time, US};
 
@@ -136,6 +138,8 @@ pub struct Plan {
     pub early_crashes: bool,
     /// All members lose power once more when all is at rest after healing.
     pub power_cycle: bool,
+    /// What the watch hub takes on at once; little makes watches catch up in many steps.
+    pub watch_budget: Budget,
 }
 
 impl Plan {
@@ -182,12 +186,27 @@ impl Plan {
             compactions: *random.pick(&[0, 2, 2, 5]),
             early_crashes: random.chance(10),
             power_cycle: random.chance(25),
+            watch_budget: draw_budget(&mut random),
         }
     }
 
     /// The fastest that a clock which leases go by ever runs, in percent.
     pub(super) fn fastest_clock(&self) -> u64 {
         if self.faults.contains(&FaultClass::Clock) { 150 } else { 100 }
+    }
+}
+
+fn draw_budget(random: &mut Random) -> Budget {
+    if random.chance(50) {
+        return Budget::default();
+    }
+    let mut upto = |most| random.between((1, most)) as usize;
+    Budget {
+        step_versions: upto(50),
+        walk_versions: upto(400),
+        events: upto(100),
+        bytes: upto(4096),
+        riders: upto(6),
     }
 }
 
@@ -232,7 +251,7 @@ impl fmt::Display for Plan {
             f,
             "  segments of {} B, {} B of entries resident, {} B for the backend, credit {}, \
              responses of {} B, progress each {} ms, snapshots {:?}, compactions {} %, early \
-             crashes {}, power cycle {}",
+             crashes {}, power cycle {}, {:?}",
             self.segment_bytes,
             self.resident_bytes,
             self.backend_bytes,
@@ -242,7 +261,8 @@ impl fmt::Display for Plan {
             self.snapshots,
             self.compactions,
             self.early_crashes,
-            self.power_cycle
+            self.power_cycle,
+            self.watch_budget
         )
     }
 }

@@ -48,6 +48,12 @@ impl Root {
         self.leases.weight()
     }
 
+    /// How many keys are attached to a lease.
+    pub fn lease_key_count(&self, id: i64) -> u64 {
+        let after = id.cast_unsigned().checked_add(1).map(u64::to_be_bytes);
+        self.attachments.count(&id.to_be_bytes(), after.as_ref().map(|after| &after[..]))
+    }
+
     /// The keys attached to a lease, in key order.
     pub fn lease_keys(&self, id: i64) -> impl Iterator<Item = Bytes> + '_ {
         let prefix = id.to_be_bytes();
@@ -90,5 +96,33 @@ impl Entry for Leased {
 impl Entry for Attachment {
     fn key(&self) -> &[u8] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_proto::etcdserverpb::{InternalRaftRequest, LeaseGrantRequest, PutRequest};
+    use raft_proto::eraftpb::ConfState;
+
+    use crate::store::Store;
+
+    #[test]
+    fn the_keys_of_a_lease_are_counted_and_no_others() {
+        let mut store = Store::bootstrap(Vec::new(), ConfState::default());
+        let mut apply = |entry: InternalRaftRequest| {
+            let index = store.root().index() + 1;
+            store.apply(index, 1, &entry).reply.expect("it is done");
+        };
+        for (id, keys) in [(7, 2), (8, 1), (9, 0), (-1, 3)] {
+            let lease_grant = Some(LeaseGrantRequest { id, ttl: 60 });
+            apply(InternalRaftRequest { lease_grant, ..InternalRaftRequest::default() });
+            for key in 0..keys {
+                let key = format!("{id}/{key}").into();
+                let put = Some(PutRequest { key, lease: id, ..PutRequest::default() });
+                apply(InternalRaftRequest { put, ..InternalRaftRequest::default() });
+            }
+        }
+        let root = store.root();
+        assert_eq!([7, 8, 9, -1].map(|id| root.lease_key_count(id)), [2, 1, 0, 3]);
     }
 }

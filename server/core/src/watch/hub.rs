@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
 
-use super::index::{Index, Options};
+use super::cohort::Cohort;
+use super::index::Options;
 use super::keys::Keys;
-use super::limits::{WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
+use super::limits::{Budget, WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
 use super::reply::{Body, Delivery, Refusal, StreamId, WatchId, WatchReply};
-use super::stream::{Stream, Watch};
+use super::serve::Lane;
+use super::stream::{Place, Stream, Watch};
+use super::waiting::Waiting;
 use crate::planted::{self, Bug};
 use crate::store::{Revision, Root};
 
@@ -19,18 +22,20 @@ const NO_WATCH: WatchId = -1;
 /// Serves all watches of a member. Every call appends what is to be sent to `out`, in order.
 #[derive(Debug)]
 pub struct Hub {
-    /// What synced watches have got.
-    pub(super) revision: i64,
+    /// The watches that have got everything that the hub has looked at.
+    pub(super) synced: Cohort,
+    /// The watches on their way there, by [`Lane`].
+    pub(super) convoys: [Cohort; 2],
+    /// Whose turn it is.
+    pub(super) turn: Lane,
+    /// The watches that wait for a convoy.
+    pub(super) waiting: Waiting,
+    pub(super) budget: Budget,
     /// The latest compaction that was looked at.
     pub(super) compacted: i64,
     /// Where replies to watches that want fragments are cut.
     pub(super) response_bytes: usize,
     pub(super) streams: BTreeMap<StreamId, Stream>,
-    pub(super) synced: Index,
-    /// Streams with credit and with watches that are behind.
-    pub(super) ready: BTreeSet<StreamId>,
-    /// The stream whose watches caught up last; the next one's turn comes after it.
-    pub(super) served: StreamId,
     /// Streams that wait for an answer to a progress request.
     asking: BTreeSet<StreamId>,
 }
@@ -39,20 +44,27 @@ impl Hub {
     /// A hub over a store at `revision`: only what comes later is news.
     pub fn new(revision: i64, response_bytes: usize) -> Hub {
         Hub {
-            revision,
+            synced: Cohort::at(revision),
+            convoys: Lane::ALL.map(|_| Cohort::at(revision)),
+            turn: Lane::Far,
+            waiting: Waiting::default(),
+            budget: Budget::default(),
             compacted: 0,
             response_bytes,
             streams: BTreeMap::new(),
-            synced: Index::default(),
-            ready: BTreeSet::new(),
-            served: StreamId(0),
             asking: BTreeSet::new(),
         }
     }
 
+    /// With other limits to a step than usual.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Hub {
+        Hub { budget, ..self }
+    }
+
     /// Every watch that is not behind has got all it is owed up to this revision.
     pub fn revision(&self) -> i64 {
-        self.revision
+        self.synced.upto
     }
 
     /// Answers of the stream that wait for credit. At [`BACKLOG`](super::BACKLOG) the shell hands
@@ -68,14 +80,17 @@ impl Hub {
 
     /// The stream is gone, and its watches with it.
     pub fn close(&mut self, stream: StreamId) {
-        let Some(closed) = self.streams.remove(&stream) else { return };
-        for (id, watch) in closed.watches {
-            if !watch.behind {
-                self.synced.remove(&watch.keys, watch.options, (stream, id));
-            }
-        }
-        self.ready.remove(&stream);
+        let Some(mut closed) = self.streams.remove(&stream) else { return };
+        self.waiting.forget(stream, &mut closed);
         self.asking.remove(&stream);
+        for (id, watch) in closed.watches {
+            let cohort = match watch.place {
+                Place::Synced => &mut self.synced,
+                Place::Riding(lane) => &mut self.convoys[lane as usize],
+                Place::Behind | Place::Nowhere => continue,
+            };
+            cohort.remove(&watch.keys, watch.options, (stream, id));
+        }
     }
 
     /// The stream can take `replies` more.
@@ -111,7 +126,8 @@ impl Hub {
         self.pump(stream, out);
     }
 
-    /// A client no longer wants a watch. An unknown id is ignored, as etcd does.
+    /// A client no longer wants a watch, be it one that compaction overtook. An unknown id is
+    /// ignored, as etcd does.
     pub fn cancel(
         &mut self,
         stream: StreamId,
@@ -119,7 +135,13 @@ impl Hub {
         root: &Root,
         out: &mut Vec<Delivery>,
     ) {
-        self.end(stream, watch_id, root.revision(), Body::Canceled);
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let (revision, body) = (root.revision(), Body::Canceled);
+        if known.overtaken.remove(&watch_id) {
+            known.answers.push_back(WatchReply { revision, watch_id, body });
+        } else {
+            self.end(stream, watch_id, revision, body);
+        }
         self.pump(stream, out);
     }
 
@@ -152,7 +174,8 @@ impl Hub {
                 if !watch.notify {
                     continue;
                 }
-                if watch.quiet && !watch.behind && watch.has_begun(self.revision) {
+                let synced = watch.place == Place::Synced;
+                if watch.quiet && synced && watch.has_begun(self.synced.upto) {
                     stream.due.insert(*watch_id);
                 }
                 watch.quiet = true;
@@ -171,7 +194,7 @@ impl Hub {
     /// calls until nothing is due, so that synced watches are not overtaken. A root older than
     /// one before has nothing to add.
     pub fn advance(&mut self, root: &Root, out: &mut Vec<Delivery>) -> bool {
-        if root.revision() < self.revision {
+        if root.revision() < self.synced.upto {
             return false;
         }
         self.note_compaction(root, out);
@@ -180,7 +203,7 @@ impl Hub {
         for stream in self.asking.clone() {
             self.pump(stream, out);
         }
-        !self.ready.is_empty() || self.revision < root.revision()
+        self.is_catching_up() || self.synced.upto < root.revision()
     }
 
     /// Puts a new watch among the synced, or those behind, or ends it if its start is gone.
@@ -194,31 +217,31 @@ impl Hub {
         }
         if cursor.main < root.compacted_revision() {
             self.overtake(stream, id, root.compacted_revision());
-        } else if cursor.main > self.revision {
-            self.synced.add(&watch.keys, watch.options, (stream, id));
         } else {
-            known.fall_behind(id, cursor);
+            self.settle(stream, id, cursor);
         }
     }
 
     /// Takes the watch away, with `body` as its last word.
     fn end(&mut self, stream: StreamId, id: WatchId, revision: i64, body: Body) {
+        self.leave(stream, id);
         let Some(known) = self.streams.get_mut(&stream) else { return };
-        known.leave_behind(id);
         known.due.remove(&id);
         let Some(watch) = known.watches.remove(&id) else { return };
         known.key_bytes -= watch.keys.len();
         known.answers.push_back(WatchReply { revision, watch_id: id, body });
-        self.synced.remove(&watch.keys, watch.options, (stream, id));
     }
 
     /// The header of this one carries no revision in etcd.
     pub(super) fn overtake(&mut self, stream: StreamId, id: WatchId, compact_revision: i64) {
         let full = self.streams.get(&stream).is_some_and(|known| known.credit == 0);
         if planted::is(Bug::OvertakenSilently) && full {
-            return self.file(stream, id, Revision { main: self.revision + 1, sub: 0 });
+            return self.settle(stream, id, Revision::first_of(self.synced.upto + 1));
         }
         self.end(stream, id, 0, Body::Overtaken { compact_revision });
+        if let Some(known) = self.streams.get_mut(&stream) {
+            known.overtaken.insert(id);
+        }
     }
 
     /// Sends what waits for nothing but credit: answers, then progress; and notes whether
@@ -232,8 +255,8 @@ impl Hub {
             stream.credit -= 1;
             send(answer);
         }
-        let progress =
-            |watch_id| WatchReply { revision: self.revision, watch_id, body: Body::Progress };
+        let upto = self.synced.upto;
+        let progress = |watch_id| WatchReply { revision: upto, watch_id, body: Body::Progress };
         while stream.credit > 0
             && let Some(watch_id) = stream.due.pop_first()
         {
@@ -244,8 +267,8 @@ impl Hub {
             stream.asked = None;
         }
         if stream.credit > 0
-            && stream.asked.is_some_and(|asked| asked <= self.revision)
-            && stream.behind.is_empty()
+            && stream.asked.is_some_and(|asked| asked <= upto)
+            && stream.is_synced()
         {
             stream.credit -= 1;
             stream.asked = None;
@@ -254,11 +277,7 @@ impl Hub {
         if stream.asked.is_none() {
             self.asking.remove(&id);
         }
-        if stream.is_ready() {
-            self.ready.insert(id);
-        } else {
-            self.ready.remove(&id);
-        }
+        self.waiting.list(id, stream);
     }
 }
 
@@ -272,11 +291,12 @@ fn admit(
         return Err(Refusal::NegativeRevision);
     }
     let keys = Keys::parse(&request.key, &request.range_end).ok_or(Refusal::EmptyRange)?;
-    if stream.watches.contains_key(&request.watch_id) && request.watch_id != 0 {
+    if stream.is_taken(request.watch_id) && request.watch_id != 0 {
         return Err(Refusal::DuplicateId);
     }
     let key_bytes = stream.key_bytes + keys.len();
-    if stream.watches.len() >= WATCHES_PER_STREAM || key_bytes > WATCH_KEY_BYTES_PER_STREAM {
+    let watches = stream.watches.len() + stream.overtaken.len();
+    if watches >= WATCHES_PER_STREAM || key_bytes > WATCH_KEY_BYTES_PER_STREAM {
         return Err(Refusal::TooMany);
     }
     stream.key_bytes = key_bytes;
@@ -294,8 +314,8 @@ fn admit(
         fragment: request.fragment,
         notify: request.progress_notify,
         start,
-        cursor: Revision { main, sub: 0 },
-        behind: false,
+        cursor: Revision::first_of(main),
+        place: Place::Nowhere,
         quiet: true,
     };
     let id = if request.watch_id == 0 { stream.free_id() } else { request.watch_id };

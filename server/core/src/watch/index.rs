@@ -42,6 +42,7 @@ pub(super) struct Index {
     spans: Intervals<Vec<GroupId>>,
     groups: BTreeMap<GroupId, Group>,
     last_group: GroupId,
+    members: usize,
 }
 
 impl Index {
@@ -49,8 +50,17 @@ impl Index {
         &self.groups[&id]
     }
 
-    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
-        self.groups.values()
+    pub(super) fn group_if_there(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = Member> + '_ {
+        self.groups.values().flat_map(|group| group.members.iter().copied())
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.members
     }
 
     /// The groups that watch the key, whatever their options.
@@ -64,9 +74,11 @@ impl Index {
 
     pub(super) fn add(&mut self, keys: &Keys, options: Options, member: Member) {
         if let Some(id) = self.find(keys, options) {
-            self.groups.get_mut(&id).expect("a listed group exists").members.insert(member);
+            let group = self.groups.get_mut(&id).expect("a listed group exists");
+            self.members += usize::from(group.members.insert(member));
             return;
         }
+        self.members += 1;
         self.last_group += 1;
         let id = self.last_group;
         self.groups.insert(id, Group { options, members: BTreeSet::from([member]) });
@@ -82,7 +94,7 @@ impl Index {
     pub(super) fn remove(&mut self, keys: &Keys, options: Options, member: Member) {
         let Some(id) = self.find(keys, options) else { return };
         let group = self.groups.get_mut(&id).expect("a listed group exists");
-        group.members.remove(&member);
+        self.members -= usize::from(group.members.remove(&member));
         if !group.members.is_empty() {
             return;
         }

@@ -11,28 +11,44 @@ pub const WATCHES_PER_STREAM: usize = 131_072;
 /// Bytes of keys and range ends on one stream: long keys must not multiply the limit above.
 pub const WATCH_KEY_BYTES_PER_STREAM: usize = 64 << 20;
 
-/// At what size a response is cut for a watch that asked for fragments: etcd's request limit.
-pub const RESPONSE_BYTES: usize = 3 << 19;
+/// At what size a response is cut for a watch that asked for fragments, unless requests have
+/// another limit: etcd's for requests with what gRPC may add.
+pub const RESPONSE_BYTES: usize = 2 << 20;
 
 /// States right before compactions that may wait for the hub. More come together only in an
 /// unheard-of hurry; watches then learn of the compaction instead of its events.
 pub(super) const PENDING_ROOTS: usize = 16;
 
-/// Versions looked at in one chunk. etcd sends at most as many revisions in a response; at some
-/// 200 ns each a chunk keeps the watch thread for well under a millisecond.
-pub(super) const CHUNK_VERSIONS: usize = 1000;
+/// Each credit lets so many watches of a stream ride along, since most of them may find nothing;
+/// more would be work for replies that cannot be sent.
+pub(super) const RIDERS_PER_CREDIT: usize = 16;
 
-/// Events gathered in one chunk over all groups of watches, so that thousands of different
-/// ranges over the same keys cannot multiply the chunk's memory.
-pub(super) const CHUNK_EVENTS: usize = 65_536;
+/// How much of the history one step of the hub takes on, and what it keeps meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Versions looked at in one step. At some 200 ns each a step keeps the watch thread for well
+    /// under a millisecond.
+    pub step_versions: usize,
+    /// Versions looked at before what was found is handed out: a watch that finds something now
+    /// and then gets it together, and within some tens of milliseconds.
+    pub walk_versions: usize,
+    /// Events gathered over all groups of watches, so that thousands of different ranges over
+    /// the same keys cannot multiply the memory: each is a reference, 16 bytes.
+    pub events: usize,
+    /// Bytes gathered for one group, and so, but for a single larger revision, in one response.
+    pub bytes: usize,
+    /// Watches that catch up together, so many replies at most that a step hands out.
+    pub riders: usize,
+}
 
-/// Bytes of keys and values in one chunk, and so, but for a single larger revision, in one
-/// response.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
-
-/// Watches of one stream that catch up together in one chunk.
-pub(super) const RIDERS: usize = 512;
-
-/// Each credit lets so many watches ride along, since most of them may find nothing; more would
-/// be work for replies that cannot be sent.
-pub(super) const RIDERS_PER_CREDIT: usize = 4;
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            step_versions: 1_000,
+            walk_versions: 65_536,
+            events: 65_536,
+            bytes: 1 << 20,
+            riders: 4_096,
+        }
+    }
+}

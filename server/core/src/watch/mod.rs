@@ -2,13 +2,14 @@
 //!
 //! A [`Hub`] serves many streams, each with many watches. It holds no events: the store's
 //! history is the queue, and the hub remembers per watch only from which revision on it is still
-//! owed something. A watch is in one of two states:
+//! owed something. A watch is in one of three states:
 //!
 //! - *synced*: it has got everything up to [`Hub::revision`]. All synced watches together are
 //!   served by one walk over what is new, matched by an index of keys and ranges;
-//! - *behind*: it has a cursor of its own. It started in the past (catching up), or its stream
-//!   could not take what was due (slow). It is served from the history, in small steps, whenever
-//!   its stream has credit, until it is synced.
+//! - *behind*: it has a cursor of its own. It started in the past, or its stream could not take
+//!   what was due (slow). It waits for its stream to have credit, and for a convoy;
+//! - *riding*: it catches up together with all others that were on the way, in small steps
+//!   through the history, until it is synced or its stream can take no more.
 //!
 //! Invariants:
 //! - A stream's replies leave in one order. Events of a watch come by revision, once each, after
@@ -23,8 +24,9 @@
 //!
 //! There is no clock and no channel here: the shell calls, and sends what comes out in order.
 
-mod chunk;
+mod cohort;
 mod feed;
+mod gathered;
 mod hub;
 mod index;
 mod intervals;
@@ -33,8 +35,9 @@ mod limits;
 mod reply;
 mod serve;
 mod stream;
+mod waiting;
 
 pub use feed::Feed;
 pub use hub::Hub;
-pub use limits::{BACKLOG, RESPONSE_BYTES, WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
+pub use limits::{BACKLOG, Budget, RESPONSE_BYTES, WATCH_KEY_BYTES_PER_STREAM, WATCHES_PER_STREAM};
 pub use reply::{Body, Delivery, Event, Events, Refusal, StreamId, WatchId, WatchReply};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::store::{Pin, Root, Value, Version};
+use crate::store::{Pin, Value, Version};
 
 /// Names a stream; chosen by the shell and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,31 +62,31 @@ impl Event {
     pub(super) fn encoded_len(&self) -> usize {
         /// Field keys, lengths, and revisions of a key-value pair, at most.
         const FRAME: usize = 64;
-        let len = |version: &Version| FRAME + payload_len(version);
+        let len = |version: &Version| FRAME + version.key.len() + version.value_len as usize;
         len(&self.version) + self.prev.as_deref().map_or(0, len)
     }
 }
 
-/// Bytes of key and value.
-pub(super) fn payload_len(version: &Version) -> usize {
-    version.key.len() + version.value_len as usize
+/// Whether the value must be read back.
+pub(super) fn is_stored(version: &Version) -> bool {
+    version.value == Value::Stored
 }
 
 /// What one walk found for watches that ask for the same.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) events: Vec<Event>,
-    /// Keeps the values readable that are not resident.
-    _pin: Option<Pin>,
+    /// Keep the values readable that are not resident.
+    _pins: Option<Arc<[Pin]>>,
 }
 
 impl Found {
-    pub(super) fn new(events: Vec<Event>, root: &Root) -> Found {
-        let stored = |version: &Version| version.value == Value::Stored;
+    /// `pins` are those of the states the events were found in.
+    pub(super) fn new(events: Vec<Event>, pins: &Arc<[Pin]>) -> Found {
         let any_stored = events
             .iter()
-            .any(|event| stored(&event.version) || event.prev.as_deref().is_some_and(stored));
-        Found { events, _pin: any_stored.then(|| root.pin()) }
+            .any(|event| is_stored(&event.version) || event.prev.as_deref().is_some_and(is_stored));
+        Found { events, _pins: any_stored.then(|| Arc::clone(pins)) }
     }
 }
 

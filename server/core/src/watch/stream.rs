@@ -6,7 +6,17 @@ use std::sync::Arc;
 use super::index::Options;
 use super::keys::Keys;
 use super::reply::{Body, Event, Events, Found, WatchId, WatchReply};
+use super::serve::Lane;
 use crate::store::Revision;
+
+/// Where a watch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Nowhere,
+    Synced,
+    Behind,
+    Riding(Lane),
+}
 
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -16,10 +26,10 @@ pub(super) struct Watch {
     pub(super) notify: bool,
     /// What the client asked for, or 0: no progress is reported before it.
     pub(super) start: i64,
-    /// Nothing before it is sent. Where a watch that is behind goes on; for a synced one it may
-    /// lie in the past or, if the watch starts there, in the future.
+    /// Nothing before it is sent. Where a watch that is behind goes on; for others it may lie in
+    /// the past or, for a synced one that starts there, in the future.
     pub(super) cursor: Revision,
-    pub(super) behind: bool,
+    pub(super) place: Place,
     /// No events since the last tick, so that progress is worth a notice.
     pub(super) quiet: bool,
 }
@@ -36,6 +46,9 @@ pub(super) struct Stream {
     /// Replies that can be sent now.
     pub(super) credit: usize,
     pub(super) watches: BTreeMap<WatchId, Watch>,
+    /// Watches that compaction overtook, until their client cancels them: etcd keeps their ids, and
+    /// etcd's client waits for the answer to its cancellation.
+    pub(super) overtaken: BTreeSet<WatchId>,
     /// Answers to requests, and cancellations; they go before everything else.
     pub(super) answers: VecDeque<WatchReply>,
     /// The watches that are behind, by cursor.
@@ -44,8 +57,10 @@ pub(super) struct Stream {
     pub(super) due: BTreeSet<WatchId>,
     /// Progress was asked for when the store was at this revision.
     pub(super) asked: Option<i64>,
-    /// Whether the watch closest to the present is next to catch up, or the farthest.
-    pub(super) closest_next: bool,
+    /// How many watches ride in convoys.
+    pub(super) riding: usize,
+    /// Where the stream's farthest and closest watches wait, if it is listed as waiting.
+    pub(super) listed: Option<(Revision, Revision)>,
     pub(super) key_bytes: usize,
     next_id: WatchId,
 }
@@ -66,36 +81,60 @@ impl Stream {
 
     /// The smallest id that was never given and is not taken.
     pub(super) fn free_id(&mut self) -> WatchId {
-        while self.watches.contains_key(&self.next_id) {
+        while self.is_taken(self.next_id) {
             self.next_id += 1;
         }
         self.next_id += 1;
         self.next_id - 1
     }
 
-    /// There are watches that could be served from the history now.
-    pub(super) fn is_ready(&self) -> bool {
-        self.credit > 0 && !self.behind.is_empty()
+    pub(super) fn is_taken(&self, id: WatchId) -> bool {
+        self.watches.contains_key(&id) || self.overtaken.contains(&id)
     }
 
-    /// Removes the watch from the list of those behind, if it is there.
-    pub(super) fn leave_behind(&mut self, id: WatchId) {
-        if let Some(watch) = self.watches.get_mut(&id)
-            && watch.behind
-        {
-            self.behind.remove(&(watch.cursor, id));
-            watch.behind = false;
+    /// All watches have got everything that the hub has looked at.
+    pub(super) fn is_synced(&self) -> bool {
+        self.behind.is_empty() && self.riding == 0
+    }
+
+    /// Takes the watch out of what the stream knows about its place.
+    pub(super) fn leave(&mut self, id: WatchId) {
+        let Some(watch) = self.watches.get_mut(&id) else { return };
+        match watch.place {
+            Place::Behind => drop(self.behind.remove(&(watch.cursor, id))),
+            Place::Riding(_) => self.riding -= 1,
+            Place::Nowhere | Place::Synced => {}
         }
+        watch.place = Place::Nowhere;
     }
 
+    /// The watch goes on at `cursor`, later.
     pub(super) fn fall_behind(&mut self, id: WatchId, cursor: Revision) {
-        self.leave_behind(id);
+        self.leave(id);
         if let Some(watch) = self.watches.get_mut(&id) {
             watch.cursor = cursor;
-            watch.behind = true;
+            watch.place = Place::Behind;
             self.behind.insert((cursor, id));
             self.due.remove(&id);
         }
+    }
+
+    /// The watch joins a convoy.
+    pub(super) fn set_out(&mut self, id: WatchId, lane: Lane) -> Option<&Watch> {
+        self.leave(id);
+        let watch = self.watches.get_mut(&id)?;
+        watch.place = Place::Riding(lane);
+        self.riding += 1;
+        Some(watch)
+    }
+
+    /// The watch has got everything up to `upto`.
+    pub(super) fn sync(&mut self, id: WatchId, upto: i64) -> Option<&Watch> {
+        self.leave(id);
+        let watch = self.watches.get_mut(&id)?;
+        watch.cursor = watch.cursor.max(Revision::first_of(upto + 1));
+        watch.place = Place::Synced;
+        Some(watch)
     }
 
     /// Sends what of the batch the watch has not got yet, as far as there is credit; else says

@@ -92,6 +92,7 @@ impl World {
         let divergence = Divergence::new(identity.member_id, &ids, &[]);
         let root = Arc::new(store.root());
         let hub = Hub::new(root.revision(), self.plan.response_bytes);
+        let hub = hub.with_budget(self.plan.watch_budget);
         let swept = store.swept();
         let values = Arc::new(StoredValues::new(backend.values()));
         let stages = Stages { log: LogStage::new(log), store: StoreStage::new(backend) };

@@ -1,12 +1,14 @@
 //! The lease thread: takes the leases over when this member begins to lead, and proposes the end
 //! of those whose time is over.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kvorum_core::node::{Input, Proposal};
 use kvorum_proto::etcdserverpb::{
     InternalRaftRequest, LeaseCheckpointRequest, LeaseExpireRequest, RequestHeader,
 };
-use kvorum_server::limits::{EXPIRE_BATCH, LEASE_CHECK_INTERVAL};
+use kvorum_server::limits::{CHECKPOINT_BATCH, EXPIRE_BATCH, LEASE_CHECK_INTERVAL};
 use prost::Message;
 
 use super::{Life, Place, Thread};
@@ -39,7 +41,7 @@ impl World {
         let next = life.next_lease_check;
         let term = life.leadership.term;
         if life.leads() && life.since != term {
-            let root = std::sync::Arc::clone(&life.root);
+            let root = Arc::clone(&life.root);
             life.lessor.promote(now_ms, root.leases(), extend_ms);
             life.since = term;
         } else if !life.leads() && life.since != 0 {
@@ -56,8 +58,10 @@ impl World {
     /// Nobody waits for these; the lessor hands out again what does not come to pass.
     fn propose_due(&mut self, place: Place, now_ms: u64, term: u64) {
         let Some(life) = self.life(place) else { return };
-        let expired = life.lessor.expired(now_ms, EXPIRE_BATCH);
-        let checkpoints = life.lessor.checkpoints_due(now_ms, EXPIRE_BATCH);
+        let root = Arc::clone(&life.root);
+        let cost = |id| 1 + root.lease_key_count(id) as usize;
+        let expired = life.lessor.expired(now_ms, EXPIRE_BATCH, cost);
+        let checkpoints = life.lessor.checkpoints_due(now_ms, CHECKPOINT_BATCH);
         if !expired.is_empty() {
             let lease_expire = Some(LeaseExpireRequest { i_ds: expired, term });
             let request = InternalRaftRequest { lease_expire, ..Default::default() };
