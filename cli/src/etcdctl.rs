@@ -1,9 +1,11 @@
-//! Under the name `etcdctl`: strictly what etcdctl does, down to abbreviations and exit codes.
+//! Under the names `etcdctl` and `etcdutl`: strictly what these do, down to abbreviations and exit
+//! codes.
 //!
 //! The arguments are parsed by the same types as everywhere; this module finds the command words
 //! first, because etcdctl resolves abbreviations among all of its commands, ours or not yet.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -14,8 +16,11 @@ use crate::mode::Mode;
 use crate::run::{self, Streams};
 use crate::usage;
 
-/// Every command of etcdctl 3.6 with its subcommands, in its order.
-const COMMANDS: [(&str, &[&str]); 25] = [
+type Commands = [(&'static str, &'static [&'static str])];
+
+/// Every command of etcdctl 3.6 with its subcommands, in its order; and `snapshot restore` and
+/// `snapshot status`, which 3.4 and 3.5 have here and scripts still call.
+const COMMANDS: &Commands = &[
     ("alarm", &["disarm", "list"]),
     ("auth", &["disable", "enable", "status"]),
     ("check", &["datascale", "perf"]),
@@ -35,7 +40,7 @@ const COMMANDS: [(&str, &[&str]); 25] = [
     ("move-leader", &[]),
     ("put", &[]),
     ("role", &["add", "delete", "get", "grant-permission", "list", "revoke-permission"]),
-    ("snapshot", &["save"]),
+    ("snapshot", &["restore", "save", "status"]),
     ("txn", &[]),
     ("user", &["add", "delete", "get", "grant-role", "list", "passwd", "revoke-role"]),
     ("version", &[]),
@@ -43,13 +48,42 @@ const COMMANDS: [(&str, &[&str]); 25] = [
     ("options", &[]),
 ];
 
+/// Those of etcdutl 3.6, which works on files and asks no server.
+const FILE_COMMANDS: &Commands = &[
+    ("completion", &["bash", "fish", "powershell", "zsh"]),
+    ("defrag", &[]),
+    ("hashkv", &[]),
+    ("help", &[]),
+    ("migrate", &[]),
+    ("snapshot", &["restore", "status"]),
+    ("version", &[]),
+];
+
+const ETCDUTL: &str = "etcdutl";
+
+/// The program's name, which is one of the two, and its commands.
+fn program(args: &[OsString]) -> (&'static str, &'static Commands) {
+    let name = args.first().and_then(|path| Path::new(path).file_name());
+    if name.is_some_and(|name| name == ETCDUTL) {
+        (ETCDUTL, FILE_COMMANDS)
+    } else {
+        ("etcdctl", COMMANDS)
+    }
+}
+
 /// Runs one command line; the first word is the program's name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let mut streams = Streams::standard();
+    let (name, _) = program(&args);
+    let usage = |path: Vec<String>| {
+        // All that etcdutl has here.
+        let whole = name == ETCDUTL && path.is_empty();
+        usage::text(name, &if whole { vec!["snapshot".to_owned()] } else { path })
+    };
     match resolve(args) {
-        Resolved::Usage(path) => streams.exit(&usage::text(&path), "", 0),
+        Resolved::Usage(path) => streams.exit(&usage(path), "", 0),
         Resolved::Refused { message, path } => {
-            let usage = path.map(|path| usage::text(&path)).unwrap_or_default();
+            let usage = path.map(usage).unwrap_or_default();
             streams.exit(&usage, &format!("Error: {message}\n"), 1)
         }
         Resolved::Line(line, command) => {
@@ -70,6 +104,7 @@ enum Resolved {
 }
 
 fn resolve(mut args: Vec<OsString>) -> Resolved {
+    let (name, commands) = program(&args);
     let words = match expand(&mut args) {
         Ok(words) => words,
         Err(message) => return Resolved::Refused { message, path: None },
@@ -80,13 +115,13 @@ fn resolve(mut args: Vec<OsString>) -> Resolved {
     }
     if !done {
         let message = format!(
-            "{} is a command of etcdctl that this version of kvorum does not have yet",
+            "{} is a command of {name} that this version of kvorum does not have yet",
             words.join(" ")
         );
         return Resolved::Refused { message, path: None };
     }
     let command =
-        Line::command().name("etcdctl").disable_version_flag(true).disable_help_flag(true).arg(
+        Line::command().name(name).disable_version_flag(true).disable_help_flag(true).arg(
             clap::Arg::new("help")
                 .short('h')
                 .long("help")
@@ -110,7 +145,9 @@ fn resolve(mut args: Vec<OsString>) -> Resolved {
             None => Resolved::Usage(words),
         },
         // A group of commands alone, or with a word that is none of them, shows what it has.
-        Err(error) if is_group(&words) && !is_flag_error(&error) => Resolved::Usage(words),
+        Err(error) if is_group(commands, &words) && !is_flag_error(&error) => {
+            Resolved::Usage(words)
+        }
         Err(error) => Resolved::Refused { message: flag_error(&error), path: Some(words) },
     }
 }
@@ -125,10 +162,10 @@ fn note_empty_exec(command: &mut Command, args: &[OsString]) {
     }
 }
 
-fn is_group(words: &[String]) -> bool {
+fn is_group(commands: &Commands, words: &[String]) -> bool {
     match words {
         [] => true,
-        [word] => COMMANDS.iter().any(|(name, subs)| name == word && !subs.is_empty()),
+        [word] => commands.iter().any(|(name, subs)| name == word && !subs.is_empty()),
         _ => false,
     }
 }
@@ -149,23 +186,24 @@ fn is_flag_error(error: &clap::Error) -> bool {
 /// Finds the command words, replaces abbreviations by whole words, and returns them: at most two,
 /// fewer where a word is missing. Of `help x y`, all three.
 fn expand(args: &mut [OsString]) -> Result<Vec<String>, String> {
+    let (program, commands) = program(args);
     let mut places = command_places(args).into_iter();
     let Some(at) = places.next() else { return Ok(Vec::new()) };
     let typed = args[at].to_string_lossy().into_owned();
-    let names: Vec<&str> = COMMANDS.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = commands.iter().map(|(name, _)| *name).collect();
     let Some(name) = abbreviated(&names, &typed) else {
-        return Err(format!("unknown command {typed:?} for \"etcdctl\""));
+        return Err(format!("unknown command {typed:?} for {program:?}"));
     };
     args[at] = name.into();
     let mut words = vec![name.to_owned()];
-    let mut subs = subcommands(name);
+    let mut subs = subcommands(commands, name);
     if name == "help" {
         let Some(topic) = places.next() else { return Ok(words) };
         let Some(name) = abbreviated(&names, &args[topic].to_string_lossy()) else {
             return Ok(words);
         };
         words.push(name.to_owned());
-        subs = subcommands(name);
+        subs = subcommands(commands, name);
     }
     if let Some(at) = places.next()
         && let Some(sub) = abbreviated(subs, &args[at].to_string_lossy())
@@ -176,8 +214,8 @@ fn expand(args: &mut [OsString]) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-fn subcommands(name: &str) -> &'static [&'static str] {
-    COMMANDS.iter().find(|(known, _)| *known == name).map_or(&[], |(_, subs)| subs)
+fn subcommands(commands: &Commands, name: &str) -> &'static [&'static str] {
+    commands.iter().find(|(known, _)| *known == name).map_or(&[], |(_, subs)| subs)
 }
 
 /// The name that `typed` is, or the only one that it begins.
@@ -260,9 +298,9 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// Whether the program was called by this name.
+/// Whether the program was called by one of these names.
 pub fn is_name(program: &OsStr) -> bool {
-    program == "etcdctl"
+    program == "etcdctl" || program == ETCDUTL
 }
 
 #[cfg(test)]
@@ -315,6 +353,19 @@ mod tests {
                 panic!("{line} was accepted")
             };
             assert_eq!(actual, message);
+        }
+    }
+
+    #[test]
+    fn etcdutl_knows_files_only() {
+        for line in ["etcdutl snap stat f", "/usr/bin/etcdutl snapshot restore f --data-dir d"] {
+            assert!(matches!(resolve(words(line)), Resolved::Line(..)), "{line}");
+        }
+        for line in ["etcdutl get k", "etcdutl put k v"] {
+            let Resolved::Refused { message, .. } = resolve(words(line)) else {
+                panic!("{line} was accepted")
+            };
+            assert!(message.ends_with("for \"etcdutl\""), "{message}");
         }
     }
 

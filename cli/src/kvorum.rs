@@ -39,7 +39,8 @@ enum Verb {
     Ui,
     /// Start three members on this machine, with something in them to try things on
     Playground(PlaygroundArgs),
-    /// Run a member; `kvorum server --help` lists its flags
+    /// Run a member; `kvorum server --help` lists its flags, `kvorum server import` takes over the
+    /// data directory of an etcd
     Server,
 }
 

@@ -3,6 +3,7 @@
 //! - [`args`] parses and touches nothing; the shell parses its lines with the same types.
 //! - [`command`] carries out one command over a connection and prints through [`output`].
 //! - [`etcdctl`] and [`kvorum`] are the two manners of the command line ([`mode`]).
+//! - [`import`] takes over a data directory of etcd's.
 //! - [`repl`] is the shell, [`dashboard`] opens the dashboard, [`playground`] starts members to try
 //!   them on.
 
@@ -11,6 +12,7 @@ pub mod command;
 pub mod dashboard;
 pub mod etcdctl;
 pub mod exit;
+pub mod import;
 pub mod kvorum;
 pub mod mode;
 pub mod output;
@@ -37,6 +39,9 @@ pub fn run() -> ExitCode {
         name if etcdctl::is_name(name) => etcdctl::main(args),
         name if name == OsStr::new("etcd") => server_main(args.split_off(1), "etcd"),
         _ if args.get(1).is_some_and(|word| word == "server") => {
+            if args.get(2).is_some_and(|word| word == "import") {
+                return import::main(args.split_off(2));
+            }
             server_main(args.split_off(2), "kvorum server")
         }
         _ => kvorum::main(args),

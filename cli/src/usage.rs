@@ -25,8 +25,8 @@ pub(crate) fn knows(words: &[String]) -> bool {
 }
 
 /// The usage of the command that these words lead to.
-pub(crate) fn text(words: &[String]) -> String {
-    let mut line = Line::command().name("etcdctl").disable_version_flag(true);
+pub(crate) fn text(program: &'static str, words: &[String]) -> String {
+    let mut line = Line::command().name(program).disable_version_flag(true);
     line.build();
     let mut command = &line;
     for word in words {
@@ -36,12 +36,12 @@ pub(crate) fn text(words: &[String]) -> String {
     let mut out = String::new();
     let root = words.is_empty();
     let (name, about) = if root {
-        ("etcdctl".to_owned(), "A simple command line client for etcd3.".to_owned())
+        (program.to_owned(), "A simple command line client for etcd3.".to_owned())
     } else {
         (words.join(" "), command.get_about().map(ToString::to_string).unwrap_or_default())
     };
     let _ = writeln!(out, "NAME:\n\t{name} - {about}\n");
-    let _ = writeln!(out, "USAGE:\n\tetcdctl {}[flags]\n", usage_words(words, command));
+    let _ = writeln!(out, "USAGE:\n\t{program} {}[flags]\n", usage_words(words, command));
     if root {
         let _ = writeln!(out, "VERSION:\n\t{ETCD_VERSION}\n");
     }

@@ -9,8 +9,9 @@ use std::ops::{Bound, RangeBounds};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// A set of neighbouring keys. Equal sets are equal values, but for the single key `k` written
-/// as `[k, k + "\0")`, which is recognised as the single key.
+/// A set of neighbouring keys. Equal sets are equal values: the single key `k` written as
+/// `[k, k + "\0")` is recognised as such. Only of empty ranges there are many, one for each start:
+/// whether somebody may ask for one is decided by that.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeyRange {
     start: Bytes,
@@ -37,7 +38,7 @@ impl KeyRange {
             return Self::starting_at(key);
         }
         if key >= range_end {
-            return KeyRange { start: Bytes::new(), end: End::Empty };
+            return KeyRange { start: key, end: End::Empty };
         }
         if is_successor(&key, &range_end) {
             return Self::single(key);

@@ -6,6 +6,11 @@
 //! and server stubs; the pure crates do without it.
 
 pub mod key_range;
+mod secret;
+
+/// The public services and their messages, as an encoded `google.protobuf.FileDescriptorSet`.
+#[cfg(feature = "grpc")]
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// Defines a module per protobuf package, from what the build script generated.
 macro_rules! packages {

@@ -41,13 +41,14 @@ pub const MAX_PENDING_REQUESTS: usize = 10_000;
 pub const MAX_PENDING_BYTES: usize = 128 << 20;
 
 /// Leases expired by one entry, and keys deleted with them, but for what the last of them adds: at
-/// some 10 µs each the others who write wait for it no longer than for a large transaction.
-pub const EXPIRE_BATCH: usize = 1_000;
+/// some 10 µs each the others who write wait for it a few milliseconds.
+pub const EXPIRE_BATCH: usize = 200;
 
-/// Between two such entries while more leases are out of time. So a burst of them takes a tenth
-/// of the log's and the apply thread's time: 100,000 leases with a key each end within some ten
-/// seconds. etcd ends 1,000 a second.
-pub const EXPIRE_PAUSE: Duration = Duration::from_millis(50);
+/// Between two such entries while more leases are out of time: small portions often, not large ones
+/// now and then, so that no write waits long. A burst takes a fifth of the log's and the apply
+/// thread's time, and 100,000 leases with a key each end within some ten seconds. etcd ends 1,000 a
+/// second.
+pub const EXPIRE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checkpoints of leases in one entry; etcd's figure.
 pub const CHECKPOINT_BATCH: usize = 1_000;
@@ -83,6 +84,14 @@ pub const SNAPSHOT_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// 10 MB/s.
 pub const SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(15 * 60);
 
+/// Snapshots sent to clients at once. Each has a thread and keeps what it reads from being swept;
+/// nobody makes more than two backups at a time.
+pub const MAX_SENT_SNAPSHOTS: usize = 4;
+
+/// One message of a snapshot for a client: few enough messages for a large file, and far below
+/// what any client takes.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 128 * 1024;
+
 /// Wait before a broken peer stream is opened again: at first, and at most.
 pub const PEER_BACKOFF_MIN: Duration = Duration::from_millis(50);
 pub const PEER_BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -108,16 +117,37 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 /// with a few.
 pub const MIN_CONNECTIONS: usize = 64;
 
-/// Open files kept back from connections: log, backend, lock, listeners, and what is dialled to
-/// peers. A member that cannot open its next log file stops.
-pub const OPEN_FILES_RESERVE: u64 = 64;
+/// Connections to the listeners for metrics: a few that scrape, and whoever looks.
+pub const METRICS_CONNECTIONS: usize = 64;
+
+/// Open files kept back from connections: log, backend, lock, listeners, what is dialled to peers,
+/// and connections for metrics. A member that cannot open its next log file stops.
+pub const OPEN_FILES_RESERVE: u64 = 64 + METRICS_CONNECTIONS as u64;
 
 /// Open files a server asks the system for, as far as it is let: all connections, and the rest.
 pub const OPEN_FILES_WANTED: u64 = 2 * MAX_CONNECTIONS as u64 + OPEN_FILES_RESERVE;
 
-/// Time for a connection to say what it speaks. Clients do so at once; one that does not takes
-/// a place from others.
+/// Time for a connection to finish its handshake and to say what it speaks; etcd 3.7's for the
+/// former. Clients do so at once; one that does not takes a place from others.
 pub const CONNECTION_FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time for the first request of a connection. A client that dials long before it asks anything
+/// dials again without anyone noticing.
+pub const CONNECTION_FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Streams a client may have reset before they were looked at; more is an attack (CVE-2023-44487),
+/// and ends the connection. h2's figure.
+pub const HTTP2_PENDING_RESETS: usize = 20;
+
+/// Streams that were reset here because of what the client sent; more ends the connection. h2's
+/// figure (RUSTSEC-2024-0003).
+pub const HTTP2_LOCAL_RESETS: usize = 1_024;
+
+/// Largest head of a request. A token of many roles takes some KiB.
+pub const HTTP2_HEADER_LIST_BYTES: u32 = 64 << 10;
+
+/// Bytes of an answer that wait for a client to take them, per stream; hyper's figure.
+pub const HTTP2_SEND_BUFFER_BYTES: usize = 400 << 10;
 
 /// Time for the head of an HTTP/1 request, and between two requests; hyper's default.
 pub const HTTP1_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -180,9 +210,13 @@ pub const WATCH_STREAM_BYTES: usize = 4 << 20;
 /// progress replies have no events, but are not free.
 pub const WATCH_STREAM_REPLIES: usize = 4_096;
 
-/// Responses to watches whose values are read back at a time. A thousand watches that come back at
-/// once would otherwise keep all threads for such work busy, and these the cores: whoever writes
-/// meanwhile would wait for its turn among them.
+/// Events up to this size are encoded on the thread that serves clients, if their values are in
+/// memory: some ten microseconds, less than to have another thread do it.
+pub const INLINE_EVENTS_BYTES: usize = 16 << 10;
+
+/// Responses to watches that are made at a time, if they are long or their values are read back. A
+/// thousand watches that come back at once would otherwise keep all threads for such work busy, and
+/// these the cores: whoever writes meanwhile would wait for its turn among them.
 pub const WATCH_READERS: usize = 2;
 
 /// How long a watch stream waits for its client to take a response. Waiting events keep what they
@@ -199,6 +233,10 @@ pub const BACKEND_COMMIT_BYTES: usize = 16 << 20;
 /// … or this much time has passed since the first change; etcd's interval.
 pub const BACKEND_COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What one step of a defragmentation copies: written in some ten milliseconds, for so long do
+/// the store's own commits wait.
+pub const DEFRAGMENT_STEP_BYTES: usize = 1 << 20;
+
 /// Versions visited by one step of `HashKV`, a few milliseconds: between two steps other work gets
 /// a thread, and a client that has gone ends it.
 pub const HASH_STEP_VERSIONS: usize = 4_096;
@@ -211,3 +249,27 @@ pub const SWEEP_BUDGET: usize = 500;
 
 /// How long a stopping member waits for its connections to end.
 pub const STOP_GRACE: Duration = Duration::from_millis(500);
+
+/// Calls that wait for a lock or to lead, and observers of elections, in one member: as many as
+/// requests that are under way. Each has a task and a stream of watches, some KiB.
+pub const MAX_WAITS: usize = MAX_PENDING_REQUESTS;
+
+/// The costs bcrypt has: each is twice the work of the one before.
+pub const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=31;
+
+/// etcd's default: some 50 ms of a core for each password.
+pub const DEFAULT_BCRYPT_COST: u32 = 10;
+
+/// bcrypt looks at no more of a password.
+pub const MAX_PASSWORD_BYTES: usize = 72;
+
+/// Passwords that may wait to be hashed: at the default cost, as many as one core hashes within
+/// half of the shortest time a request may take; who waits longer is about to give up.
+pub const PASSWORD_QUEUE: usize = 64;
+
+/// How long a simple token lives after its last use; etcd's default.
+pub const DEFAULT_AUTH_TOKEN_TTL: Duration = Duration::from_secs(300);
+
+/// Simple tokens a member remembers, about 20 MB of them. Each has cost a password: more than
+/// two cores check in the default life of a token. Beyond it the one used longest ago ends.
+pub const MAX_SIMPLE_TOKENS: usize = 1 << 16;

@@ -114,6 +114,24 @@ fn the_log_is_cut_when_the_flags_of_either_version_say() {
 }
 
 #[test]
+fn auth_is_configured_as_in_etcd() {
+    let auth =
+        config(&["--auth-token", "jwt,sign-method=HS256,priv-key=x", "--bcrypt-cost=12"]).auth;
+    assert_eq!((auth.token.as_str(), auth.bcrypt_cost), ("jwt,sign-method=HS256,priv-key=x", 12));
+    assert_eq!(config(&["--auth-token-ttl=10"]).auth.simple_token_ttl, Duration::from_secs(10));
+    assert_eq!(config(&["--auth-token-ttl=0"]).auth, Config::default().auth);
+    assert_eq!(config(&["--auth-token="]).auth.token, "");
+    // etcd too starts with its default when the cost is none that bcrypt has.
+    for cost in ["3", "32", "99999999999"] {
+        let config = config(&["--bcrypt-cost", cost]);
+        assert_eq!(config.auth.bcrypt_cost, 10);
+        assert!(config.warnings[0].contains("use default bcrypt cost"), "{:?}", config.warnings);
+    }
+    let error = refused(&["--bcrypt-cost=-1"]);
+    assert_eq!(error.to_string(), "invalid value \"-1\" for flag -bcrypt-cost: parse error");
+}
+
+#[test]
 fn a_bad_command_line_is_refused_in_gos_words() {
     for (args, message, code) in [
         (&["--nmae", "a"][..], "flag provided but not defined: -nmae", 2),
@@ -205,12 +223,7 @@ fn values_that_do_not_go_together_are_refused_in_etcds_words() {
 #[test]
 fn what_is_not_done_yet_is_refused_with_a_sentence() {
     for (args, message) in [
-        (&["--cert-file", "a"][..], "--cert-file: TLS is not supported yet"),
-        (
-            &["--listen-client-urls", "https://127.0.0.1:1"],
-            "--listen-client-urls: TLS is not supported yet (https://127.0.0.1:1); use http",
-        ),
-        (&["--unsafe-no-fsync"], "--unsafe-no-fsync: an acknowledged write is always on disk"),
+        (&["--unsafe-no-fsync"][..], "--unsafe-no-fsync: an acknowledged write is always on disk"),
         (&["--pre-vote=false"], "--pre-vote: pre-vote is always on"),
         (
             &["--config-file", "a.yml"],
@@ -234,6 +247,102 @@ fn quota_and_compaction_are_taken_from_the_flags() {
     assert_eq!(given.quota_backend_bytes, -1);
     assert_eq!(given.auto_compaction, AutoCompaction::Revision(1000));
     assert!(given.warnings.is_empty());
+}
+
+#[test]
+fn tls_that_cannot_be_meant_is_refused_in_etcds_words() {
+    const HTTPS: &str = "https://127.0.0.1:1";
+    for (args, message) in [
+        (
+            &["--listen-client-urls", HTTPS, "--advertise-client-urls", HTTPS][..],
+            "TLS key/cert (--cert-file, --key-file) must be provided for client url \
+             https://127.0.0.1:1 with HTTPS scheme",
+        ),
+        (
+            &["--listen-metrics-urls", HTTPS],
+            "client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url",
+        ),
+        (
+            &["--listen-peer-urls", HTTPS],
+            "cannot listen on TLS for 127.0.0.1:1: KeyFile and CertFile are not presented",
+        ),
+        (&["--cert-file", "a"], "KeyFile and CertFile must both be present[key: , cert: a]"),
+        (
+            &["--peer-client-key-file", "a"],
+            "ClientKeyFile and ClientCertFile must both be present or both absent: key: a, cert: ]",
+        ),
+        (
+            &["--peer-cert-allowed-cn", "a,b", "--peer-cert-allowed-hostname", "c"],
+            "AllowedCNs and AllowedHostnames are mutually exclusive (cns=[\"a\" \"b\"], \
+             hostnames=[\"c\"])",
+        ),
+        (
+            &["--tls-min-version", "TLS1.3", "--tls-max-version", "TLS1.2"],
+            "min version (TLS1.3) is greater than max version (TLS1.2)",
+        ),
+        (
+            &["--tls-min-version", "TLS1.3", "--cipher-suites", "TLS_AES_128_GCM_SHA256"],
+            "cipher suites cannot be configured when only TLS1.3 is enabled",
+        ),
+        (
+            &["--tls-max-version", "TLS1.1"],
+            "unexpected TLS version \"TLS1.1\" (must be one of: TLS1.2, TLS1.3)",
+        ),
+        (&["--cipher-suites", "TLS_NONE"], "unexpected TLS cipher suite \"TLS_NONE\""),
+        (
+            &["--cipher-suites", "TLS_RSA_WITH_AES_128_CBC_SHA"],
+            "--cipher-suites: TLS_RSA_WITH_AES_128_CBC_SHA is not supported: it has no forward \
+             secrecy, or a broken cipher or mode; take one with ECDHE and GCM or CHACHA20",
+        ),
+        (
+            &["--listen-client-http-urls", "http://localhost:2379"],
+            "cannot bind both --listen-client-urls and --listen-client-http-urls on the same url \
+             http://localhost:2379",
+        ),
+    ] {
+        assert_eq!(refused(args).to_string(), message, "{args:?}");
+    }
+}
+
+#[test]
+fn a_certificate_that_no_listener_shows_is_a_warning() {
+    let args = ["--cert-file", "a", "--key-file", "b", "--client-cert-auth", "--peer-auto-tls"];
+    let warnings = config(&args).warnings;
+    for (wanted, listener) in [
+        ("ignoring key and cert files", "client-url http://localhost:2379"),
+        ("ignoring client cert auth for this URL", "client-url http://localhost:2379"),
+        ("ignoring key and cert files", "peer-url http://localhost:2380"),
+    ] {
+        let says = |warning: &&String| warning.contains(wanted) && warning.contains(listener);
+        assert!(warnings.iter().any(|warning| says(&warning)), "{wanted}: {warnings:?}");
+    }
+}
+
+#[test]
+fn who_may_ask_by_http_is_a_list() {
+    let default = config(&[]).http;
+    assert!(default.gateway && !default.extensive_metrics);
+    assert!(default.cors.allows("http://any:1") && default.host_whitelist.allows("any"));
+    let http = config(&[
+        "--cors=http://a:80, https://b",
+        "--host-whitelist=a,b",
+        "--enable-grpc-gateway=false",
+        "--metrics=extensive",
+    ])
+    .http;
+    assert!(!http.gateway && http.extensive_metrics);
+    assert!(http.cors.allows("http://a:80") && http.cors.allows("https://b"));
+    assert!(!http.cors.allows("http://b") && !http.cors.allows_all());
+    assert!(http.host_whitelist.allows("b") && !http.host_whitelist.allows("c"));
+    for (args, reason) in [
+        (&["--cors=a"][..], "URL scheme must be http, https, unix, or unixs: a"),
+        (&["--cors=http://a/b"], "URL must not contain a path: http://a/b"),
+        (&["--metrics=all"], "it is basic or extensive"),
+        (&["--enable-grpc-gateway=maybe"], "parse error"),
+    ] {
+        let refused = refused(args).to_string();
+        assert!(refused.ends_with(reason), "{refused}");
+    }
 }
 
 #[test]

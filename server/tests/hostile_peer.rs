@@ -7,13 +7,12 @@ mod support;
 use std::fs;
 
 use bytes::Bytes;
-use kvorum_proto::etcdserverpb::{
-    AuthEnableRequest, InternalRaftRequest, PutRequest, RequestHeader,
-};
+use kvorum_proto::etcdserverpb::{InternalRaftRequest, PutRequest, RequestHeader};
 use kvorum_proto::kvorumpb::peer_client::PeerClient;
 use kvorum_proto::kvorumpb::{
     Frame, Hello, Proposal, ProposalResult, Record, SnapshotChunk, SnapshotHead,
 };
+use kvorum_proto::membershippb::DowngradeInfoSetRequest;
 use prost::Message as _;
 use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType, Snapshot, SnapshotMetadata};
 use support::{Cluster, PATIENCE, eventually};
@@ -181,8 +180,9 @@ fn what_is_no_message_ends_the_stream_and_nothing_else() {
             PutRequest { key: "k".into(), value: vec![7; bytes].into(), ..Default::default() };
         InternalRaftRequest { header: header(id), put: Some(put), ..Default::default() }
     };
-    let auth_enable = Some(AuthEnableRequest {});
-    let unknown = InternalRaftRequest { header: header(7), auth_enable, ..Default::default() };
+    let downgrade_info_set = Some(DowngradeInfoSetRequest::default());
+    let unknown =
+        InternalRaftRequest { header: header(7), downgrade_info_set, ..Default::default() };
     attack.cluster.runtime.block_on(async {
         let hostile = [
             (

@@ -13,7 +13,8 @@ use kvorum_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, DeleteRangeRequest,
     DowngradeRequest, HashKvRequest, HashKvResponse, HashRequest, LeaseGrantRequest,
     MemberAddRequest, MemberListRequest, MemberPromoteRequest, MemberRemoveRequest,
-    MemberUpdateRequest, PutRequest, RequestOp, StatusRequest, StatusResponse, TxnRequest,
+    MemberUpdateRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, StatusResponse,
+    TxnRequest,
 };
 use kvorum_server::config::AutoCompaction;
 use support::{Client, Cluster, eventually, put};
@@ -324,7 +325,7 @@ fn members_hash_alike_and_say_what_they_hashed() {
 }
 
 #[test]
-fn room_that_was_freed_is_used_again_and_defragmenting_holds_up_nobody() {
+fn room_that_was_freed_is_used_again_and_defragmenting_gives_it_back() {
     let cluster = Cluster::start(1);
     let client = cluster.client(0);
     cluster.runtime.block_on(async {
@@ -335,6 +336,7 @@ fn room_that_was_freed_is_used_again_and_defragmenting_holds_up_nobody() {
             }
             let newest = delete_everything(&client).await;
             compact(&client, newest, true).await.unwrap();
+            let filled = status(&client).await.db_size;
             let answer = client.maintenance().defragment(DefragmentRequest {}).await.unwrap();
             assert!(answer.into_inner().header.is_none());
             let since = Instant::now();
@@ -342,9 +344,64 @@ fn room_that_was_freed_is_used_again_and_defragmenting_holds_up_nobody() {
             assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
             let told = status(&client).await;
             assert!(told.db_size_in_use < 100_000, "{}", told.db_size_in_use);
-            sizes.push(told.db_size);
+            assert!(told.db_size < filled / 4, "{} of {filled}", told.db_size);
+            sizes.push(filled);
         }
         assert!(sizes[3] <= 2 * sizes[0], "{sizes:?}");
+    });
+}
+
+#[test]
+fn a_member_goes_on_while_it_defragments_and_loses_nothing() {
+    let mut cluster = Cluster::start(1);
+    let client = cluster.client(0);
+    let kept = cluster.runtime.block_on(async {
+        for i in 0..1500 {
+            client.kv().put(big(&format!("fill/{i}"))).await.unwrap();
+        }
+        let early = client.kv().put(big("early")).await.unwrap().into_inner().header.unwrap();
+        client.put("early", "late").await;
+        let other = cluster.client(0);
+        let defragmenting = tokio::spawn(async move {
+            let mut maintenance = other.maintenance();
+            let mut one = maintenance.clone();
+            let (first, second) = tokio::join!(
+                one.defragment(DefragmentRequest {}),
+                maintenance.defragment(DefragmentRequest {})
+            );
+            let refused: Vec<_> = [first, second].into_iter().filter_map(Result::err).collect();
+            assert_eq!(refused.len(), 1, "one at a time: {refused:?}");
+            assert_eq!(refused[0].code(), Code::ResourceExhausted, "{refused:?}");
+        });
+        let (mut written, mut longest) = (0, Duration::ZERO);
+        while !defragmenting.is_finished() {
+            let since = Instant::now();
+            client.put(&format!("beside/{written}"), "it").await;
+            longest = longest.max(since.elapsed());
+            written += 1;
+            let old = RangeRequest {
+                key: "early".into(),
+                revision: early.revision,
+                ..RangeRequest::default()
+            };
+            let read = client.kv().range(old).await.unwrap().into_inner();
+            assert_eq!(read.kvs[0].value.len(), 10_000);
+        }
+        defragmenting.await.unwrap();
+        assert!(written > 5 && longest < Duration::from_secs(2), "{written} in {longest:?}");
+        written
+    });
+    cluster.stop(0);
+    cluster.restart(0);
+    let client = cluster.client(0);
+    cluster.runtime.block_on(async {
+        for i in 0..kept {
+            assert_eq!(client.get(&format!("beside/{i}")).await.as_deref(), Some("it"));
+        }
+        for i in [0, 749, 1499] {
+            let value = client.get(&format!("fill/{i}")).await;
+            assert_eq!(value.map(|value| value.len()), Some(10_000));
+        }
     });
 }
 

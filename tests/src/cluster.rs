@@ -20,16 +20,32 @@ const SERVES_WITHIN: Duration = Duration::from_secs(30);
 /// How often a cluster is given other ports because somebody was faster.
 const ATTEMPTS: usize = 5;
 
+/// How clients and peers speak to members.
+#[derive(Clone, Copy)]
+pub struct Schemes {
+    pub client: &'static str,
+    pub peer: &'static str,
+}
+
+impl Default for Schemes {
+    fn default() -> Schemes {
+        Schemes { client: "http", peer: "http" }
+    }
+}
+
 /// One member: its process, when it runs, and what a restart needs.
 pub struct Member {
     pub name: String,
     client_port: u16,
     peer_port: u16,
+    schemes: Schemes,
     folder: PathBuf,
     program: Program,
     /// What is added to every start; the last of two contradicting flags counts.
     pub flags: Vec<String>,
     process: Option<Process>,
+    /// Bytes of the log that earlier runs have written.
+    logged: usize,
 }
 
 /// Members that know each other. Dropping it kills them all and removes their data.
@@ -46,8 +62,13 @@ impl Cluster {
 
     /// Starts `size` members with more flags and waits until all of them serve.
     pub fn start_with(program: &Program, size: usize, flags: &[&str]) -> Cluster {
+        Self::start_over(program, size, Schemes::default(), flags)
+    }
+
+    /// As [`Cluster::start_with`], over TLS where the schemes say so.
+    pub fn start_over(program: &Program, size: usize, schemes: Schemes, flags: &[&str]) -> Cluster {
         for _ in 0..ATTEMPTS {
-            let mut cluster = Self::planned(program, size, flags);
+            let mut cluster = Self::planned(program, size, schemes, flags);
             for member in &mut cluster.members {
                 member.start();
             }
@@ -91,12 +112,14 @@ impl Cluster {
         }
     }
 
-    fn planned(program: &Program, size: usize, flags: &[&str]) -> Cluster {
+    fn planned(program: &Program, size: usize, schemes: Schemes, flags: &[&str]) -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let ports = ports::free(2 * size);
         let name = |index: usize| format!("m{}", index + 1);
         let peers: Vec<String> = (0..size)
-            .map(|index| format!("{}=http://127.0.0.1:{}", name(index), ports[2 * index + 1]))
+            .map(|index| {
+                format!("{}={}://127.0.0.1:{}", name(index), schemes.peer, ports[2 * index + 1])
+            })
             .collect();
         let mut flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         flags.push(format!("--initial-cluster={}", peers.join(",")));
@@ -106,10 +129,12 @@ impl Cluster {
             name: name(index),
             client_port: ports[2 * index],
             peer_port: ports[2 * index + 1],
+            schemes,
             folder: folder.path().to_owned(),
             program: program.clone(),
             flags: flags.clone(),
             process: None,
+            logged: 0,
         });
         Cluster { members: members.collect(), _folder: folder }
     }
@@ -128,12 +153,20 @@ impl Member {
         format!("127.0.0.1:{}", self.client_port)
     }
 
+    pub fn client_port(&self) -> u16 {
+        self.client_port
+    }
+
+    pub fn peer_port(&self) -> u16 {
+        self.peer_port
+    }
+
     pub fn client_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        format!("{}://127.0.0.1:{}", self.schemes.client, self.client_port)
     }
 
     pub fn peer_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.peer_port)
+        format!("{}://127.0.0.1:{}", self.schemes.peer, self.peer_port)
     }
 
     pub fn data_dir(&self) -> PathBuf {
@@ -157,6 +190,7 @@ impl Member {
             .arg(format!("--initial-advertise-peer-urls={}", self.peer_url()))
             .args(&self.flags)
             .current_dir(&self.folder);
+        self.logged = self.log().len();
         let process = Process::start(command, &self.log_path());
         self.process = Some(process.expect("the server can be run"));
     }
@@ -185,6 +219,13 @@ impl Member {
         self.process.as_mut().unwrap_or_else(|| panic!("{} does not run", self.name))
     }
 
+    /// What it logs once it has a leader, for whoever has no certificate to ask with.
+    fn says_ready(&self) -> bool {
+        self.log()
+            .get(self.logged..)
+            .is_some_and(|log| log.contains("serving client traffic securely"))
+    }
+
     fn gone(&mut self) -> ExitStatus {
         self.process.take().unwrap_or_else(|| panic!("{} does not run", self.name)).ended()
     }
@@ -197,7 +238,8 @@ impl Member {
         let address = SocketAddr::from(([127, 0, 0, 1], self.client_port));
         let found = until(SERVES_WITHIN, || match self.running().has_ended() {
             Some(status) => Some(Err(format!("it ended: {status}"))),
-            None => healthy(address).then_some(Ok(())),
+            None if self.schemes.client == "http" => healthy(address).then_some(Ok(())),
+            None => self.says_ready().then_some(Ok(())),
         });
         let outcome = found.unwrap_or_else(|| Err(format!("not within {SERVES_WITHIN:?}")));
         outcome.map_err(|why| format!("{}: {why}\n{}", self.name, tail(&self.log())))

@@ -16,6 +16,7 @@ const COMES_WITHIN: Duration = Duration::from_secs(20);
 pub struct Etcdctl {
     program: Program,
     endpoints: String,
+    more: Vec<String>,
 }
 
 /// How a command ended.
@@ -34,7 +35,13 @@ pub struct Running {
 
 impl Etcdctl {
     pub fn new(program: &Program, endpoints: impl Into<String>) -> Etcdctl {
-        Etcdctl { program: program.clone(), endpoints: endpoints.into() }
+        Etcdctl { program: program.clone(), endpoints: endpoints.into(), more: Vec::new() }
+    }
+
+    /// The same with more flags to every command.
+    pub fn with(mut self, flags: &[&str]) -> Etcdctl {
+        self.more.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self
     }
 
     /// Runs one command to its end.
@@ -87,6 +94,7 @@ impl Etcdctl {
         let mut command = self.program.command();
         command
             .args(["--endpoints", &self.endpoints, "--command-timeout=20s", "--dial-timeout=10s"])
+            .args(&self.more)
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

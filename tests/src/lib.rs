@@ -2,10 +2,14 @@
 //!
 //! Whatever a test starts, it ends; whatever it writes, it writes into a temporary folder.
 
+pub mod certificates;
 pub mod checker;
 pub mod cluster;
 pub mod contents;
+pub mod differential;
 pub mod etcdctl;
+pub mod http;
+pub mod https;
 pub mod ledger;
 pub mod load;
 pub mod memory;

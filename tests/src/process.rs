@@ -29,13 +29,13 @@ impl Process {
         Ok(Process { child, log: log.to_owned() })
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What all runs with this log file have printed.
     pub fn log(&self) -> String {
         read_log(&self.log)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn has_ended(&mut self) -> Option<ExitStatus> {

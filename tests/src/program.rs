@@ -50,7 +50,7 @@ pub struct Names {
 impl Names {
     pub fn of(binary: &Path) -> Names {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        for name in ["kvorum", "etcd", "etcdctl"] {
+        for name in ["kvorum", "etcd", "etcdctl", "etcdutl"] {
             std::os::unix::fs::symlink(binary, folder.path().join(name))
                 .expect("a link can be made");
         }
@@ -74,6 +74,10 @@ impl Names {
 
     pub fn etcdctl(&self) -> Program {
         self.called("etcdctl")
+    }
+
+    pub fn etcdutl(&self) -> Program {
+        self.called("etcdutl")
     }
 
     fn called(&self, name: impl AsRef<OsStr>) -> Program {

@@ -277,22 +277,6 @@ async fn move_leader_at_the_leader_makes_the_chosen_member_lead() {
     assert!(leads, "the chosen member leads");
 }
 
-#[tokio::test]
-async fn what_is_not_there_yet_says_so() {
-    let (_cluster, mut client) = single().await;
-    let refused: [(&str, Error); 4] = [
-        ("auth", client.auth_enable().await.expect_err("auth is not there")),
-        ("users", client.user_list().await.expect_err("auth is not there")),
-        ("locks", client.lock("l", None).await.expect_err("locks are not there")),
-        ("elections", client.leader("e").await.expect_err("elections are not there")),
-    ];
-    for (what, error) in refused {
-        let Error::GRpcStatus(status) = error else { panic!("{what}: {error}") };
-        assert_eq!(status.code(), Code::Unimplemented, "{what}: {status:?}");
-        assert!(status.message().contains(' '), "{what}: a sentence, not {:?}", status.message());
-    }
-}
-
 /// Events of one watch as text, until there are `count`.
 async fn events_of(stream: &mut WatchStream, watch: i64, count: usize) -> Vec<String> {
     let mut events = Vec::new();

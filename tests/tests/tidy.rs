@@ -25,11 +25,13 @@ const THE_TESTS: &str = "kvorum-tests";
 
 /// All that the pure crates may depend on, ours and others', to build as well as to run.
 const PURE: &[(&str, &[&str])] = &[
+    // base64 is how etcd writes a hashed password into the log.
     // xxhash-rust is a pure function of bytes, without a dependency: the elements of the state hash.
     (
         "kvorum-core",
         &[
             "arrayvec",
+            "base64",
             "bytes",
             "kvorum-proto",
             "prost",
@@ -41,7 +43,11 @@ const PURE: &[(&str, &[&str])] = &[
         ],
     ),
     // tonic and tonic-prost only behind the feature `grpc`, which the heart does not enable.
-    ("kvorum-proto", &["bytes", "prost", "protox", "tonic", "tonic-prost", "tonic-prost-build"]),
+    // prost-types is what protox makes, and only the build script sees it.
+    (
+        "kvorum-proto",
+        &["bytes", "prost", "prost-types", "protox", "tonic", "tonic-prost", "tonic-prost-build"],
+    ),
     ("raft-proto", &["bytes", "prost", "protobuf"]),
 ];
 

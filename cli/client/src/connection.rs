@@ -216,7 +216,7 @@ impl Connection {
         matches!(timeout(DIAGNOSIS_TIMEOUT, Box::pin(ask)).await, Ok(Ok(true)))
     }
 
-    async fn link_to(&self, endpoint: &Endpoint) -> Result<Arc<Link>, Failure> {
+    pub(crate) async fn link_to(&self, endpoint: &Endpoint) -> Result<Arc<Link>, Failure> {
         if let Some(link) = self.links().iter().find(|link| link.endpoint == *endpoint) {
             return Ok(link.clone());
         }

@@ -24,6 +24,7 @@ mod link;
 mod operations;
 mod range;
 mod request;
+mod snapshot;
 mod tls;
 mod watch;
 
@@ -38,6 +39,7 @@ pub use range::KeyRange;
 pub use request::{
     Compare, CompareOp, CompareTarget, Delete, Get, Op, Put, SortOrder, SortTarget, Txn, Watch,
 };
+pub use snapshot::{SnapshotPart, SnapshotStream};
 pub use watch::{ProgressHandle, WatchItem, WatchStream};
 
 /// The answers, as they came over the wire.

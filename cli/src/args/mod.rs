@@ -14,6 +14,7 @@ mod global;
 mod lease;
 mod member;
 mod put;
+mod snapshot;
 pub mod txn;
 mod value;
 mod watch;
@@ -30,6 +31,9 @@ pub use lease::{
 };
 pub use member::{MemberArgs, MemberCommand, MemberListArgs};
 pub use put::{PutArgs, PutRequest};
+pub use snapshot::{
+    SnapshotArgs, SnapshotCommand, SnapshotRestoreArgs, SnapshotSaveArgs, SnapshotStatusArgs,
+};
 pub use txn::TxnArgs;
 pub use value::{bytes_of, parse_bool, parse_duration, parse_int};
 pub use watch::{WatchArgs, WatchPlan, WatchVariables};
@@ -66,6 +70,7 @@ pub enum Command {
     Compaction(CompactionArgs),
     Member(MemberArgs),
     Endpoint(EndpointArgs),
+    Snapshot(SnapshotArgs),
     /// Print the version of this program and of the API it speaks
     Version,
 }
@@ -99,6 +104,7 @@ impl Command {
             Self::Lease(args) => args.check(),
             Self::Compaction(args) => args.revision().map(drop),
             Self::Member(args) => args.check(),
+            Self::Snapshot(args) => args.check(),
             // A watch may take its key from a variable.
             Self::Watch(_) | Self::Endpoint(_) | Self::Version => Ok(()),
         }

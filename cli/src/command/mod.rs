@@ -11,6 +11,7 @@ mod input;
 mod lease;
 mod member;
 mod put;
+mod snapshot;
 mod txn;
 mod version;
 mod watch;
@@ -152,6 +153,7 @@ pub async fn execute(command: &Command, session: &mut Session) -> Result<(), Com
         Command::Compaction(args) => compaction::execute(args, session).await,
         Command::Member(args) => member::execute(args, session).await,
         Command::Endpoint(args) => endpoint::execute(args, session).await,
+        Command::Snapshot(args) => snapshot::execute(args, session).await,
         Command::Version => session.say(&version::text(session.mode)),
     }
 }

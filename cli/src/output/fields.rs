@@ -40,6 +40,13 @@ impl Printer for Fields {
             Answer::Members(members) => self.members(members, out)?,
             Answer::Health(rows) => health(rows, out)?,
             Answer::Status(rows) => self.status(rows, out)?,
+            Answer::Snapshot(status) => {
+                writeln!(out, "\"Hash\" : {}", status.hash)?;
+                writeln!(out, "\"Revision\" : {}", status.revision)?;
+                writeln!(out, "\"Keys\" : {}", status.total_keys)?;
+                writeln!(out, "\"Size\" : {}", status.total_size_bytes)?;
+                writeln!(out, "\"Version\" : {}", status.version)?;
+            }
         }
         Ok(())
     }

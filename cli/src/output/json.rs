@@ -45,6 +45,13 @@ impl Printer for Json {
             Answer::Members(list) => members(list),
             Answer::Health(rows) => self::health(rows),
             Answer::Status(rows) => self::status(rows),
+            Answer::Snapshot(status) => Object::new()
+                .always("hash", status.hash)
+                .always("revision", status.revision)
+                .always("totalKey", status.total_keys)
+                .always("totalSize", status.total_size_bytes)
+                .raw("version", &json_string(status.version.as_bytes()))
+                .end(),
         };
         writeln!(out, "{line}")?;
         Ok(())

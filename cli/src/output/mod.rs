@@ -41,6 +41,7 @@ pub enum Answer<'a> {
     Members(&'a pb::MemberListResponse),
     Health(&'a [HealthRow]),
     Status(&'a [StatusRow]),
+    Snapshot(&'a SnapshotStatus),
 }
 
 /// The health of one endpoint, in etcdctl's words.
@@ -57,6 +58,16 @@ pub struct HealthRow {
 pub struct StatusRow {
     pub endpoint: String,
     pub status: pb::StatusResponse,
+}
+
+/// What is in a file that `snapshot save` made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotStatus {
+    pub hash: u32,
+    pub revision: i64,
+    pub total_keys: u64,
+    pub total_size_bytes: u64,
+    pub version: String,
 }
 
 #[derive(Debug, Error)]
@@ -180,6 +191,19 @@ fn status_columns(rows: &[StatusRow]) -> (Vec<&'static str>, Vec<Vec<String>>) {
         ]
     });
     (header, rows.collect())
+}
+
+/// The columns of `snapshot status`.
+fn snapshot_columns(status: &SnapshotStatus) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let header = vec!["hash", "revision", "total keys", "total size", "version"];
+    let row = vec![
+        format!("{:x}", status.hash),
+        status.revision.to_string(),
+        status.total_keys.to_string(),
+        go::size(status.total_size_bytes),
+        status.version.clone(),
+    ];
+    (header, vec![row])
 }
 
 /// The columns of `endpoint health`.

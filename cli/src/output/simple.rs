@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use kvorum_client::pb;
 
 use super::{
-    Answer, PrintError, Printer, escape_control, event_type, member_columns, status_columns,
+    Answer, PrintError, Printer, escape_control, event_type, member_columns, snapshot_columns,
+    status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +41,7 @@ impl Printer for Simple {
             }
             Answer::Members(members) => self.rows(member_columns(members).1, out)?,
             Answer::Status(rows) => self.rows(status_columns(rows).1, out)?,
+            Answer::Snapshot(status) => self.rows(snapshot_columns(status).1, out)?,
             Answer::Health(rows) => {
                 for row in rows.iter().filter(|row| row.error.is_empty()) {
                     let (endpoint, took) = (&row.endpoint, row.took_text());

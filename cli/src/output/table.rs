@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Answer, PrintError, Printer, escape_control, health_columns, member_columns, status_columns,
+    Answer, PrintError, Printer, escape_control, health_columns, member_columns, snapshot_columns,
+    status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -17,6 +18,7 @@ impl Printer for Table {
             Answer::Members(members) => member_columns(members),
             Answer::Health(rows) => health_columns(rows),
             Answer::Status(rows) => status_columns(rows),
+            Answer::Snapshot(status) => snapshot_columns(status),
             _ => return Err(PrintError::Unsupported("table")),
         };
         Ok(draw(&header, &rows, out)?)

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::auth::AuthError;
+
 /// A refusal, with etcd's text, on which clients rely. The edge adds the gRPC code.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum StoreError {
@@ -21,6 +23,9 @@ pub enum StoreError {
     NoSpace,
     #[error("etcdserver: corrupt cluster")]
     Corrupt,
+    /// For who asks, or for what it would do to users and roles.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// A transaction that writes was asked for as a read; it belongs into the log.
     #[error("a transaction that writes cannot be served as a read: propose it")]
     NotReadOnly,
@@ -43,6 +48,7 @@ impl StoreError {
             | StoreError::KeyNotFound
             | StoreError::NoSpace
             | StoreError::Corrupt
+            | StoreError::Auth(_)
             | StoreError::NotReadOnly => true,
             StoreError::UnknownEntry => false,
         }

@@ -91,7 +91,7 @@ pub(super) fn parse_int(text: &str) -> Option<i64> {
 }
 
 /// A duration such as `1h30m`, `100ms` or `0`, in nanoseconds.
-pub(super) fn parse_duration(text: &str) -> Option<std::time::Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<std::time::Duration> {
     if text == "0" {
         return Some(std::time::Duration::ZERO);
     }

@@ -3,12 +3,14 @@
 //! [`parse`] is pure: arguments and variables in, a [`Config`] or a refusal out. Flags, variables,
 //! defaults and texts are etcd's.
 
+mod allow_list;
 mod auto_compaction;
 mod go_flags;
 mod help;
 mod initial_cluster;
 mod parse;
 mod table;
+mod tls;
 mod url;
 
 use std::path::PathBuf;
@@ -17,10 +19,13 @@ use std::time::Duration;
 use kvorum_core::lessor::CHECKPOINT_MS;
 use thiserror::Error;
 
+pub use allow_list::AllowList;
 pub use auto_compaction::AutoCompaction;
+pub(crate) use go_flags::parse_duration;
 pub use help::help;
 pub use initial_cluster::InitialCluster;
 pub use parse::parse;
+pub use tls::{Tls, TlsPolicy, TlsVersion};
 pub use url::{Scheme, Url};
 
 use crate::limits;
@@ -40,6 +45,13 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub listen_peer_urls: Vec<Url>,
     pub listen_client_urls: Vec<Url>,
+    /// If there are any, clients' HTTP is served there, and gRPC alone on the others.
+    pub listen_client_http_urls: Vec<Url>,
+    /// Where metrics and health are served besides.
+    pub listen_metrics_urls: Vec<Url>,
+    pub client_tls: Tls,
+    pub peer_tls: Tls,
+    pub tls_policy: TlsPolicy,
     pub advertise_client_urls: Vec<Url>,
     pub initial_advertise_peer_urls: Vec<Url>,
     /// As given; read only when the member is born, because a restart ignores it. `None` means
@@ -56,6 +68,7 @@ pub struct Config {
     pub max_request_bytes: usize,
     pub max_txn_ops: usize,
     pub max_concurrent_streams: u32,
+    pub grpc_keep_alive: KeepAlive,
     pub watch_progress_notify_interval: Duration,
     /// Live bytes beyond which writes are refused; 0 is the default, and below it there is none.
     pub quota_backend_bytes: i64,
@@ -63,6 +76,10 @@ pub struct Config {
     /// How often what is left of a long lease is written down; no flag, for it costs next to
     /// nothing.
     pub lease_checkpoint_interval: Duration,
+    /// How long a client of a snapshot may take nothing of it; no flag.
+    pub snapshot_stall_timeout: Duration,
+    pub http: HttpConfig,
+    pub auth: AuthConfig,
     pub log: LogConfig,
     /// What was accepted but has no effect, to be said at the start.
     pub warnings: Vec<String>,
@@ -72,6 +89,67 @@ pub struct Config {
 pub enum ClusterState {
     New,
     Existing,
+}
+
+/// Pings on clients' connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Least time between two pings of a client; zero for any.
+    pub min_time: Duration,
+    /// Time without a word from the client after which it is asked; zero for never.
+    pub interval: Duration,
+    /// How long it has to answer.
+    pub timeout: Duration,
+}
+
+impl Default for KeepAlive {
+    fn default() -> KeepAlive {
+        KeepAlive {
+            min_time: Duration::from_secs(5),
+            interval: Duration::from_secs(2 * 60 * 60),
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What is asked for by plain HTTP, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Whether there is a JSON gateway.
+    pub gateway: bool,
+    /// Pages of these origins may read answers.
+    pub cors: AllowList,
+    /// Names under which this member is asked without TLS.
+    pub host_whitelist: AllowList,
+    /// Whether the metrics have the time every call took.
+    pub extensive_metrics: bool,
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        let all = || AllowList::of(["*"]);
+        HttpConfig { gateway: true, cors: all(), host_whitelist: all(), extensive_metrics: false }
+    }
+}
+
+/// How passwords are hashed and what stands for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthConfig {
+    /// `simple`, `jwt,…`, or empty for no tokens; read when the member starts, with its files.
+    pub token: String,
+    /// How long a simple token lives after its last use.
+    pub simple_token_ttl: Duration,
+    pub bcrypt_cost: u32,
+}
+
+impl Default for AuthConfig {
+    fn default() -> AuthConfig {
+        AuthConfig {
+            token: "simple".to_owned(),
+            simple_token_ttl: limits::DEFAULT_AUTH_TOKEN_TTL,
+            bcrypt_cost: limits::DEFAULT_BCRYPT_COST,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +185,11 @@ impl Default for Config {
             data_dir: PathBuf::from(format!("{DEFAULT_NAME}.etcd")),
             listen_peer_urls: peer.clone(),
             listen_client_urls: client.clone(),
+            listen_client_http_urls: Vec::new(),
+            listen_metrics_urls: Vec::new(),
+            client_tls: Tls { skip_client_san_verification: true, ..Tls::default() },
+            peer_tls: Tls::default(),
+            tls_policy: TlsPolicy::default(),
             advertise_client_urls: client,
             initial_advertise_peer_urls: peer,
             initial_cluster: None,
@@ -119,10 +202,14 @@ impl Default for Config {
             max_request_bytes: limits::DEFAULT_MAX_REQUEST_BYTES,
             max_txn_ops: limits::DEFAULT_MAX_TXN_OPS,
             max_concurrent_streams: limits::DEFAULT_MAX_CONCURRENT_STREAMS,
+            grpc_keep_alive: KeepAlive::default(),
             watch_progress_notify_interval: Duration::from_secs(600),
             quota_backend_bytes: 0,
             auto_compaction: AutoCompaction::Off,
             lease_checkpoint_interval: Duration::from_millis(CHECKPOINT_MS),
+            snapshot_stall_timeout: limits::SNAPSHOT_STALL_TIMEOUT,
+            http: HttpConfig::default(),
+            auth: AuthConfig::default(),
             log: LogConfig::default(),
             warnings: Vec::new(),
         }

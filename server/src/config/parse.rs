@@ -8,8 +8,8 @@ use super::go_flags::{self, Words};
 use super::table::{self, Flag, Stand};
 use super::url::{self, Url};
 use super::{
-    AutoCompaction, ClusterState, Config, ConfigError, DEFAULT_NAME, LogFormat, LogLevel, Parsed,
-    Scheme,
+    AllowList, AuthConfig, AutoCompaction, ClusterState, Config, ConfigError, DEFAULT_NAME,
+    HttpConfig, KeepAlive, LogFormat, LogLevel, Parsed, tls,
 };
 use crate::limits;
 
@@ -69,7 +69,7 @@ impl Source {
 
 /// Values by flag, each with where it came from.
 #[derive(Default)]
-struct Settings(BTreeMap<&'static str, (String, Source)>);
+pub(super) struct Settings(BTreeMap<&'static str, (String, Source)>);
 
 impl Settings {
     /// Takes a value, or says why not; a flag that is only tuning leaves a warning.
@@ -122,11 +122,11 @@ impl Settings {
         self.0.contains_key(name)
     }
 
-    fn switch(&self, name: &str) -> Option<bool> {
+    pub(super) fn switch(&self, name: &str) -> Option<bool> {
         self.0.get(name).and_then(|(value, _)| go_flags::parse_bool(value))
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.0.get(name).map(|(value, _)| value.clone())
     }
 
@@ -155,11 +155,17 @@ impl Settings {
             if missing_advertise { Vec::new() } else { default.advertise_client_urls };
         let mode = self.text("auto-compaction-mode").unwrap_or_else(|| "periodic".to_owned());
         let retention = self.text("auto-compaction-retention").unwrap_or_default();
+        let (client_tls, peer_tls, tls_policy) = tls::read(self)?;
         let mut config = Config {
             name,
             data_dir,
             listen_peer_urls: self.urls("listen-peer-urls", default.listen_peer_urls)?,
             listen_client_urls: self.urls("listen-client-urls", default.listen_client_urls)?,
+            listen_client_http_urls: self.urls_if_any("listen-client-http-urls")?,
+            listen_metrics_urls: self.urls_if_any("listen-metrics-urls")?,
+            client_tls,
+            peer_tls,
+            tls_policy,
             advertise_client_urls: self.urls("advertise-client-urls", advertise_default)?,
             initial_advertise_peer_urls: self
                 .urls("initial-advertise-peer-urls", default.initial_advertise_peer_urls)?,
@@ -194,10 +200,10 @@ impl Settings {
                 default.max_concurrent_streams,
                 |text| text.parse().map_err(|_| "parse error".to_owned()),
             )?,
-            watch_progress_notify_interval: self.read(
+            grpc_keep_alive: self.keep_alive(default.grpc_keep_alive)?,
+            watch_progress_notify_interval: self.duration(
                 "watch-progress-notify-interval",
                 default.watch_progress_notify_interval,
-                |text| go_flags::parse_duration(text).ok_or_else(|| "parse error".to_owned()),
             )?,
             quota_backend_bytes: self.read(
                 "quota-backend-bytes",
@@ -206,6 +212,9 @@ impl Settings {
             )?,
             auto_compaction: AutoCompaction::parse(&mode, &retention).map_err(invalid)?,
             lease_checkpoint_interval: default.lease_checkpoint_interval,
+            snapshot_stall_timeout: default.snapshot_stall_timeout,
+            http: self.http()?,
+            auth: self.auth(default.auth)?,
             log: default.log,
             warnings: Vec::new(),
         };
@@ -214,11 +223,59 @@ impl Settings {
         Ok(config)
     }
 
+    fn http(&self) -> Result<HttpConfig, ConfigError> {
+        let default = HttpConfig::default();
+        let list = |text: &str| Ok(AllowList::parse(text));
+        Ok(HttpConfig {
+            gateway: self.switch("enable-grpc-gateway").unwrap_or(default.gateway),
+            cors: self.read("cors", default.cors, origins)?,
+            host_whitelist: self.read("host-whitelist", default.host_whitelist, list)?,
+            extensive_metrics: self.read("metrics", default.extensive_metrics, metrics_level)?,
+        })
+    }
+
+    fn auth(&self, default: AuthConfig) -> Result<AuthConfig, ConfigError> {
+        // etcd takes 0 for its default.
+        let ttl_s = self.uint("auth-token-ttl", 0)?;
+        let simple_token_ttl = match ttl_s {
+            0 => default.simple_token_ttl,
+            ttl_s => Duration::from_secs(ttl_s),
+        };
+        let bcrypt_cost = self.uint("bcrypt-cost", default.bcrypt_cost.into())?;
+        Ok(AuthConfig {
+            token: self.text("auth-token").unwrap_or(default.token),
+            simple_token_ttl,
+            bcrypt_cost: bcrypt_cost.try_into().unwrap_or(u32::MAX),
+        })
+    }
+
     fn urls(&self, name: &'static str, default: Vec<Url>) -> Result<Vec<Url>, ConfigError> {
         self.read(name, default, Url::parse_list)
     }
 
-    fn uint(&self, name: &'static str, default: u64) -> Result<u64, ConfigError> {
+    /// As `urls`, where nothing is the default.
+    fn urls_if_any(&self, name: &'static str) -> Result<Vec<Url>, ConfigError> {
+        self.read(name, Vec::new(), |text| match text {
+            "" => Ok(Vec::new()),
+            text => Url::parse_list(text),
+        })
+    }
+
+    fn keep_alive(&self, default: KeepAlive) -> Result<KeepAlive, ConfigError> {
+        Ok(KeepAlive {
+            min_time: self.duration("grpc-keepalive-min-time", default.min_time)?,
+            interval: self.duration("grpc-keepalive-interval", default.interval)?,
+            timeout: self.duration("grpc-keepalive-timeout", default.timeout)?,
+        })
+    }
+
+    fn duration(&self, name: &'static str, default: Duration) -> Result<Duration, ConfigError> {
+        self.read(name, default, |text| {
+            go_flags::parse_duration(text).ok_or_else(|| "parse error".to_owned())
+        })
+    }
+
+    pub(super) fn uint(&self, name: &'static str, default: u64) -> Result<u64, ConfigError> {
         self.read(name, default, |text| {
             go_flags::parse_uint(text).ok_or_else(|| "parse error".to_owned())
         })
@@ -252,7 +309,34 @@ fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-fn invalid(message: impl Into<String>) -> ConfigError {
+/// An origin is a URL without a path, as a browser writes it.
+fn origins(text: &str) -> Result<AllowList, String> {
+    let list = AllowList::parse(text);
+    for origin in text.split(',').map(str::trim).filter(|origin| !origin.is_empty()) {
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        match host {
+            _ if origin == "*" => {}
+            None => {
+                return Err(format!("URL scheme must be http, https, unix, or unixs: {origin}"));
+            }
+            Some(host) if host.contains('/') => {
+                return Err(format!("URL must not contain a path: {origin}"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(list)
+}
+
+fn metrics_level(text: &str) -> Result<bool, String> {
+    match text {
+        "basic" | "" => Ok(false),
+        "extensive" => Ok(true),
+        _ => Err("it is basic or extensive".to_owned()),
+    }
+}
+
+pub(super) fn invalid(message: impl Into<String>) -> ConfigError {
     ConfigError::Invalid(message.into())
 }
 
@@ -263,7 +347,13 @@ const MIN_PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// etcd's checks over all values, in its order.
 fn check(config: &mut Config, listen_client_is_set: bool) -> Result<(), ConfigError> {
-    for url in config.listen_peer_urls.iter().chain(&config.listen_client_urls) {
+    let listened = [
+        &config.listen_peer_urls,
+        &config.listen_client_urls,
+        &config.listen_client_http_urls,
+        &config.listen_metrics_urls,
+    ];
+    for url in listened.into_iter().flatten() {
         if !url.is_bindable() {
             return Err(invalid(format!("expected IP in URL for binding ({url})")));
         }
@@ -282,7 +372,6 @@ fn check(config: &mut Config, listen_client_is_set: bool) -> Result<(), ConfigEr
             url::join(&config.advertise_client_urls)
         )));
     }
-    check_tls(config)?;
     check_times(config)?;
     if listen_client_is_set && config.advertise_client_urls.is_empty() {
         return Err(invalid(
@@ -296,6 +385,17 @@ fn check(config: &mut Config, listen_client_is_set: bool) -> Result<(), ConfigEr
             limits::HIGHEST_MAX_REQUEST_BYTES
         )));
     }
+    if !limits::BCRYPT_COSTS.contains(&config.auth.bcrypt_cost) {
+        config.warnings.push(format!(
+            "--bcrypt-cost: {} is not from {} to {}; use default bcrypt cost instead of the invalid \
+             given cost: {}",
+            config.auth.bcrypt_cost,
+            limits::BCRYPT_COSTS.start(),
+            limits::BCRYPT_COSTS.end(),
+            limits::DEFAULT_BCRYPT_COST
+        ));
+        config.auth.bcrypt_cost = limits::DEFAULT_BCRYPT_COST;
+    }
     if config.watch_progress_notify_interval < MIN_PROGRESS_INTERVAL {
         config.warnings.push(format!(
             "--watch-progress-notify-interval: raised to {} ms",
@@ -303,25 +403,22 @@ fn check(config: &mut Config, listen_client_is_set: bool) -> Result<(), ConfigEr
         ));
         config.watch_progress_notify_interval = MIN_PROGRESS_INTERVAL;
     }
-    Ok(())
+    check_http(config)?;
+    tls::check(config)
 }
 
-fn check_tls(config: &Config) -> Result<(), ConfigError> {
-    let named = [
-        ("listen-peer-urls", &config.listen_peer_urls),
-        ("listen-client-urls", &config.listen_client_urls),
-        ("initial-advertise-peer-urls", &config.initial_advertise_peer_urls),
-        ("advertise-client-urls", &config.advertise_client_urls),
-    ];
-    for (flag, urls) in named {
-        if let Some(url) = urls.iter().find(|url| url.scheme == Scheme::Https) {
-            return Err(ConfigError::NotSupported {
-                flag: flag.to_owned(),
-                sentence: format!("TLS is not supported yet ({url}); use http"),
-            });
-        }
+/// HTTP of its own must have a listener of its own.
+fn check_http(config: &Config) -> Result<(), ConfigError> {
+    let taken = |url: &&Url| {
+        config.listen_client_urls.iter().any(|other| other.authority() == url.authority())
+    };
+    match config.listen_client_http_urls.iter().find(taken) {
+        Some(url) => Err(invalid(format!(
+            "cannot bind both --listen-client-urls and --listen-client-http-urls on the same url \
+             {url}"
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn check_times(config: &Config) -> Result<(), ConfigError> {

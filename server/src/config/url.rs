@@ -3,12 +3,15 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// `http://host:port` in parts; ordered as text, because ids are computed from sorted texts.
+/// `http://host:port`, or `unix://path`, in parts; ordered as text, because ids are computed from
+/// sorted texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
     pub scheme: Scheme,
-    /// A name, an IPv4 address, or an IPv6 address without its brackets.
+    /// A name, an IPv4 address, or an IPv6 address without its brackets; of a unix socket, its
+    /// path.
     pub host: String,
+    /// 0 for a unix socket.
     pub port: u16,
 }
 
@@ -16,6 +19,20 @@ pub struct Url {
 pub enum Scheme {
     Http,
     Https,
+    Unix,
+    /// A unix socket with TLS.
+    Unixs,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+            Scheme::Unix => "unix",
+            Scheme::Unixs => "unixs",
+        }
+    }
 }
 
 impl Url {
@@ -23,16 +40,15 @@ impl Url {
         Url { scheme: Scheme::Http, host: host.into(), port }
     }
 
-    /// Reads one URL. The messages are etcd's, but for what we do not support yet.
+    /// Reads one URL. The messages are etcd's.
     pub fn parse(text: &str) -> Result<Url, String> {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
-            "unix" | "unixs" => {
-                return Err(format!("unix sockets are not supported yet: {text}"));
-            }
+            "unix" => return Url::socket(Scheme::Unix, rest),
+            "unixs" => return Url::socket(Scheme::Unixs, rest),
             _ => return Err(format!("URL scheme must be http, https, unix, or unixs: {text}")),
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -46,6 +62,13 @@ impl Url {
         Ok(Url { scheme, host: host.to_owned(), port })
     }
 
+    fn socket(scheme: Scheme, path: &str) -> Result<Url, String> {
+        if path.is_empty() {
+            return Err(format!("URL must contain the path of a socket: {}://", scheme.name()));
+        }
+        Ok(Url { scheme, host: path.to_owned(), port: 0 })
+    }
+
     /// Reads a comma-separated list; the result is sorted and without repetitions.
     pub fn parse_list(text: &str) -> Result<Vec<Url>, String> {
         let mut urls: Vec<Url> = text.split(',').map(Url::parse).collect::<Result<_, _>>()?;
@@ -54,28 +77,35 @@ impl Url {
         Ok(urls)
     }
 
-    /// The address to bind or dial, IPv6 in brackets.
+    /// Whether what is said there is encrypted.
+    pub fn is_secure(&self) -> bool {
+        matches!(self.scheme, Scheme::Https | Scheme::Unixs)
+    }
+
+    pub fn is_unix(&self) -> bool {
+        matches!(self.scheme, Scheme::Unix | Scheme::Unixs)
+    }
+
+    /// The address to bind or dial, IPv6 in brackets; the path of a unix socket.
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
+        if self.is_unix() {
+            self.host.clone()
+        } else if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
             format!("{}:{}", self.host, self.port)
         }
     }
 
-    /// A listener takes an address or `localhost`, never another name.
+    /// A listener takes a path, an address or `localhost`, never another name.
     pub fn is_bindable(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok()
+        self.is_unix() || self.host == "localhost" || self.host.parse::<IpAddr>().is_ok()
     }
 }
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.scheme {
-            Scheme::Http => "http",
-            Scheme::Https => "https",
-        };
-        write!(f, "{scheme}://{}", self.authority())
+        write!(f, "{}://{}", self.scheme.name(), self.authority())
     }
 }
 
@@ -102,7 +132,13 @@ mod tests {
 
     #[test]
     fn urls_print_as_they_were_read() {
-        for text in ["http://127.0.0.1:2379", "http://[::1]:2380", "https://etcd.example.org:1"] {
+        for text in [
+            "http://127.0.0.1:2379",
+            "http://[::1]:2380",
+            "https://etcd.example.org:1",
+            "unix:///run/etcd.sock",
+            "unixs://localhost:m1",
+        ] {
             assert_eq!(Url::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Url::parse(" http://a:1 ").unwrap().to_string(), "http://a:1");
@@ -123,7 +159,7 @@ mod tests {
             ),
             ("http://a:1/x", "URL must not contain a path: http://a:1/x"),
             ("http://a:70000", "URL port must be a number up to 65535: http://a:70000"),
-            ("unix:///run/a", "unix sockets are not supported yet: unix:///run/a"),
+            ("unix://", "URL must contain the path of a socket: unix://"),
         ] {
             assert_eq!(Url::parse(text).unwrap_err(), message);
         }

@@ -1,43 +1,32 @@
-//! What is asked for by plain HTTP: health and version, and between members their list.
-
-use std::collections::HashMap;
+//! What is asked for by plain HTTP: the version, and between members their list; and what such
+//! answers have in common.
 
 use axum::Router;
-use axum::extract::Query;
-use axum::http::header::{ALLOW, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::header::{ALLOW, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use kvorum_core::store::Root;
-use kvorum_proto::etcdserverpb::{AlarmType, RangeRequest};
 use serde::Serialize;
 use tonic::Status;
 
-use super::status::of_request;
 use crate::identity::hex;
 use crate::runtime::Handle;
 use crate::version::{CLUSTER_VERSION, ETCD_VERSION};
 
-const PLAIN: &str = "text/plain; charset=utf-8";
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+pub(super) const NOSNIFF: (HeaderName, &str) = (X_CONTENT_TYPE_OPTIONS, "nosniff");
 const JSON: &str = "application/json";
 
-/// `/health`, as etcd 3.6 answers it.
-pub(super) fn health(handle: &Handle) -> Router {
-    let handle = handle.clone();
-    let answer = move |method: Method, Query(query): Query<HashMap<String, String>>| {
-        let handle = handle.clone();
-        async move {
-            if method != Method::GET {
-                return not_allowed();
-            }
-            let serializable = query.get("serializable").is_some_and(|value| value == "true");
-            let excluded = query.get("exclude").map_or("", String::as_str);
-            let reason = ill(&handle, excluded, serializable).await;
-            let health = if reason.is_none() { "true" } else { "false" };
-            Health { health, reason: reason.unwrap_or_default() }.into_response()
-        }
-    };
-    Router::new().route("/health", any(answer))
+/// An answer for people to read, as Go's library gives it: the text, and a line's end.
+pub(super) fn text(status: StatusCode, text: &str) -> Response {
+    (status, [(CONTENT_TYPE, PLAIN), NOSNIFF], format!("{text}\n")).into_response()
+}
+
+pub(super) fn not_allowed() -> Response {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+    response
 }
 
 /// `/version`.
@@ -83,42 +72,11 @@ pub(crate) async fn not_found(headers: HeaderMap) -> Response {
     if content_type.starts_with(b"application/grpc") {
         return Status::unimplemented("unknown service").into_http::<axum::body::Body>();
     }
-    (StatusCode::NOT_FOUND, [(CONTENT_TYPE, PLAIN)], "404 page not found\n").into_response()
+    no_page().await
 }
 
-fn not_allowed() -> Response {
-    let headers = [(ALLOW, "GET"), (CONTENT_TYPE, PLAIN)];
-    (StatusCode::METHOD_NOT_ALLOWED, headers, "Method Not Allowed\n").into_response()
-}
-
-/// What is wrong with the member, if anything.
-async fn ill(handle: &Handle, excluded: &str, serializable: bool) -> Option<String> {
-    let root = handle.root();
-    let alarm = root.alarms().iter().find_map(|alarm| {
-        let kind = AlarmType::try_from(alarm.alarm).unwrap_or(AlarmType::None);
-        (kind.as_str_name() != excluded).then_some(kind)
-    });
-    match alarm {
-        Some(AlarmType::Nospace) => return Some("ALARM NOSPACE".to_owned()),
-        Some(AlarmType::Corrupt) => return Some("ALARM CORRUPT".to_owned()),
-        Some(AlarmType::None) => return Some("ALARM UNKNOWN".to_owned()),
-        None => {}
-    }
-    if serializable {
-        let read = RangeRequest { key: vec![0].into(), limit: 1, ..RangeRequest::default() };
-        return root.range(&read).err().map(|error| format!("RANGE ERROR:{error}"));
-    }
-    if handle.leadership().leader == 0 {
-        return Some("RAFT NO LEADER".to_owned());
-    }
-    let error = handle.read_barrier().await.err()?;
-    Some(format!("RANGE ERROR:{}", of_request(error).message()))
-}
-
-#[derive(Serialize)]
-struct Health {
-    health: &'static str,
-    reason: String,
+pub(super) async fn no_page() -> Response {
+    text(StatusCode::NOT_FOUND, "404 page not found")
 }
 
 #[derive(Serialize)]
@@ -130,17 +88,6 @@ struct Versions<'a> {
 
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("strings and numbers always encode")
-}
-
-impl IntoResponse for Health {
-    fn into_response(self) -> Response {
-        if self.health == "true" {
-            ([(CONTENT_TYPE, PLAIN)], json(&self)).into_response()
-        } else {
-            let body = format!("{}\n", json(&self));
-            (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, PLAIN)], body).into_response()
-        }
-    }
 }
 
 #[derive(Serialize)]

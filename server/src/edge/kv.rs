@@ -1,9 +1,9 @@
 //! Keys and values.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use kvorum_core::auth::Access;
 use kvorum_core::node::Refusal;
 use kvorum_core::store::{OpReply, RangeReply, Reply, Root, TxnReply, is_read_only};
 use kvorum_proto::etcdserverpb::{
@@ -11,6 +11,7 @@ use kvorum_proto::etcdserverpb::{
     InternalRaftRequest, PutRequest, PutResponse, RangeRequest, RangeResponse, RangeStreamResponse,
     TxnRequest, TxnResponse, kv_server,
 };
+use kvorum_proto::key_range::KeyRange;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -19,23 +20,16 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::answer::{self, Answer, Budget, Layout};
+use super::answer::{self, Answer, Layout};
+use super::principal::Caller;
 use super::status::{not_a, of_refusal, of_request, of_store};
 use super::{convert, range_stream, validate};
 use crate::limits::{INLINE_RANGE_KEYS, STREAM_CHUNK_BYTES, WHOLE_ANSWER_BYTES};
 use crate::runtime::{Handle, RequestError};
 
-pub(super) struct Kv {
-    handle: Handle,
-    budget: Arc<Budget>,
-}
+pub(super) struct Kv(pub(super) Handle);
 
 impl Kv {
-    pub(super) fn new(handle: Handle) -> Kv {
-        let budget = Budget::new(handle.limits.request_timeout);
-        Kv { handle, budget }
-    }
-
     /// Looks for an answer: what is quick here, and what may take long, may be large or waits for
     /// the disk in its turn and beside the thread that serves everybody.
     async fn answer<T: Default + Send + 'static>(
@@ -44,15 +38,15 @@ impl Kv {
         find: impl FnOnce(&Handle) -> Result<Answer<T>, Status> + Send + 'static,
     ) -> Result<Response<T>, Status> {
         if quick {
-            let found = find(&self.handle)?;
-            return answer::respond(&self.handle, &self.budget, found, None).await;
+            let found = find(&self.0)?;
+            return answer::respond(&self.0, found, None).await;
         }
-        let turn = self.budget.turn().await?;
-        let handle = self.handle.clone();
+        let turn = self.0.reading.turn().await.map_err(of_request)?;
+        let handle = self.0.clone();
         // Who asked may be gone by now; what it asked for is counted as long as it is there.
         let found = spawn_blocking(move || find(&handle).map(|found| (found, turn)));
         let (found, turn) = found.await.map_err(|_| of_request(RequestError::Stopped))??;
-        answer::respond(&self.handle, &self.budget, found, Some(turn)).await
+        answer::respond(&self.0, found, Some(turn)).await
     }
 
     async fn txn_answer(
@@ -74,13 +68,15 @@ impl kv_server::Kv for Kv {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = Caller::split(&self.0, request);
         validate::range(&request)?;
         if !request.serializable {
-            self.handle.read_barrier().await.map_err(of_request)?;
+            self.0.read_barrier().await.map_err(of_request)?;
         }
-        let quick = is_quick(&request, &self.handle.root());
-        self.answer(quick, move |handle| range(handle, &request)).await
+        let root = self.0.root();
+        caller.authorise(&root, Access::Read(&key_range(&request))).await?;
+        let quick = is_quick(&request, &root);
+        self.answer(quick, move |handle| range(handle, &root, &request)).await
     }
 
     type RangeStreamStream =
@@ -90,16 +86,18 @@ impl kv_server::Kv for Kv {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = Caller::split(&self.0, request);
         validate::range(&request)?;
         range_stream::check(&request)?;
         if !request.serializable {
-            self.handle.read_barrier().await.map_err(of_request)?;
+            self.0.read_barrier().await.map_err(of_request)?;
         }
-        let charge = self.budget.charge(2 * STREAM_CHUNK_BYTES).await?;
+        let root = self.0.root();
+        caller.authorise(&root, Access::Read(&key_range(&request))).await?;
+        let charge = self.0.reading.charge(2 * STREAM_CHUNK_BYTES).await.map_err(of_request)?;
         // One chunk is read while the one before is sent.
         let (sender, receiver) = mpsc::channel(1);
-        let run = range_stream::run(self.handle.clone(), request, sender);
+        let run = range_stream::run(self.0.clone(), root, request, sender);
         tokio::spawn(async move {
             run.await;
             drop(charge);
@@ -108,45 +106,47 @@ impl kv_server::Kv for Kv {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let put = request.into_inner();
+        let (caller, put) = Caller::split(&self.0, request);
         validate::put(&put)?;
         let entry = InternalRaftRequest { put: Some(put), ..Default::default() };
-        let outcome = self.handle.write(entry).await.map_err(of_request)?;
+        let outcome = caller.write(entry).await?;
         let Reply::Put(reply) = outcome.reply else { return Err(not_a("put")) };
-        Ok(Response::new(convert::put(&reply, Some(self.handle.header(outcome.revision)))))
+        Ok(Response::new(convert::put(&reply, Some(self.0.header(outcome.revision)))))
     }
 
     async fn delete_range(
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let delete = request.into_inner();
+        let (caller, delete) = Caller::split(&self.0, request);
         validate::delete(&delete)?;
         let entry = InternalRaftRequest { delete_range: Some(delete), ..Default::default() };
-        let outcome = self.handle.write(entry).await.map_err(of_request)?;
+        let outcome = caller.write(entry).await?;
         let Reply::Delete(reply) = outcome.reply else { return Err(not_a("deletion")) };
-        let header = Some(self.handle.header(outcome.revision));
+        let header = Some(self.0.header(outcome.revision));
         let answer = if answer::is_large(&reply.prev, false) {
             Answer::Large(Layout::delete(reply, header))
         } else {
             Answer::Whole(convert::delete(&reply, header))
         };
-        answer::respond(&self.handle, &self.budget, answer, None).await
+        answer::respond(&self.0, answer, None).await
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let txn = request.into_inner();
-        validate::txn(&txn, self.handle.limits.max_txn_ops)?;
+        let (caller, txn) = Caller::split(&self.0, request);
+        validate::txn(&txn, self.0.limits.max_txn_ops)?;
         if is_read_only(&txn) {
             if !validate::is_serializable(&txn) {
-                self.handle.read_barrier().await.map_err(of_request)?;
+                self.0.read_barrier().await.map_err(of_request)?;
             }
-            let root = self.handle.root();
+            let root = self.0.root();
+            caller.authorise(&root, Access::Txn(&txn)).await?;
             let reply = root.txn_read(&txn).map_err(of_store)?;
+            self.0.metrics.operations.count_txn(&reply);
             return self.txn_answer(reply, root.revision()).await;
         }
         let entry = InternalRaftRequest { txn: Some(txn), ..Default::default() };
-        let outcome = self.handle.write(entry).await.map_err(of_request)?;
+        let outcome = caller.write(entry).await?;
         let Reply::Txn(reply) = outcome.reply else { return Err(not_a("transaction")) };
         self.txn_answer(reply, outcome.revision).await
     }
@@ -155,11 +155,11 @@ impl kv_server::Kv for Kv {
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
-        let compaction = request.into_inner();
+        let (caller, compaction) = Caller::split(&self.0, request);
         let entry = InternalRaftRequest { compaction: Some(compaction), ..Default::default() };
-        let outcome = self.handle.write(entry).await.map_err(of_request)?;
+        let outcome = caller.write(entry).await?;
         if compaction.physical {
-            let mut swept = self.handle.swept.subscribe();
+            let mut swept = self.0.swept.subscribe();
             let gone = swept.wait_for(|swept| *swept >= compaction.revision);
             match timeout(PHYSICAL_TIMEOUT, gone).await {
                 Ok(Ok(_)) => {}
@@ -167,14 +167,23 @@ impl kv_server::Kv for Kv {
                 Err(_) => return Err(of_refusal(Refusal::Timeout)),
             }
         }
-        let header = Some(self.handle.header(outcome.revision));
+        let header = Some(self.0.header(outcome.revision));
         Ok(Response::new(CompactionResponse { header }))
     }
 }
 
-fn range(handle: &Handle, request: &RangeRequest) -> Result<Answer<RangeResponse>, Status> {
-    let root = handle.root();
+fn key_range(request: &RangeRequest) -> KeyRange {
+    KeyRange::new(request.key.clone(), request.range_end.clone())
+}
+
+/// From the state on which it was allowed.
+fn range(
+    handle: &Handle,
+    root: &Root,
+    request: &RangeRequest,
+) -> Result<Answer<RangeResponse>, Status> {
     let mut reply = root.range(request).map_err(of_store)?;
+    handle.metrics.operations.count_range();
     let header = Some(handle.header(root.revision()));
     if reply.by_value.is_none() && answer::is_large(&reply.versions, reply.keys_only) {
         return Ok(Answer::Large(Layout::range(reply, header)));

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use kvorum_core::auth::Access;
 use kvorum_core::lessor::minimum_ttl_s;
 use kvorum_core::store::Reply;
 use kvorum_proto::etcdserverpb::{
@@ -15,6 +16,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::principal::Caller;
 use super::require_leader::while_led;
 use super::status::{not_a, of_request};
 use super::wants_leader;
@@ -28,7 +30,7 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        let mut grant = request.into_inner();
+        let (caller, mut grant) = Caller::split(&self.0, request);
         while grant.id == 0 {
             // Positive, so that it reads the same in every language.
             grant.id = (self.0.ids.next() & (u64::MAX >> 1)) as i64;
@@ -36,7 +38,7 @@ impl lease_server::Lease for Lease {
         let election_timeout_ms = self.0.limits.election_timeout.as_millis() as u64;
         grant.ttl = grant.ttl.max(minimum_ttl_s(election_timeout_ms));
         let entry = InternalRaftRequest { lease_grant: Some(grant), ..Default::default() };
-        let outcome = self.0.write(entry).await.map_err(of_request)?;
+        let outcome = caller.write(entry).await?;
         let Reply::LeaseGranted { id, ttl } = outcome.reply else { return Err(not_a("grant")) };
         let header = Some(self.0.header(outcome.revision));
         Ok(Response::new(LeaseGrantResponse { header, id, ttl, error: String::new() }))
@@ -46,9 +48,9 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        let revoke = request.into_inner();
+        let (caller, revoke) = Caller::split(&self.0, request);
         let entry = InternalRaftRequest { lease_revoke: Some(revoke), ..Default::default() };
-        let outcome = self.0.write(entry).await.map_err(of_request)?;
+        let outcome = caller.write(entry).await?;
         let header = Some(self.0.header(outcome.revision));
         Ok(Response::new(LeaseRevokeResponse { header }))
     }
@@ -61,12 +63,13 @@ impl lease_server::Lease for Lease {
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
         let led = wants_leader(request.metadata().as_ref());
-        let requests = request.into_inner();
+        let (caller, requests) = Caller::split(&self.0, request);
         // Answered one by one; a client that does not read its answers is not read either.
         let (sender, receiver) = mpsc::channel(1);
         let handle = self.0.clone();
         tokio::spawn(async move {
-            let ended = while_led(&handle, led, keep_alive(&handle, requests, &sender)).await;
+            let ended =
+                while_led(&handle, led, keep_alive(&handle, &caller, requests, &sender)).await;
             if let Err(status) = ended {
                 let _ = sender.send(Err(status)).await;
             }
@@ -78,9 +81,12 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let request = request.into_inner();
+        let (caller, request) = Caller::split(&self.0, request);
         self.0.read_barrier().await.map_err(of_request)?;
         let root = self.0.root();
+        if request.keys {
+            caller.authorise(&root, Access::ReadLease(request.id)).await?;
+        }
         let header = Some(self.0.header(root.revision()));
         let mut response =
             LeaseTimeToLiveResponse { header, id: request.id, ttl: -1, ..Default::default() };
@@ -98,9 +104,10 @@ impl lease_server::Lease for Lease {
 
     async fn lease_leases(
         &self,
-        _: Request<LeaseLeasesRequest>,
+        request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         let root = self.0.root();
+        Caller::of(&self.0, &request).authorise(&root, Access::ReadLeases).await?;
         let leases = root.lease_ids().map(|id| LeaseStatus { id }).collect();
         let header = Some(self.0.header(root.revision()));
         Ok(Response::new(LeaseLeasesResponse { header, leases }))
@@ -112,6 +119,7 @@ type Answers = mpsc::Sender<Result<LeaseKeepAliveResponse, Status>>;
 /// Renews what the client asks for, until it stops asking or is gone.
 async fn keep_alive(
     handle: &Handle,
+    caller: &Caller,
     mut requests: Streaming<LeaseKeepAliveRequest>,
     answers: &Answers,
 ) -> Result<(), Status> {
@@ -119,11 +127,25 @@ async fn keep_alive(
         // The header is older than the renewal: a client must not see a lease alive at a
         // revision at which it was already revoked.
         let header = Some(handle.header(handle.root().revision()));
+        may_keep(handle, caller, request.id).await?;
         let ttl = handle.lease_renew(request.id).await.map_err(of_request)?;
+        if ttl > 0 {
+            handle.metrics.leases_renewed.inc();
+        }
         let response = LeaseKeepAliveResponse { header, id: request.id, ttl };
         if answers.send(Ok(response)).await.is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// A lease that is not known here may be new, with keys that are not known here either.
+async fn may_keep(handle: &Handle, caller: &Caller, id: i64) -> Result<(), Status> {
+    let mut root = handle.root();
+    if root.auth().is_enabled() && root.lease(id).is_none() {
+        handle.read_barrier().await.map_err(of_request)?;
+        root = handle.root();
+    }
+    caller.authorise(&root, Access::WriteLease(id)).await.map(|_| ())
 }

@@ -14,10 +14,10 @@ use kvorum_proto::etcdserverpb::{
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
-use super::snapshot::SnapshotStream;
+use super::principal::Caller;
 use super::status::{Refused, not_a, of_refusal, of_request};
 use super::{downgrade, hash, snapshot};
-use crate::runtime::{Handle, RequestError, Space};
+use crate::runtime::{Handle, RequestError};
 use crate::version::{CLUSTER_VERSION, ETCD_VERSION};
 
 pub(super) struct Maintenance(pub(super) Handle);
@@ -27,7 +27,7 @@ impl maintenance_server::Maintenance for Maintenance {
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let root = self.0.root();
         let (leadership, progress) = (self.0.leadership(), &self.0.progress);
-        let Space { size, in_use, quota } = self.0.space();
+        let space = self.0.space();
         let mut errors = Vec::new();
         if leadership.leader == 0 {
             errors.push("etcdserver: no leader".to_owned());
@@ -39,8 +39,8 @@ impl maintenance_server::Maintenance for Maintenance {
         Ok(Response::new(StatusResponse {
             header: Some(self.0.header(root.revision())),
             version: ETCD_VERSION.to_owned(),
-            db_size: size as i64,
-            db_size_in_use: in_use as i64,
+            db_size: space.size as i64,
+            db_size_in_use: space.in_use as i64,
             leader: leadership.leader,
             raft_index: progress.committed.load(Ordering::Relaxed),
             raft_applied_index: progress.applied.load(Ordering::Relaxed),
@@ -48,7 +48,7 @@ impl maintenance_server::Maintenance for Maintenance {
             errors,
             is_learner: is_learner(&root, self.0.identity.member_id),
             storage_version: CLUSTER_VERSION.to_owned(),
-            db_size_quota: quota.map_or(NO_QUOTA, |quota| quota as i64),
+            db_size_quota: space.reported_quota(),
             downgrade_info: Some(DowngradeInfo::default()),
         }))
     }
@@ -57,7 +57,7 @@ impl maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<AlarmRequest>,
     ) -> Result<Response<AlarmResponse>, Status> {
-        let alarm = request.into_inner();
+        let (caller, alarm) = Caller::split(&self.0, request);
         let (revision, alarms) = if alarm.action == AlarmAction::Get as i32 {
             self.0.read_barrier().await.map_err(of_request)?;
             let root = self.0.root();
@@ -67,7 +67,7 @@ impl maintenance_server::Maintenance for Maintenance {
             (root.revision(), wanted.copied().collect())
         } else {
             let entry = InternalRaftRequest { alarm: Some(alarm), ..Default::default() };
-            let outcome = self.0.write(entry).await.map_err(of_request)?;
+            let outcome = caller.write(entry).await?;
             let Reply::Alarms(alarms) = outcome.reply else { return Err(not_a("alarm")) };
             (outcome.revision, alarms)
         };
@@ -97,19 +97,14 @@ impl maintenance_server::Maintenance for Maintenance {
         }
     }
 
-    /// Done at once, because there is nothing to do that would help: the backend uses freed room
-    /// again by itself, and the quota is about what is alive. Nobody waits for it, and the file
-    /// stays as long as it was. As in etcd the answer has no header.
+    /// Makes the file smaller while the member goes on. Nobody needs it to write on: the backend
+    /// uses freed room again by itself, and the quota is about what is alive. As in etcd the answer
+    /// has no header.
     async fn defragment(
         &self,
         _: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        let Space { size, in_use, .. } = self.0.space();
-        tracing::info!(
-            size_bytes = size,
-            in_use_bytes = in_use,
-            "nothing to defragment: what was freed is used again, and does not count for the quota"
-        );
+        self.0.defragment().await.map_err(of_request)?;
         Ok(Response::new(DefragmentResponse { header: None }))
     }
 
@@ -132,13 +127,13 @@ impl maintenance_server::Maintenance for Maintenance {
         }))
     }
 
-    type SnapshotStream = SnapshotStream;
+    type SnapshotStream = snapshot::Responses;
 
     async fn snapshot(
         &self,
         _: Request<SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        snapshot::snapshot(&self.0).map(Response::new)
+        snapshot::open(&self.0).map(Response::new)
     }
 
     async fn downgrade(
@@ -151,16 +146,13 @@ impl maintenance_server::Maintenance for Maintenance {
     }
 }
 
-/// How a member without a quota reports it: as etcd's flag is given.
-const NO_QUOTA: i64 = -1;
-
 /// A state that etcd does not have.
 const INCOMPLETE: &str = "kvorum: the log was damaged, and this member does not vote until it has \
                           got back from the leader what was lost; while there is none, start \
                           the members that are down, and if too many logs are damaged for the \
                           others to elect one, restore the cluster from a backup";
 
-fn is_learner(root: &Root, member: u64) -> bool {
+pub(crate) fn is_learner(root: &Root, member: u64) -> bool {
     root.members()
         .iter()
         .filter(|known| known.id == member)

@@ -41,17 +41,16 @@ pub(super) fn check(request: &RangeRequest) -> Result<(), Status> {
 /// Sends chunk after chunk of one root; the last carries the header, the count and whether there
 /// is more. A chunk is read beside the thread that serves everybody, and no thread is held while
 /// the client takes its time.
-pub(super) async fn run(handle: Handle, request: RangeRequest, sender: Chunked) {
+pub(super) async fn run(handle: Handle, root: Arc<Root>, request: RangeRequest, sender: Chunked) {
     // The root is let go by then, so the client may take this as late as it likes.
-    if let Err(status) = send_all(handle, request, &sender).await {
+    if let Err(status) = send_all(Chunks::new(handle, root, request), &sender).await {
         let _ = sender.send(Err(status)).await;
     }
 }
 
 pub(super) type Chunked = Sender<Result<RangeStreamResponse, Status>>;
 
-async fn send_all(handle: Handle, request: RangeRequest, sender: &Chunked) -> Result<(), Status> {
-    let mut chunks = Chunks::new(handle, request);
+async fn send_all(mut chunks: Chunks, sender: &Chunked) -> Result<(), Status> {
     let until = Instant::now() + LARGE_READ_MAX_AGE;
     loop {
         let (rest, chunk) = spawn_blocking(move || {
@@ -100,8 +99,8 @@ struct Chunks {
 }
 
 impl Chunks {
-    fn new(handle: Handle, request: RangeRequest) -> Chunks {
-        let (root, limit) = (handle.root(), request.limit);
+    fn new(handle: Handle, root: Arc<Root>, request: RangeRequest) -> Chunks {
+        let limit = request.limit;
         let request = RangeRequest {
             sort_order: SortOrder::None as i32,
             sort_target: SortTarget::Key as i32,

@@ -1,5 +1,6 @@
 //! The one map from what went wrong to what a gRPC client is told: etcd's codes and texts.
 
+use kvorum_core::auth::AuthError;
 use kvorum_core::error::StoreError;
 use kvorum_core::node::Refusal;
 use tonic::{Code, Status};
@@ -97,8 +98,34 @@ pub(super) fn of_store(error: StoreError) -> Status {
         StoreError::KeyNotFound => Code::InvalidArgument,
         StoreError::NoSpace => Code::ResourceExhausted,
         StoreError::Corrupt => Code::DataLoss,
+        StoreError::Auth(error) => return of_auth(error),
         // Neither is ever an answer: the one is not asked for, the other stops the member.
         StoreError::NotReadOnly | StoreError::UnknownEntry => Code::Internal,
+    };
+    Status::new(code, error.to_string())
+}
+
+/// A refusal for who asks, or for what it would do to users and roles.
+pub(super) fn of_auth(error: AuthError) -> Status {
+    let code = match error {
+        AuthError::UserEmpty
+        | AuthError::RoleEmpty
+        | AuthError::Failed
+        | AuthError::PermissionNotGiven
+        | AuthError::InvalidManagement
+        | AuthError::OldRevision => Code::InvalidArgument,
+        AuthError::RootUserMissing
+        | AuthError::RootRoleMissing
+        | AuthError::UserExists
+        | AuthError::UserNotFound
+        | AuthError::RoleExists
+        | AuthError::RoleNotFound
+        | AuthError::RoleNotGranted
+        | AuthError::PermissionNotGranted
+        | AuthError::NotEnabled => Code::FailedPrecondition,
+        AuthError::PermissionDenied => Code::PermissionDenied,
+        AuthError::InvalidToken => Code::Unauthenticated,
+        AuthError::NoPasswordUser => Code::Unknown,
     };
     Status::new(code, error.to_string())
 }
@@ -109,7 +136,7 @@ pub(super) fn of_request(error: RequestError) -> Status {
         RequestError::Refused(refusal) => of_refusal(refusal),
         RequestError::Store(error) => of_store(error),
         RequestError::TooLarge => Refused::RequestTooLarge.into(),
-        RequestError::TooMuchToSort => {
+        RequestError::TooMuchToSort | RequestError::TooManyReads | RequestError::StoreBusy => {
             Status::new(Code::ResourceExhausted, format!("kvorum: {error}"))
         }
         RequestError::Stopped => Status::new(Code::Unavailable, "etcdserver: server stopped"),
@@ -158,6 +185,45 @@ mod tests {
             (StoreError::Corrupt, 15, "etcdserver: corrupt cluster"),
         ] {
             let status = of_store(error);
+            assert_eq!((status.code() as i32, status.message()), (code, text));
+        }
+    }
+
+    #[test]
+    fn refusals_of_users_and_roles_have_etcds_codes_and_texts() {
+        for (error, code, text) in [
+            (AuthError::RootUserMissing, 9, "etcdserver: root user does not exist"),
+            (AuthError::RootRoleMissing, 9, "etcdserver: root user does not have root role"),
+            (AuthError::UserExists, 9, "etcdserver: user name already exists"),
+            (AuthError::UserEmpty, 3, "etcdserver: user name is empty"),
+            (AuthError::UserNotFound, 9, "etcdserver: user name not found"),
+            (AuthError::RoleExists, 9, "etcdserver: role name already exists"),
+            (AuthError::RoleNotFound, 9, "etcdserver: role name not found"),
+            (AuthError::RoleEmpty, 3, "etcdserver: role name is empty"),
+            (
+                AuthError::Failed,
+                3,
+                "etcdserver: authentication failed, invalid user ID or password",
+            ),
+            (
+                AuthError::NoPasswordUser,
+                2,
+                "auth: authentication failed, password was given for no password user",
+            ),
+            (AuthError::PermissionNotGiven, 3, "etcdserver: permission not given"),
+            (AuthError::PermissionDenied, 7, "etcdserver: permission denied"),
+            (AuthError::RoleNotGranted, 9, "etcdserver: role is not granted to the user"),
+            (
+                AuthError::PermissionNotGranted,
+                9,
+                "etcdserver: permission is not granted to the role",
+            ),
+            (AuthError::NotEnabled, 9, "etcdserver: authentication is not enabled"),
+            (AuthError::InvalidToken, 16, "etcdserver: invalid auth token"),
+            (AuthError::InvalidManagement, 3, "etcdserver: invalid auth management"),
+            (AuthError::OldRevision, 3, "etcdserver: revision of auth store is old"),
+        ] {
+            let status = of_store(StoreError::Auth(error));
             assert_eq!((status.code() as i32, status.message()), (code, text));
         }
     }

@@ -1,69 +1,73 @@
 //! Watches: many on one stream, in one order.
 
-use std::pin::Pin;
-
-use kvorum_core::store::{Value, Version};
-use kvorum_core::watch::{Body, Event, WatchReply};
+use bytes::Bytes;
+use kvorum_core::auth::Access;
+use kvorum_core::watch::{Body, WatchId, WatchReply};
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
-use kvorum_proto::etcdserverpb::{WatchRequest as WatchMessage, WatchResponse, watch_server};
-use kvorum_proto::mvccpb::event::EventType;
-use kvorum_proto::mvccpb::{Event as EventMessage, KeyValue};
+use kvorum_proto::etcdserverpb::{WatchCreateRequest, WatchRequest as WatchMessage, WatchResponse};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::task::spawn_blocking;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
-use super::convert::key_value;
+use super::events::encoded;
+use super::permits::{Permits, cancel_reason, watched};
+use super::principal::Caller;
 use super::require_leader::while_led;
 use super::status::of_request;
 use super::wants_leader;
+use super::watch_codec::Encoded;
 use crate::limits::WATCH_SEND_TIMEOUT;
 use crate::runtime::{
-    Handle, RequestError, WatchRequest, WatchSender, WatchStream, Watches, reply_bytes,
+    Handle, Outgoing, RequestError, WatchRequest, WatchSender, WatchStream, Watches,
 };
 
-pub(super) struct Watch(pub(super) Handle);
-
-#[tonic::async_trait]
-impl watch_server::Watch for Watch {
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
-
-    async fn watch(
-        &self,
-        request: Request<Streaming<WatchMessage>>,
-    ) -> Result<Response<Self::WatchStream>, Status> {
-        let led = wants_leader(request.metadata().as_ref());
-        let messages = request.into_inner();
-        let handle = self.0.clone();
-        // One response is encoded while the next is made; more wait as shared versions.
-        let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let stream = Watches::open(&handle);
-            let asking = ask(messages, stream.sender.clone());
-            let answering = answer(&handle, stream, &sender);
-            let both = async {
-                tokio::select! {
-                    failed = asking => failed,
-                    ended = answering => ended,
-                }
-            };
-            // The stream is closed by then, and with it its hold on history; a client that does
-            // not read costs no more than the response it has left.
-            if let Err(status) = while_led(&handle, led, both).await {
-                let _ = sender.send(Err(status)).await;
+/// Serves one client's stream until either end of it is gone.
+pub(super) fn watch(handle: &Handle, request: Request<Streaming<WatchMessage>>) -> Responses {
+    let led = wants_leader(request.metadata().as_ref());
+    let (caller, messages) = Caller::split(handle, request);
+    let handle = handle.clone();
+    // One response is on its way while the next is made; more wait as shared versions.
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let stream = Watches::open(&handle);
+        let permits = Mutex::new(Permits::new(caller, &handle.root()));
+        let asking = ask(&handle, messages, stream.sender.clone(), &permits, &sender);
+        let answering = answer(&handle, stream, &sender, &permits);
+        let both = async {
+            tokio::select! {
+                failed = asking => failed,
+                ended = answering => ended,
             }
-        });
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
-    }
+        };
+        // The stream is closed by then, and with it its hold on history; a client that does
+        // not read costs no more than the response it has left.
+        if let Err(status) = while_led(&handle, led, both).await {
+            let _ = sender.send(Err(status)).await;
+        }
+    });
+    ReceiverStream::new(receiver)
 }
 
 /// Hands in what the client asks. A client that will ask for nothing more still gets its events.
-async fn ask(mut messages: Streaming<WatchMessage>, sender: WatchSender) -> Result<(), Status> {
+async fn ask(
+    handle: &Handle,
+    mut messages: Streaming<WatchMessage>,
+    sender: WatchSender,
+    permits: &Mutex<Permits>,
+    responses: &Sender,
+) -> Result<(), Status> {
     while let Some(message) = messages.message().await? {
         let request = match message.request_union {
-            Some(RequestUnion::CreateRequest(create)) => WatchRequest::Create(create),
+            Some(RequestUnion::CreateRequest(create)) => {
+                if let Err(refused) = permit(handle, &create, permits).await {
+                    // Whoever does not take it is not served on either.
+                    let _ = responses.send(Ok(bare(refused))).await;
+                    continue;
+                }
+                WatchRequest::Create(create)
+            }
             Some(RequestUnion::CancelRequest(cancel)) => WatchRequest::Cancel(cancel.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => WatchRequest::Progress,
             None => {
@@ -76,38 +80,138 @@ async fn ask(mut messages: Streaming<WatchMessage>, sender: WatchSender) -> Resu
     std::future::pending().await
 }
 
-type Responses = mpsc::Sender<Result<WatchResponse, Status>>;
+/// Whether a watch may be created; if not, what its client is told. A start that is not possible
+/// is refused by the hub, as in etcd before anybody asks who asks.
+async fn permit(
+    handle: &Handle,
+    create: &WatchCreateRequest,
+    permits: &Mutex<Permits>,
+) -> Result<(), WatchResponse> {
+    let root = handle.root();
+    let range = watched(create);
+    let caller = permits.lock().caller();
+    let access = if create.start_revision < 0 { Access::Open } else { Access::Read(&range) };
+    match caller.authorise(&root, access).await {
+        Ok(principal) => {
+            permits.lock().asked(range, &principal, &root);
+            Ok(())
+        }
+        Err(status) => Err(WatchResponse {
+            header: Some(handle.header(root.revision())),
+            watch_id: NO_WATCH,
+            created: true,
+            canceled: true,
+            cancel_reason: cancel_reason(&status),
+            ..WatchResponse::default()
+        }),
+    }
+}
+
+/// In answers about no watch.
+const NO_WATCH: WatchId = -1;
+
+/// What a client is sent, in order.
+pub(super) type Responses = ReceiverStream<Result<Encoded, Status>>;
+
+type Sender = mpsc::Sender<Result<Encoded, Status>>;
 
 /// Passes the hub's replies on until the client is gone or takes no more, or the member stops.
 async fn answer(
     handle: &Handle,
     mut stream: WatchStream,
-    responses: &Responses,
+    responses: &Sender,
+    permits: &Mutex<Permits>,
 ) -> Result<(), Status> {
     let mut replies = Vec::new();
+    let mut watching = handle.metrics.watching();
+    let mut auth_news = handle.auth_news.subscribe();
     loop {
         let there = tokio::select! {
             there = stream.next(&mut replies) => there,
+            news = auth_news.changed() => news.is_ok(),
             () = responses.closed() => return Ok(()),
         };
         if !there {
             return Err(of_request(RequestError::Stopped));
         }
         for reply in replies.drain(..) {
-            let bytes = reply_bytes(&reply);
-            let response = response(handle, reply).await?;
-            match responses.send_timeout(Ok(response), WATCH_SEND_TIMEOUT).await {
-                Ok(()) => {}
-                Err(SendTimeoutError::Closed(_)) => return Ok(()),
-                Err(SendTimeoutError::Timeout(_)) => return Err(unread()),
+            if !end_forbidden(handle, &stream.sender, responses, permits).await? {
+                return Ok(());
+            }
+            let bytes = reply.bytes();
+            watching.note(&reply.reply.body);
+            if passes(&reply.reply, permits) {
+                let response = response(handle, reply).await?;
+                if !send(responses, response).await? {
+                    return Ok(());
+                }
             }
             stream.consumed(1, bytes);
+        }
+        if !end_forbidden(handle, &stream.sender, responses, permits).await? {
+            return Ok(());
         }
     }
 }
 
+/// Notes what a reply says of its watch; whether the client is to hear of it.
+fn passes(reply: &WatchReply, permits: &Mutex<Permits>) -> bool {
+    let mut permits = permits.lock();
+    match &reply.body {
+        Body::Created => permits.answered(Some(reply.watch_id)),
+        Body::Refused(_) => permits.answered(None),
+        Body::Canceled | Body::Overtaken { .. } => return permits.ended(reply.watch_id),
+        Body::Progress | Body::Events { .. } => return permits.passes(reply.watch_id),
+    }
+    true
+}
+
+/// Ends the watches that have lost their permission; false if the client is gone.
+async fn end_forbidden(
+    handle: &Handle,
+    sender: &WatchSender,
+    responses: &Sender,
+    permits: &Mutex<Permits>,
+) -> Result<bool, Status> {
+    let root = handle.root();
+    if permits.lock().is_current(&root) {
+        return Ok(true);
+    }
+    let caller = permits.lock().caller();
+    let principal = caller.principal(&root).await;
+    let lost = permits.lock().lost(&root, principal);
+    for (watch_id, cancel_reason) in lost {
+        sender.cancel(watch_id);
+        let canceled = WatchResponse {
+            header: Some(handle.header(root.revision())),
+            watch_id,
+            canceled: true,
+            cancel_reason,
+            ..WatchResponse::default()
+        };
+        if !send(responses, bare(canceled)).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Without events.
+fn bare(head: WatchResponse) -> Encoded {
+    Encoded { head, events: Bytes::new() }
+}
+
+/// False if the client is gone; one that takes nothing is left.
+async fn send(responses: &Sender, response: Encoded) -> Result<bool, Status> {
+    match responses.send_timeout(Ok(response), WATCH_SEND_TIMEOUT).await {
+        Ok(()) => Ok(true),
+        Err(SendTimeoutError::Closed(_)) => Ok(false),
+        Err(SendTimeoutError::Timeout(_)) => Err(unread()),
+    }
+}
+
 /// What is unavailable, clients watch again from the revision they have seen.
-fn unread() -> Status {
+pub(super) fn unread() -> Status {
     let seconds = WATCH_SEND_TIMEOUT.as_secs();
     Status::unavailable(format!(
         "kvorum: the client took no events for {seconds} s; watch again from the last revision seen"
@@ -115,7 +219,9 @@ fn unread() -> Status {
 }
 
 /// A reply in etcd's words.
-async fn response(handle: &Handle, reply: WatchReply) -> Result<WatchResponse, Status> {
+pub(super) async fn response(handle: &Handle, outgoing: Outgoing) -> Result<Encoded, Status> {
+    let Outgoing { reply, batch } = outgoing;
+    let mut events = Bytes::new();
     let mut response = WatchResponse {
         header: Some(handle.header(reply.revision)),
         watch_id: reply.watch_id,
@@ -134,59 +240,10 @@ async fn response(handle: &Handle, reply: WatchReply) -> Result<WatchResponse, S
             response.compact_revision = compact_revision;
         }
         Body::Progress => {}
-        Body::Events { events, fragment } => {
+        Body::Events { events: found, fragment } => {
             response.fragment = fragment;
-            if events.iter().any(is_stored) {
-                let _turn = handle.watches.turn_to_read().await;
-                let handle = handle.clone();
-                let read = spawn_blocking(move || {
-                    events.iter().map(|event| read_back(&handle, event)).collect()
-                });
-                let read: Result<Vec<EventMessage>, RequestError> =
-                    read.await.map_err(|_| of_request(RequestError::Stopped))?;
-                response.events = read.map_err(of_request)?;
-            } else {
-                response.events = events.iter().map(message).collect();
-            }
+            events = encoded(handle, &batch, &found).await?;
         }
     }
-    Ok(response)
-}
-
-fn is_stored(event: &Event) -> bool {
-    let stored = |version: &Version| version.value == Value::Stored;
-    stored(&event.version) || event.prev.as_deref().is_some_and(stored)
-}
-
-fn message(event: &Event) -> EventMessage {
-    let version = &*event.version;
-    let kind = if version.is_deletion() { EventType::Delete } else { EventType::Put };
-    EventMessage {
-        r#type: kind as i32,
-        kv: Some(event_kv(version)),
-        prev_kv: event.prev.as_deref().map(|prev| key_value(prev, false)),
-    }
-}
-
-/// A deletion names its key and its revision, nothing else.
-fn event_kv(version: &Version) -> KeyValue {
-    if version.is_deletion() {
-        let (key, mod_revision) = (version.key.clone(), version.at.main);
-        return KeyValue { key, mod_revision, ..KeyValue::default() };
-    }
-    key_value(version, false)
-}
-
-/// The list the event is from keeps its values from being compacted.
-fn read_back(handle: &Handle, event: &Event) -> Result<EventMessage, RequestError> {
-    let mut message = message(event);
-    let now = (&mut message.kv, Some(&event.version));
-    let before = (&mut message.prev_kv, event.prev.as_ref());
-    for (kv, version) in [now, before] {
-        let (Some(kv), Some(version)) = (kv, version) else { continue };
-        if version.value == Value::Stored && !version.is_deletion() {
-            kv.value = handle.value(version)?;
-        }
-    }
-    Ok(message)
+    Ok(Encoded { head: response, events })
 }

@@ -119,7 +119,7 @@ fn mark(mark: &Mark) -> kvorumpb::StateMark {
 
 #[cfg(test)]
 mod tests {
-    use kvorum_proto::etcdserverpb::{AuthEnableRequest, PutRequest, RequestHeader};
+    use kvorum_proto::etcdserverpb::{DowngradeVersionTestRequest, PutRequest, RequestHeader};
 
     use super::*;
 
@@ -194,7 +194,8 @@ mod tests {
         let header = Some(RequestHeader { id: 7, ..RequestHeader::default() });
         let bare = InternalRaftRequest { header, ..InternalRaftRequest::default() };
         assert!(verdict(7, bare.encode_to_vec().into()).is_err(), "no operation");
-        let unknown = InternalRaftRequest { auth_enable: Some(AuthEnableRequest {}), ..bare };
+        let downgrade_version_test = Some(DowngradeVersionTestRequest::default());
+        let unknown = InternalRaftRequest { downgrade_version_test, ..bare };
         assert!(verdict(7, unknown.encode_to_vec().into()).is_err(), "an unknown operation");
     }
 

@@ -15,8 +15,9 @@ use tokio::sync::mpsc;
 use tokio::time;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
+use super::route::Route;
 use super::{PROTOCOL, frame};
 use crate::identity::hex;
 use crate::limits::{
@@ -66,7 +67,7 @@ impl Outgoing {
 
 /// The way to one peer.
 pub(super) struct Link {
-    endpoints: Vec<Endpoint>,
+    route: Route,
     /// For calls that are answered; dials when it is used.
     channel: Channel,
     queue: mpsc::Sender<(Outgoing, usize)>,
@@ -83,9 +84,11 @@ struct State {
 }
 
 impl Link {
-    pub(super) fn new(endpoints: Vec<Endpoint>, channel: Channel) -> Link {
+    /// Needs a runtime's context.
+    pub(super) fn new(route: Route) -> Link {
         let (queue, queued) = mpsc::channel(PEER_QUEUE_MESSAGES);
-        Link { endpoints, channel, queue, queued: Mutex::new(Some(queued)), state: Arc::default() }
+        let channel = route.channel();
+        Link { route, channel, queue, queued: Mutex::new(Some(queued)), state: Arc::default() }
     }
 
     pub(super) fn channel(&self) -> Channel {
@@ -111,15 +114,15 @@ impl Link {
     pub(super) fn start(&self, handle: Handle, peer: u64) {
         let Some(queued) = self.queued.lock().take() else { return };
         let state = Arc::clone(&self.state);
-        let endpoints = self.endpoints.clone();
-        tokio::spawn(Task { handle, peer, endpoints, queued, state }.run());
+        let route = self.route.clone();
+        tokio::spawn(Task { handle, peer, route, queued, state }.run());
     }
 }
 
 struct Task {
     handle: Handle,
     peer: u64,
-    endpoints: Vec<Endpoint>,
+    route: Route,
     queued: mpsc::Receiver<(Outgoing, usize)>,
     state: Arc<State>,
 }
@@ -137,9 +140,9 @@ impl Task {
             let mut reported = false;
             loop {
                 let began = Instant::now();
-                let reason = match self.dial().await {
+                let reason = match self.route.connect().await {
                     Ok(channel) => self.stream(channel).await,
-                    Err(reason) => reason,
+                    Err(error) => causes(&error),
                 };
                 // A peer that turns us away at once is as good as none.
                 let worked = began.elapsed() > PEER_CONNECT_TIMEOUT;
@@ -162,18 +165,6 @@ impl Task {
         }
     }
 
-    /// Tries each address of the peer.
-    async fn dial(&self) -> Result<Channel, String> {
-        let mut reason = "it has no address".to_owned();
-        for endpoint in &self.endpoints {
-            match endpoint.connect().await {
-                Ok(channel) => return Ok(channel),
-                Err(error) => reason = causes(&error),
-            }
-        }
-        Err(reason)
-    }
-
     /// Sends until the stream breaks; says why it broke.
     async fn stream(&mut self, channel: Channel) -> String {
         let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
@@ -188,12 +179,13 @@ impl Task {
         let mut client = PeerClient::new(channel);
         let call = client.exchange(ReceiverStream::new(receiver));
         self.state.open.store(true, Ordering::Release);
-        let (queued, state) = (&mut self.queued, &self.state);
+        let (queued, state, counts) = (&mut self.queued, &self.state, &self.handle.metrics.peers);
         let pump = async {
             let mut batch = Vec::new();
             while queued.recv_many(&mut batch, PEER_QUEUE_MESSAGES).await > 0 {
                 let bytes = batch.iter().map(|(_, size)| size).sum();
                 state.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+                counts.sent(self.peer, bytes);
                 for frame in frame::pack(batch.drain(..).map(|(message, _)| message)) {
                     if frames.send(frame).await.is_err() {
                         return;

@@ -10,12 +10,12 @@
 mod frame;
 mod introduce;
 mod link;
+mod route;
 mod service;
 mod snapshot;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use kvorum_core::divergence::Mark;
@@ -25,13 +25,16 @@ use raft_proto::eraftpb::Message;
 use tokio::runtime;
 use tokio::task::AbortHandle;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
+use crate::config::Url;
 use crate::edge;
-use crate::limits::{MAX_PEER_FRAME_BYTES, PEER_CONNECT_TIMEOUT};
+use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::runtime::{Handle, Held};
+use crate::tls::Role;
 pub(crate) use introduce::introduce;
 use link::{Link, Outgoing};
+use route::Route;
 
 /// The version of the protocol between members; a member refuses others.
 const PROTOCOL: u32 = 1;
@@ -53,16 +56,12 @@ pub(crate) struct PeerAddress {
 
 impl Peers {
     /// Channels to the peers, which dial when they are first used. Needs a runtime's context.
-    pub(crate) fn new(peers: Vec<PeerAddress>) -> Result<Peers, tonic::transport::Error> {
+    /// Refuses a URL that cannot be dialled.
+    pub(crate) fn new(peers: Vec<PeerAddress>, tls: &Arc<Role>) -> Result<Peers, String> {
         let mut links = BTreeMap::new();
         for peer in peers {
-            let endpoints: Vec<Endpoint> =
-                peer.urls.iter().map(|url| endpoint(url)).collect::<Result<_, _>>()?;
-            let channel = match &endpoints[..] {
-                [endpoint] => endpoint.connect_lazy(),
-                _ => Channel::balance_list(endpoints.clone().into_iter()),
-            };
-            links.insert(peer.id, Link::new(endpoints, channel));
+            let urls = peer.urls.iter().map(|url| Url::parse(url)).collect::<Result<_, _>>()?;
+            links.insert(peer.id, Link::new(Route::new(urls, Arc::clone(tls))));
         }
         Ok(Peers { links: Arc::new(links), context: runtime::Handle::current() })
     }
@@ -152,19 +151,4 @@ pub(crate) fn router(handle: &Handle) -> Router {
 /// of a write that did not reach it.
 pub(crate) fn not_proposed(peer: u64, id: u64) -> Input {
     Input::ForwardResult { from: peer, id, appended: None }
-}
-
-pub(super) fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
-    /// A peer that went away without a word is noticed within two of these.
-    const KEEP_ALIVE: Duration = Duration::from_secs(1);
-    /// A full append message arrives without waiting for the window.
-    const WINDOW_BYTES: u32 = 4 << 20;
-    Ok(Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(PEER_CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .tcp_nodelay(true))
 }

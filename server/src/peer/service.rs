@@ -83,6 +83,7 @@ impl Peer {
         let to = self.0.identity.member_id;
         while let Some(mut frame) = frames.message().await? {
             let bytes = frame.encoded_len();
+            self.0.metrics.peers.received(from, bytes);
             self.0.states.report(from, frame::marks(&mut frame));
             let mut inputs = frame::unpack(frame, from, to)?;
             // Not reading on makes the sender drop, which is what a member that is late wants.

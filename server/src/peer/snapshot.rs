@@ -285,11 +285,20 @@ fn table_number(table: Table) -> u32 {
         Table::Members => 3,
         Table::Alarms => 4,
         Table::Meta => 5,
+        Table::Users => 6,
+        Table::Roles => 7,
     }
 }
 
 fn table_of(number: u32) -> Option<Table> {
-    [Table::Versions, Table::Leases, Table::Members, Table::Alarms, Table::Meta]
-        .into_iter()
-        .find(|table| table_number(*table) == number)
+    let tables = [
+        Table::Versions,
+        Table::Leases,
+        Table::Members,
+        Table::Alarms,
+        Table::Meta,
+        Table::Users,
+        Table::Roles,
+    ];
+    tables.into_iter().find(|table| table_number(*table) == number)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use kvorum_core::auth::TokenNews;
 use kvorum_core::node::Input;
 use kvorum_core::store::Root;
 use raft_proto::eraftpb::Entry;
@@ -94,8 +95,12 @@ impl ApplyThread {
         }
         self.handle.states.note(batch.marks);
         let index = batch.root.index();
+        // Whoever hears that a token is good or void finds it so.
+        batch.tokens.into_iter().for_each(|news| self.note(news));
         self.publish(Arc::clone(&batch.root));
         self.handle.leases.note(&batch.leases, &batch.root);
+        let done = batch.answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        done.for_each(|outcome| self.handle.metrics.operations.count(&outcome.reply));
         let answers = batch.answers.into_iter();
         let answers = answers.map(|(id, answer)| (id, answer.map_err(RequestError::Store)));
         self.handle.writes.answer(answers);
@@ -104,6 +109,15 @@ impl ApplyThread {
         self.hand_over(batch.delta);
         self.handle.inbox.push(Input::Applied { index });
         Ok(())
+    }
+
+    fn note(&self, news: TokenNews) {
+        let tokens = &self.handle.tokens;
+        match news {
+            TokenNews::Issued { digest, user } => tokens.remember(&digest, &user),
+            TokenNews::Void { user } => tokens.void_user(&user),
+            TokenNews::VoidAll => tokens.clear(),
+        }
     }
 
     fn hold(&self, to: u64) {
@@ -128,14 +142,17 @@ impl ApplyThread {
         let Received { position, store, backend } = received;
         let installed = snapshot::install(self.handle.incoming.dir(), &position);
         installed.map_err(|error| format!("cannot put a received state in place: {error}"))?;
-        place.left();
         // Who still reads the state before goes on reading its own values.
         self.handle.values.replace(backend.values(), self.stage.root().pin());
         let swept = store.swept();
         self.stage.replace(store);
         self.backend.push(StoreWork::Replace { backend: Box::new(backend), swept });
+        // Whoever has the place next finds the backend thread with this state.
+        place.left();
         let root = Arc::new(self.stage.root());
         let revision = root.revision();
+        // Which tokens became void on the way is not known here; clients ask for new ones.
+        self.handle.tokens.clear();
         self.publish(root);
         self.handle.leases.replaced();
         self.handle.reads.advance(index);
@@ -156,7 +173,9 @@ impl ApplyThread {
 
     fn publish(&self, root: Arc<Root>) {
         let index = root.index();
+        let auth = (root.auth().revision(), root.auth().is_enabled());
         self.handle.root.store(root);
+        self.handle.auth_news.send_if_modified(|known| std::mem::replace(known, auth) != auth);
         self.handle.progress.applied.store(index, Ordering::Release);
         self.handle.values.release();
     }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use kvorum_core::auth::Principal;
 use kvorum_core::error::StoreError;
 use kvorum_proto::etcdserverpb::{CompactionRequest, InternalRaftRequest};
 use tokio::time::sleep;
@@ -40,7 +41,7 @@ pub(super) async fn run(handle: Handle, wanted: AutoCompaction) {
         tracing::info!(revision, "starting auto compaction");
         let compaction = Some(CompactionRequest { revision, physical: false });
         let entry = InternalRaftRequest { compaction, ..InternalRaftRequest::default() };
-        match handle.write(entry).await {
+        match handle.write(entry, &Principal::Member).await {
             Ok(_) | Err(RequestError::Store(StoreError::Compacted)) => {
                 schedule.done(started.elapsed(), revision);
                 let took_ms = started.elapsed().saturating_sub(now).as_millis() as u64;

@@ -6,9 +6,10 @@ use kvorum_core::node::Input;
 
 use super::Handle;
 use super::apply_thread::ApplyWork;
+use super::defragment::Defragment;
 use super::queue::{Drained, Queue};
 use crate::limits::{BACKEND_COMMIT_BYTES, BACKEND_COMMIT_INTERVAL};
-use crate::stage::{Delta, StoreStage};
+use crate::stage::{Copying, Delta, StoreStage};
 use crate::storage::backend::RedbBackend;
 
 /// What the apply thread has for the backend.
@@ -19,6 +20,7 @@ pub(super) enum StoreWork {
         backend: Box<RedbBackend>,
         swept: i64,
     },
+    Defragment(Defragment),
 }
 
 /// Runs until the queue is closed, and commits what is left then.
@@ -32,8 +34,13 @@ pub(super) fn run(
     let _closed_at_the_end = queue.close_on_drop();
     let mut work = Vec::new();
     let mut since: Option<Instant> = None;
+    let mut defragment: Option<Defragment> = None;
     loop {
-        let until = since.map(|since| since + BACKEND_COMMIT_INTERVAL);
+        let until = if store.is_copying() {
+            Some(Instant::now())
+        } else {
+            since.map(|since| since + BACKEND_COMMIT_INTERVAL)
+        };
         let drained = queue.drain(&mut work, until);
         for work in work.drain(..) {
             match work {
@@ -45,14 +52,17 @@ pub(super) fn run(
                     store.replace(*backend);
                     handle.swept.send_replace(swept);
                 }
+                StoreWork::Defragment(asked) => defragment = asked.begin(handle, &mut store),
             }
         }
         let full = store.gathered_bytes().is_some_and(|bytes| bytes >= BACKEND_COMMIT_BYTES);
         let due = since.is_some_and(|since| since.elapsed() >= BACKEND_COMMIT_INTERVAL);
         if full || due || drained == Drained::Closed {
             since = None;
+            let begun = Instant::now();
             match store.commit() {
                 Ok(Some(stored)) => {
+                    handle.metrics.store_committed.observe(begun.elapsed());
                     apply.push(ApplyWork::Durable { revision: stored.revision });
                     handle.inbox.push(Input::Stored { index: stored.index });
                     handle.swept.send_replace(stored.swept);
@@ -62,7 +72,18 @@ pub(super) fn run(
             }
         }
         if drained == Drained::Closed {
-            return;
+            return store.give_up_copying();
+        }
+        match store.copy() {
+            Ok(Copying::Idle | Copying::Goes) => {}
+            Ok(Copying::Done(values)) => {
+                handle.values.move_to(values);
+                defragment = defragment.and_then(|done| done.end(handle, Ok(())));
+            }
+            Ok(Copying::Failed(error)) => {
+                defragment = defragment.and_then(|failed| failed.end(handle, Err(error)));
+            }
+            Err(error) => return handle.stop.fault(format!("cannot write the store: {error}")),
         }
     }
 }

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use kvorum_core::auth::Principal;
 use kvorum_core::divergence::{Divergence, Mark, Verdict};
 use kvorum_core::node::Role;
 use kvorum_core::store::Root;
@@ -191,7 +192,7 @@ async fn raise(handle: &Handle, member_id: u64) {
     let (action, alarm) = (AlarmAction::Activate as i32, AlarmType::Corrupt as i32);
     let alarm = AlarmRequest { action, member_id, alarm };
     let entry = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
-    if let Err(error) = handle.write(entry).await {
+    if let Err(error) = handle.write(entry, &Principal::Member).await {
         tracing::warn!(error = %error, "the alarm CORRUPT could not be raised yet");
     }
 }

@@ -7,26 +7,32 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use kvorum_core::auth::Principal;
 use kvorum_core::error::StoreError;
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
 use kvorum_core::store::{RangeReply, Revision, Root, Value, Version};
-use kvorum_proto::etcdserverpb::{InternalRaftRequest, RequestHeader, ResponseHeader};
+use kvorum_proto::etcdserverpb::{InternalRaftRequest, ResponseHeader};
 use parking_lot::Mutex;
 use prost::Message;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time;
 
+use super::backend_thread::StoreWork;
 use super::divergence::States;
 use super::leases::Leases;
 use super::queue::Queue;
 use super::quota::Quota;
+use super::read_budget::ReadBudget;
 use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
 use super::waiters::{Reads, Writes};
 use super::watches::Watches;
+use crate::auth::{Passwords, Tokens};
+use crate::config::HttpConfig;
 use crate::identity::{Identity, RequestIds};
 use crate::limits::{MAX_APPLY_GAP, SORTED_VALUES_BYTES};
+use crate::metrics::Metrics;
 use crate::peer::Peers;
 use crate::stage::{Found, Outcome, StoredValues};
 
@@ -41,6 +47,10 @@ pub enum RequestError {
     TooLarge,
     #[error("more old values than can be sorted; sort by something else, or read the newest ones")]
     TooMuchToSort,
+    #[error("too many large reads are under way; try again later, or read in pages, with a limit")]
+    TooManyReads,
+    #[error("the store is defragmented or replaced already; try again when that is done")]
+    StoreBusy,
     #[error("the member stops")]
     Stopped,
     #[error("cannot read a value back: {0}")]
@@ -88,6 +98,7 @@ pub(crate) struct RequestLimits {
     pub(crate) max_concurrent_streams: u32,
     pub(crate) request_timeout: Duration,
     pub(crate) election_timeout: Duration,
+    pub(crate) snapshot_stall_timeout: Duration,
 }
 
 /// Everything the threads of a member share. What changes in it is published by exactly one of
@@ -99,6 +110,8 @@ pub(crate) struct Shared {
     /// The incarnations of members that stood in the log and not in the state at the start.
     pub(crate) announced: BTreeMap<u64, u64>,
     pub(crate) limits: RequestLimits,
+    pub(crate) http: HttpConfig,
+    pub(crate) metrics: Metrics,
     pub(crate) ids: RequestIds,
     pub(crate) inbox: Queue<Input>,
     pub(crate) root: ArcSwap<Root>,
@@ -106,18 +119,28 @@ pub(crate) struct Shared {
     pub(crate) leadership: watch::Sender<Leadership>,
     pub(crate) writes: Writes,
     pub(crate) reads: Reads,
+    pub(crate) reading: ReadBudget,
     pub(crate) watches: Watches,
     pub(crate) leases: Leases,
     pub(crate) values: StoredValues,
     pub(crate) peers: Peers,
     pub(crate) states: States,
     pub(crate) snapshots: Snapshots,
+    /// How many snapshots may be sent to clients beside those under way.
+    pub(crate) sent_snapshots: Arc<Semaphore>,
+    pub(super) storing: Arc<Queue<StoreWork>>,
     pub(crate) incoming: IncomingPlace,
     pub(crate) quota: Quota,
     /// One hash of all keys at a time is load enough.
     pub(crate) hashing: Semaphore,
     /// The newest compaction whose history is gone from the disk.
     pub(crate) swept: watch::Sender<i64>,
+    /// One for each call that waits for its turn, and each that observes an election.
+    pub(crate) waits: Arc<Semaphore>,
+    pub(crate) tokens: Tokens,
+    pub(crate) passwords: Passwords,
+    /// Changes whenever users or roles do: their revision, and whether auth is enabled.
+    pub(crate) auth_news: watch::Sender<(u64, bool)>,
     pub(crate) stop: Stop,
 }
 
@@ -134,33 +157,39 @@ impl std::ops::Deref for Handle {
 }
 
 impl Handle {
-    /// Takes a client's request through the log, if there is room for what it brings, and answers
-    /// with what this member's store made of it.
+    /// Takes a request through the log, if there is room for what it brings, and answers with what
+    /// this member's store made of it; who asks for it is decided upon there.
     pub(crate) async fn write(
         &self,
         request: InternalRaftRequest,
+        principal: &Principal,
     ) -> Result<Outcome, RequestError> {
         self.admit(&request).await?;
-        self.propose(request).await
+        self.propose(request, principal).await
     }
 
     /// The same whether or not there is room.
     pub(super) async fn propose(
         &self,
         mut request: InternalRaftRequest,
+        principal: &Principal,
     ) -> Result<Outcome, RequestError> {
         if self.progress.lags() {
             return Err(RequestError::Refused(Refusal::TooManyRequests));
         }
         let id = self.ids.next();
-        request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+        request.header = Some(principal.header(id));
         let entry = Bytes::from(request.encode_to_vec());
         if entry.len() > self.limits.max_request_bytes {
             return Err(RequestError::TooLarge);
         }
         let answer = self.writes.register(id, entry.len())?;
         self.inbox.push(Input::Propose(Proposal { id, entry }));
-        self.within(answer).await
+        let outcome = self.within(answer).await;
+        if let Err(RequestError::Refused(_)) = outcome {
+            self.metrics.proposals_failed.inc();
+        }
+        outcome
     }
 
     /// Waits until everything that was acknowledged anywhere before this call can be read here.
@@ -168,7 +197,11 @@ impl Handle {
         let id = self.ids.next();
         let ready = self.reads.register(id)?;
         self.inbox.push(Input::Read { id });
-        self.within(ready).await
+        let ready = self.within(ready).await;
+        if let Err(RequestError::Refused(_)) = ready {
+            self.metrics.reads_failed.inc();
+        }
+        ready
     }
 
     /// A peer says that this member lost its data. It does not serve on if it cannot say
@@ -236,11 +269,22 @@ impl Handle {
     /// What was verified at the start may have rotted since: a value that is not the one that was
     /// written is served to nobody, and stops the member.
     pub(crate) fn value(&self, version: &Version) -> Result<Bytes, RequestError> {
-        let Revision { main, sub } = version.at;
-        let found = self.values.of(version).map_err(|error| {
+        let mut values = self.values(&[version])?;
+        Ok(values.pop().expect("there is a value for each version"))
+    }
+
+    /// As [`Handle::value`], of many versions in their order.
+    pub(crate) fn values(&self, versions: &[&Version]) -> Result<Vec<Bytes>, RequestError> {
+        let found = self.values.of(versions).map_err(|error| {
             tracing::error!(error = %error, "cannot read a value back");
             RequestError::Storage(error.to_string())
         })?;
+        let pairs = versions.iter().zip(found);
+        pairs.map(|(version, found)| self.found(version.at, found)).collect()
+    }
+
+    fn found(&self, at: Revision, found: Found) -> Result<Bytes, RequestError> {
+        let Revision { main, sub } = at;
         match found {
             Found::Value(value) => Ok(value),
             Found::Nothing => {

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use kvorum_core::auth::Principal;
 use kvorum_core::lessor::{LeaseNews, Lessor};
 use kvorum_core::node::{Input, Proposal, Refusal, Role};
 use kvorum_core::store::Root;
 use kvorum_proto::etcdserverpb::{
-    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseExpireRequest, RequestHeader,
+    InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest, LeaseExpireRequest,
 };
 use kvorum_proto::kvorumpb::peer_client::PeerClient;
 use kvorum_proto::kvorumpb::{LeaseRemainingRequest, LeaseRenewRequest};
@@ -153,7 +154,7 @@ fn propose_due(handle: &Handle, term: u64) -> bool {
 
 fn propose(handle: &Handle, mut request: InternalRaftRequest) {
     let id = handle.ids.next();
-    request.header = Some(RequestHeader { id, ..RequestHeader::default() });
+    request.header = Some(Principal::Member.header(id));
     let entry = request.encode_to_vec().into();
     handle.inbox.push(Input::Propose(Proposal { id, entry }));
 }
@@ -198,7 +199,8 @@ impl Handle {
         if renewal.clear_checkpoint {
             let checkpoints = vec![LeaseCheckpoint { id, remaining_ttl: 0 }];
             let lease_checkpoint = Some(LeaseCheckpointRequest { checkpoints });
-            self.write(InternalRaftRequest { lease_checkpoint, ..Default::default() }).await?;
+            let entry = InternalRaftRequest { lease_checkpoint, ..Default::default() };
+            self.write(entry, &Principal::Member).await?;
         }
         Ok(renewal.ttl_s)
     }

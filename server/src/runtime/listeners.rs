@@ -1,36 +1,35 @@
 //! Sockets, bound before anything is written: a port in use leaves no trace.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use super::StartError;
 use crate::config::{Config, Url};
+use crate::net::Listener;
 
 /// The bound sockets of one member.
 #[derive(Debug)]
 pub struct Listeners {
-    pub(super) peer: Vec<TcpListener>,
-    pub(super) client: Vec<TcpListener>,
+    pub(super) peer: Vec<Listener>,
+    pub(super) client: Vec<Listener>,
+    pub(super) client_http: Vec<Listener>,
+    pub(super) metrics: Vec<Listener>,
 }
 
 impl Listeners {
     /// Binds what a configuration says.
     pub fn bind(config: &Config) -> Result<Listeners, StartError> {
         let all = |urls: &[Url], flag: &'static str| {
-            urls.iter()
-                .map(|url| {
-                    bind(url).map_err(|source| StartError::Listen {
-                        url: url.to_string(),
-                        flag,
-                        source,
-                    })
-                })
-                .collect::<Result<Vec<_>, _>>()
+            Listener::bind_all(urls, |url, source| StartError::Listen {
+                url: url.to_string(),
+                flag,
+                source,
+            })
         };
         Ok(Listeners {
             peer: all(&config.listen_peer_urls, "listen-peer-urls")?,
             client: all(&config.listen_client_urls, "listen-client-urls")?,
+            client_http: all(&config.listen_client_http_urls, "listen-client-http-urls")?,
+            metrics: all(&config.listen_metrics_urls, "listen-metrics-urls")?,
         })
     }
 }
@@ -60,8 +59,8 @@ pub fn local_cluster(
             ..Config::default()
         };
         let listeners = Listeners::bind(&config)?;
-        config.listen_peer_urls = bound(&listeners.peer)?;
-        config.listen_client_urls = bound(&listeners.client)?;
+        config.listen_peer_urls = bound(&listeners.peer);
+        config.listen_client_urls = bound(&listeners.client);
         config.initial_advertise_peer_urls.clone_from(&config.listen_peer_urls);
         config.advertise_client_urls.clone_from(&config.listen_client_urls);
         cluster.extend(config.listen_peer_urls.iter().map(|url| format!("{}={url}", member.name)));
@@ -74,25 +73,6 @@ pub fn local_cluster(
 }
 
 /// Where sockets are really bound.
-pub(super) fn bound(listeners: &[TcpListener]) -> Result<Vec<Url>, StartError> {
-    listeners
-        .iter()
-        .map(|listener| {
-            let address = listener.local_addr().map_err(StartError::Runtime)?;
-            Ok(Url::http(address.ip().to_string(), address.port()))
-        })
-        .collect()
-}
-
-/// `localhost` is IPv4's, unless there is none: trying both would hide that a port is taken.
-fn bind(url: &Url) -> io::Result<TcpListener> {
-    if url.host != "localhost" {
-        return TcpListener::bind(url.authority());
-    }
-    match TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], url.port))) {
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-            TcpListener::bind(SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], url.port)))
-        }
-        bound => bound,
-    }
+pub(super) fn bound(listeners: &[Listener]) -> Vec<Url> {
+    listeners.iter().flat_map(Listener::urls).cloned().collect()
 }

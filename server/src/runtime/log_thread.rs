@@ -28,6 +28,9 @@ pub(super) fn run(handle: &Handle, mut log: LogStage, queue: &Queue<LogWork>) {
                 if let Err(error) = log.perform(work.drain(..), |input| handle.inbox.push(input)) {
                     return handle.stop.fault(format!("cannot use the log: {error}"));
                 }
+                if let Some(took) = log.take_sync_time() {
+                    handle.metrics.log_synced.observe(took);
+                }
             }
         }
     }

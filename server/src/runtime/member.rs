@@ -23,15 +23,18 @@ use super::watches::WatchThread;
 use super::{
     Handle, auto_compaction, backend_thread, divergence, leases, log_thread, publish, quota,
 };
-use crate::config::Config;
-use crate::edge::{self, Acceptor};
+use crate::config::{Config, KeepAlive, Url};
+use crate::edge::{self, Manners, Room, Site};
 use crate::identity::Identity;
 use crate::limits::{
     BLOCKING_THREADS, EDGE_THREADS, GRPC_OVERHEAD_BYTES, PEER_THREADS, STOP_GRACE,
 };
 use crate::peer;
 use crate::stage::{ApplyStage, LogStage, StoreStage};
+use crate::storage::StorageError;
 use crate::storage::dir::DataDir;
+use crate::storage::disk::FileDisk;
+use crate::tls::{Kind, Role as Tls};
 
 /// A member that runs in this process until it is stopped or dropped. It has threads and runtimes
 /// of its own; starting, waiting for and stopping it block the caller.
@@ -55,6 +58,12 @@ struct Runtimes {
     peers: Runtime,
 }
 
+/// One for all listeners of a kind.
+struct BothTls {
+    clients: Arc<Tls>,
+    peers: Arc<Tls>,
+}
+
 impl Member {
     /// Binds the sockets of the configuration and starts. Everything that can be wrong with
     /// either, or with the data directory, is found here.
@@ -65,15 +74,21 @@ impl Member {
 
     /// Starts on sockets that are bound already.
     pub fn start_on(config: &Config, listeners: Listeners) -> Result<Member, StartError> {
-        let client_urls = texts(&bound(&listeners.client)?);
-        let peer_urls = texts(&bound(&listeners.peer)?);
+        let client_urls = texts(&bound(&listeners.client));
+        let peer_urls = texts(&bound(&listeners.peer));
+        // Certificates that are made go into the data directory.
+        DataDir::refuse_etcds(&FileDisk, &config.data_dir).map_err(StorageError::from)?;
+        let tls = BothTls {
+            clients: Arc::new(Tls::load(config, Kind::Client)?),
+            peers: Arc::new(Tls::load(config, Kind::Peer)?),
+        };
         let runtimes = Runtimes {
             clients: runtime("kvorum-edge", EDGE_THREADS)?,
             peers: runtime("kvorum-peer", PEER_THREADS)?,
         };
         let assembled = {
             let _context = runtimes.peers.enter();
-            start::assemble(config)
+            start::assemble(config, &tls.peers)
         };
         let (parts, dir) = match assembled {
             Ok(assembled) => assembled,
@@ -96,7 +111,8 @@ impl Member {
             _dir: dir,
         };
         member.start_threads(config, parts)?;
-        member.serve(&runtimes, listeners);
+        let serving = Announced::of(&listeners);
+        member.serve(&runtimes, listeners, &tls, config.grpc_keep_alive);
         let advertised = texts(&config.advertise_client_urls);
         runtimes.peers.spawn(publish::attributes(member.handle.clone(), advertised, ready));
         runtimes.peers.spawn(publish::cluster_version(member.handle.clone()));
@@ -104,7 +120,10 @@ impl Member {
         runtimes.peers.spawn(quota::guard(member.handle.clone()));
         let wanted = config.auto_compaction;
         runtimes.peers.spawn(auto_compaction::run(member.handle.clone(), wanted));
-        runtimes.peers.spawn(announce(member.ready.clone(), member.client_urls.clone()));
+        runtimes.peers.spawn(announce(member.ready.clone(), serving));
+        for role in [tls.clients, tls.peers] {
+            runtimes.peers.spawn(role.keep_current(member.handle.stop.clone()));
+        }
         member.runtimes = Some(runtimes);
         Ok(member)
     }
@@ -184,8 +203,8 @@ impl Member {
 
     fn start_threads(&mut self, config: &Config, parts: Parts) -> Result<(), StartError> {
         let Parts { handle, node, store, log, backend } = parts;
-        let (logged, applied, stored) =
-            (Arc::new(Queue::new()), Arc::new(Queue::new()), Arc::new(Queue::new()));
+        let (logged, applied) = (Arc::new(Queue::new()), Arc::new(Queue::new()));
+        let stored = Arc::clone(&handle.storing);
         let tick = Duration::from_millis(config.heartbeat_interval_ms);
         let interval = config.watch_progress_notify_interval;
         let node = NodeThread {
@@ -232,26 +251,57 @@ impl Member {
         Ok(())
     }
 
-    fn serve(&mut self, runtimes: &Runtimes, listeners: Listeners) {
-        let handle = &self.handle;
+    fn serve(
+        &mut self,
+        runtimes: &Runtimes,
+        listeners: Listeners,
+        tls: &BothTls,
+        keep_alive: KeepAlive,
+    ) {
+        let handle = self.handle.clone();
         let streams = handle.limits.max_concurrent_streams;
-        let peers = {
+        {
             let _context = runtimes.peers.enter();
-            handle.peers.start(handle);
-            let acceptor = Acceptor::new(listeners.peer);
-            edge::serve(acceptor, peer::router(handle), streams, handle.stop.clone())
+            handle.peers.start(&handle);
+        }
+        let peers = Site {
+            listeners: listeners.peer,
+            router: peer::router(&handle),
+            tls: Arc::clone(&tls.peers),
+            room: Room::of_half_the_files(),
+            grpc_only: false,
         };
-        self.serving.push(runtimes.peers.spawn(peers));
-        let acceptor = Acceptor::new(listeners.client);
-        let clients = edge::serve(acceptor, edge::router(handle), streams, handle.stop.clone());
-        self.serving.push(runtimes.clients.spawn(clients));
+        // Members ping each other as often as they like.
+        let free = KeepAlive { min_time: Duration::ZERO, ..KeepAlive::default() };
+        let manners = Manners::new(streams, free);
+        self.spawn_site(&runtimes.peers, peers, manners);
+        let manners = Manners::new(streams, keep_alive);
+        let room = Room::of_half_the_files();
+        let site = |listeners, router, room| {
+            let tls = Arc::clone(&tls.clients);
+            Site { listeners, router, tls, room, grpc_only: false }
+        };
+        let split = !listeners.client_http.is_empty();
+        let clients = site(listeners.client, edge::router(&handle), room.clone());
+        let clients = Site { grpc_only: split, ..clients };
+        let http = site(listeners.client_http, edge::http_router(&handle), room);
+        let metrics = site(listeners.metrics, edge::metrics_router(&handle), Room::for_metrics());
+        for site in [clients, http, metrics] {
+            if !site.listeners.is_empty() {
+                self.spawn_site(&runtimes.clients, site, manners.clone());
+            }
+        }
         // After a fault nothing goes on: nobody is answered any more.
-        let faulty = handle.clone();
         runtimes.peers.spawn(async move {
-            if let Reason::Fault(_) = faulty.stop.wait().await {
-                faulty.close();
+            if let Reason::Fault(_) = handle.stop.wait().await {
+                handle.close();
             }
         });
+    }
+
+    fn spawn_site(&mut self, runtime: &Runtime, site: Site, manners: Manners) {
+        let stop = self.handle.stop.clone();
+        self.serving.push(runtime.spawn(edge::serve(site, manners, stop)));
     }
 
     fn shut_down(&mut self) {
@@ -336,17 +386,50 @@ async fn hand_on(handle: &Handle) {
     let _ = timeout(STOP_GRACE, moved).await;
 }
 
+/// What a member says of its listeners once it is ready.
+struct Announced {
+    client: Vec<Url>,
+    client_http: Vec<Url>,
+    metrics: Vec<Url>,
+    peer: Vec<Url>,
+}
+
+impl Announced {
+    fn of(listeners: &Listeners) -> Announced {
+        Announced {
+            client: bound(&listeners.client),
+            client_http: bound(&listeners.client_http),
+            metrics: bound(&listeners.metrics),
+            peer: bound(&listeners.peer),
+        }
+    }
+}
+
 /// Says what people's scripts wait for.
-async fn announce(mut ready: watch::Receiver<bool>, client_urls: Vec<String>) {
+async fn announce(mut ready: watch::Receiver<bool>, serving: Announced) {
+    for url in &serving.peer {
+        tracing::info!(address = url.to_string(), "serving peer traffic");
+    }
+    for url in &serving.metrics {
+        tracing::info!(address = url.to_string(), "serving metrics");
+    }
     if ready.wait_for(|ready| *ready).await.is_err() {
         return;
     }
     tracing::info!("ready to serve client requests");
-    for url in client_urls {
-        tracing::info!(
-            address = url,
-            "serving client traffic insecurely; this is strongly discouraged!"
-        );
+    let grpc = if serving.client_http.is_empty() { "grpc+http" } else { "grpc" };
+    let of_clients = serving.client.iter().map(|url| (url, grpc));
+    for (url, traffic) in of_clients.chain(serving.client_http.iter().map(|url| (url, "http"))) {
+        let address = url.to_string();
+        if url.is_secure() {
+            tracing::info!(traffic, address, "serving client traffic securely");
+        } else {
+            tracing::info!(
+                traffic,
+                address,
+                "serving client traffic insecurely; this is strongly discouraged!"
+            );
+        }
     }
 }
 
@@ -360,7 +443,7 @@ fn runtime(name: &str, threads: usize) -> Result<Runtime, StartError> {
         .map_err(StartError::Runtime)
 }
 
-fn texts(urls: &[crate::config::Url]) -> Vec<String> {
+fn texts(urls: &[Url]) -> Vec<String> {
     urls.iter().map(ToString::to_string).collect()
 }
 

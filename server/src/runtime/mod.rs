@@ -16,6 +16,7 @@
 mod apply_thread;
 mod auto_compaction;
 mod backend_thread;
+mod defragment;
 mod divergence;
 mod handle;
 mod leases;
@@ -26,6 +27,7 @@ mod node_thread;
 mod publish;
 mod queue;
 mod quota;
+mod read_budget;
 mod snapshots;
 mod start;
 mod stop;
@@ -40,6 +42,8 @@ pub use stop::Reason;
 
 pub(crate) use handle::{Handle, Leadership};
 pub(crate) use quota::Space;
+pub(crate) use read_budget::{Charge, Turn};
 pub(crate) use snapshots::Held;
+pub(crate) use start::Newborn;
 pub(crate) use stop::Stop;
-pub(crate) use watches::{WatchRequest, WatchSender, WatchStream, Watches, reply_bytes};
+pub(crate) use watches::{Batch, Outgoing, WatchRequest, WatchSender, WatchStream, Watches};

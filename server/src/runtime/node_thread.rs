@@ -163,6 +163,9 @@ impl NodeThread {
     fn role(&self, leadership: Leadership) {
         let before = self.handle.leadership.send_replace(leadership);
         self.handle.leases.wake();
+        if leadership.leader != 0 && before.leader != leadership.leader {
+            self.handle.metrics.leader_changes.inc();
+        }
         if before.leader == leadership.leader && before.role == leadership.role {
             return;
         }

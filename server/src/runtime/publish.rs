@@ -1,5 +1,6 @@
 //! What a member tells its cluster about itself once it can.
 
+use kvorum_core::auth::Principal;
 use kvorum_core::node::Role;
 use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use kvorum_proto::membershippb::{
@@ -32,7 +33,7 @@ pub(super) async fn attributes(
     };
     let me = hex(member_id);
     loop {
-        match handle.write(entry.clone()).await {
+        match handle.write(entry.clone(), &Principal::Member).await {
             Ok(_) => break,
             Err(RequestError::Stopped) => return,
             Err(error) => {
@@ -66,7 +67,7 @@ pub(super) async fn cluster_version(handle: Handle) {
                 cluster_version_set: Some(set),
                 ..InternalRaftRequest::default()
             };
-            match handle.write(entry).await {
+            match handle.write(entry, &Principal::Member).await {
                 Ok(_) => {
                     tracing::info!(cluster_version = CLUSTER_VERSION, "set cluster version");
                 }

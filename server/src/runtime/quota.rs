@@ -18,6 +18,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use kvorum_core::auth::Principal;
 use kvorum_core::store::Root;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::request_op::Request;
@@ -64,6 +65,13 @@ pub(crate) struct Space {
     pub(crate) in_use: u64,
     /// What `in_use` may be; `None` for no limit.
     pub(crate) quota: Option<u64>,
+}
+
+impl Space {
+    /// The quota as it is told to clients: etcd's flag, by which -1 is none.
+    pub(crate) fn reported_quota(self) -> i64 {
+        self.quota.map_or(-1, |quota| quota as i64)
+    }
 }
 
 /// The quota of one member.
@@ -145,7 +153,7 @@ impl Handle {
         let alarm = AlarmType::Nospace as i32;
         let alarm = AlarmRequest { action: action as i32, member_id, alarm };
         let entry = InternalRaftRequest { alarm: Some(alarm), ..InternalRaftRequest::default() };
-        if let Err(error) = self.propose(entry).await {
+        if let Err(error) = self.propose(entry, &Principal::Member).await {
             tracing::warn!(error = %error, "the alarm NOSPACE could not be changed yet");
         }
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 
 use arc_swap::ArcSwap;
-use kvorum_core::node::{self, BootError, Node, Role};
+use kvorum_core::node::{self, BootError, Node};
 use kvorum_core::store::Store;
 use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use kvorum_proto::membershippb::{Attributes, Member as MemberRecord, RaftAttributes};
@@ -21,13 +21,17 @@ use super::handle::{Leadership, Progress, RequestLimits, Shared};
 use super::leases::Leases;
 use super::queue::Queue;
 use super::quota::Quota;
+use super::read_budget::ReadBudget;
 use super::snapshots::{IncomingPlace, Snapshots};
 use super::stop::Stop;
 use super::waiters::{Reads, Writes};
 use super::{Handle, Watches};
+use crate::auth::{Passwords, TokenConfig, Tokens};
 use crate::config::{ClusterState, Config, ConfigError, InitialCluster};
 use crate::identity::{Identity, RequestIds, cluster_id, hex, member_id};
+use crate::limits::{MAX_SENT_SNAPSHOTS, MAX_WAITS};
 use crate::logging::raft_logger;
+use crate::metrics::Metrics;
 use crate::peer::{PeerAddress, Peers, introduce};
 use crate::stage::StoredValues;
 use crate::storage::StorageError;
@@ -36,6 +40,7 @@ use crate::storage::boot::{self, Booted};
 use crate::storage::dir::{DataDir, MemberDir, holds_member};
 use crate::storage::disk::{Disk, FileDisk};
 use crate::storage::wal::{Log, Options};
+use crate::tls::{Role, TlsError};
 
 /// Why a member did not start. Each says what to do.
 #[derive(Debug, Error)]
@@ -48,8 +53,10 @@ pub enum StartError {
     Storage(#[from] StorageError),
     #[error(transparent)]
     Boot(#[from] BootError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("a peer's URL cannot be dialled: {0}")]
-    Peer(#[from] tonic::transport::Error),
+    Peer(String),
     #[error(
         "{reason}, and this data directory is empty: what the member had promised is lost; \
          remove it from the cluster and add it again, or put its own data directory back"
@@ -80,7 +87,11 @@ pub(super) struct Parts {
 
 /// Opens the data directory, where a new member is born if there is none, and puts together what
 /// it holds. Nothing is written before the configuration of a new member has been checked.
-pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> {
+pub(super) fn assemble(
+    config: &Config,
+    peer_tls: &Arc<Role>,
+) -> Result<(Parts, DataDir), StartError> {
+    let tokens = tokens(config)?;
     let disk: Arc<dyn Disk> = Arc::new(FileDisk);
     let born = holds_member(&*disk, &config.data_dir).unwrap_or(false);
     let newborn = if born { None } else { Some(Newborn::plan(config)?) };
@@ -101,7 +112,7 @@ pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> 
             cluster_id = hex(newborn.identity.cluster_id),
             "a new member begins"
         );
-        ask_to_begin(&newborn)?;
+        ask_to_begin(&newborn, peer_tls)?;
         boot::bootstrap(&dir, newborn.identity, newborn.members, newborn.conf_state, options)?;
     }
     let booted = boot::boot(&dir, options)?;
@@ -121,14 +132,24 @@ pub(super) fn assemble(config: &Config) -> Result<(Parts, DataDir), StartError> 
              does not vote"
         );
     }
-    Ok((join(config, booted, dir.member())?, dir))
+    let joined = join(config, tokens, booted, dir.member(), peer_tls)?;
+    Ok((joined, dir))
+}
+
+/// Reads the keys that `--auth-token` names, if it names any.
+fn tokens(config: &Config) -> Result<Tokens, ConfigError> {
+    Tokens::new(&TokenConfig {
+        auth_token: &config.auth.token,
+        simple_ttl: config.auth.simple_token_ttl,
+    })
+    .map_err(|error| ConfigError::Invalid(error.to_string()))
 }
 
 /// A member with this id may have been here before and have lost its data.
-fn ask_to_begin(newborn: &Newborn) -> Result<(), StartError> {
+fn ask_to_begin(newborn: &Newborn, tls: &Arc<Role>) -> Result<(), StartError> {
     let peers = addresses(&newborn.members, newborn.identity.member_id);
     let context = tokio::runtime::Handle::current();
-    let asked = introduce(newborn.identity, peers);
+    let asked = introduce(newborn.identity, peers, Arc::clone(tls));
     // The caller may be part of a runtime of its own, which must not wait itself.
     let answer = thread::scope(|scope| scope.spawn(|| context.block_on(asked)).join());
     match answer {
@@ -137,7 +158,13 @@ fn ask_to_begin(newborn: &Newborn) -> Result<(), StartError> {
     }
 }
 
-fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartError> {
+fn join(
+    config: &Config,
+    tokens: Tokens,
+    booted: Booted,
+    dir: MemberDir,
+    peer_tls: &Arc<Role>,
+) -> Result<Parts, StartError> {
     let Booted { identity, store, backend, log, consensus, .. } = booted;
     let applied = consensus.applied.0;
     tracing::info!(
@@ -160,7 +187,8 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
     settings.logger = raft_logger();
     let announced = announced_incarnations(&consensus.tail);
     let node = Node::new(settings, consensus)?;
-    let peers = Peers::new(addresses(store.root().members(), identity.member_id))?;
+    let peers = addresses(store.root().members(), identity.member_id);
+    let peers = Peers::new(peers, peer_tls).map_err(StartError::Peer)?;
     let shared = Shared {
         identity,
         name: config.name.clone(),
@@ -171,7 +199,10 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
             max_concurrent_streams: config.max_concurrent_streams,
             request_timeout: config.request_timeout(),
             election_timeout: config.election_timeout(),
+            snapshot_stall_timeout: config.snapshot_stall_timeout,
         },
+        http: config.http.clone(),
+        metrics: Metrics::new(config.http.extensive_metrics),
         ids: RequestIds::new(identity.member_id, rand::random()),
         inbox: Queue::new(),
         root: ArcSwap::from_pointee(store.root()),
@@ -180,19 +211,30 @@ fn join(config: &Config, booted: Booted, dir: MemberDir) -> Result<Parts, StartE
             incomplete: AtomicBool::new(node.status().incomplete),
             ..Progress::default()
         },
-        leadership: watch::Sender::new(Leadership { role: Role::Follower, term: 0, leader: 0 }),
+        leadership: watch::Sender::new(Leadership {
+            role: node::Role::Follower,
+            term: 0,
+            leader: 0,
+        }),
         writes: Writes::new(),
         reads: Reads::new(applied),
+        reading: ReadBudget::new(config.request_timeout()),
         watches: Watches::new(),
         leases: Leases::new(config.lease_checkpoint_interval),
         values: StoredValues::new(backend.values()),
         peers,
         states: States::new(identity.member_id, &store.position().conf_state, &store.root()),
         snapshots: Snapshots::default(),
+        sent_snapshots: Arc::new(Semaphore::new(MAX_SENT_SNAPSHOTS)),
+        storing: Arc::new(Queue::new()),
         incoming: IncomingPlace::new(dir),
         quota: Quota::new(config.quota_backend_bytes, identity.member_id, &store.root()),
         hashing: Semaphore::new(1),
         swept: watch::Sender::new(store.swept()),
+        waits: Arc::new(Semaphore::new(MAX_WAITS)),
+        tokens,
+        passwords: Passwords::new(config.auth.bcrypt_cost),
+        auth_news: watch::Sender::new((0, false)),
         stop: Stop::new(),
     };
     Ok(Parts { handle: Handle(Arc::new(shared)), node, store, log, backend })
@@ -219,14 +261,14 @@ fn addresses(members: &[MemberRecord], me: u64) -> Vec<PeerAddress> {
 }
 
 /// Who a new member will be, in which cluster.
-struct Newborn {
-    identity: Identity,
-    members: Vec<MemberRecord>,
-    conf_state: ConfState,
+pub(crate) struct Newborn {
+    pub(crate) identity: Identity,
+    pub(crate) members: Vec<MemberRecord>,
+    pub(crate) conf_state: ConfState,
 }
 
 impl Newborn {
-    fn plan(config: &Config) -> Result<Newborn, StartError> {
+    pub(crate) fn plan(config: &Config) -> Result<Newborn, StartError> {
         let cluster = InitialCluster::of_new_member(config)?;
         if config.initial_cluster_state == ClusterState::Existing {
             return Err(StartError::Config(ConfigError::NotSupported {

@@ -54,6 +54,11 @@ impl Writes {
         Ok(receiver)
     }
 
+    /// How many are under way.
+    pub(crate) fn pending(&self) -> usize {
+        self.0.lock().waiting.len()
+    }
+
     /// Answers many at once; ids that nobody here waits for are other members' requests.
     pub(super) fn answer(&self, answers: impl Iterator<Item = (u64, Answer<Outcome>)>) {
         let mut found = Vec::new();
@@ -193,7 +198,7 @@ mod tests {
             Err(RequestError::Refused(Refusal::TooManyRequests))
         ));
         drop(first);
-        let outcome = Outcome { reply: Reply::Done, revision: 1 };
+        let outcome = Outcome { reply: Reply::Done, revision: 1, index: 1 };
         writes.answer([(1, Ok(outcome))].into_iter());
         assert!(writes.register(2, 1).is_ok());
     }

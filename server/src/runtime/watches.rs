@@ -4,16 +4,20 @@
 //! credit the hub has, and credit is given only while little is waiting, in number and in bytes.
 //! So a client that does not read costs bounded memory, and delays nobody.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use kvorum_core::store::Root;
-use kvorum_core::watch::{BACKLOG, Body, Delivery, Feed, Hub, StreamId, WatchId, WatchReply};
+use bytes::Bytes;
+use kvorum_core::store::{Root, Version};
+use kvorum_core::watch::{
+    BACKLOG, Body, Delivery, Event, Events, Feed, Hub, StreamId, WatchId, WatchReply,
+};
 use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::queue::{Drained, Queue};
 use crate::limits::{WATCH_READERS, WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATCH_STREAM_REPLIES};
@@ -28,7 +32,7 @@ pub(crate) enum WatchRequest {
 enum Work {
     Open {
         stream: StreamId,
-        replies: mpsc::UnboundedSender<WatchReply>,
+        replies: mpsc::UnboundedSender<Outgoing>,
     },
     /// `taken` is answered once the stream may ask for more.
     Request {
@@ -56,7 +60,7 @@ pub(crate) struct Watches {
     /// A `Wake` is on its way; one is enough for any number of roots.
     woken: AtomicBool,
     next_stream: AtomicU64,
-    /// Who may read values back from the disk.
+    /// Who may make a response that is long or needs the disk.
     readers: Semaphore,
 }
 
@@ -71,8 +75,8 @@ impl Watches {
         }
     }
 
-    /// Waits for the turn to read values back; it is held until it is dropped.
-    pub(crate) async fn turn_to_read(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits for the turn to make a response; it is held until it is dropped.
+    pub(crate) async fn turn_to_make(&self) -> Option<SemaphorePermit<'_>> {
         self.readers.acquire().await.ok()
     }
 
@@ -106,12 +110,12 @@ impl Watches {
 /// One client's stream, as the edge holds it.
 pub(crate) struct WatchStream {
     pub(crate) sender: WatchSender,
-    replies: mpsc::UnboundedReceiver<WatchReply>,
+    replies: mpsc::UnboundedReceiver<Outgoing>,
 }
 
 impl WatchStream {
     /// The next replies, all that are there; none when the member stops.
-    pub(crate) async fn next(&mut self, into: &mut Vec<WatchReply>) -> bool {
+    pub(crate) async fn next(&mut self, into: &mut Vec<Outgoing>) -> bool {
         self.replies.recv_many(into, WATCH_STREAM_REPLIES).await > 0
     }
 
@@ -143,26 +147,64 @@ impl WatchSender {
         // A stream that is gone asks for nothing more.
         let _ = done.await;
     }
+
+    /// Ends a watch without waiting; at most once for each that is open.
+    pub(crate) fn cancel(&self, watch_id: WatchId) {
+        let (taken, _) = oneshot::channel();
+        let request = WatchRequest::Cancel(watch_id);
+        self.handle.watches.work.push(Work::Request { stream: self.id, request, taken });
+    }
 }
 
-/// About what a reply takes in memory and on the wire.
-pub(crate) fn reply_bytes(reply: &WatchReply) -> usize {
-    /// Header, ids and revisions.
-    const FRAME: usize = 64;
-    match &reply.body {
-        Body::Events { events, .. } => events.iter().fold(FRAME, |sum, event| {
-            let len = |version: &kvorum_core::store::Version| {
-                FRAME + version.key.len() + version.value_len as usize
-            };
+/// A reply on its way to a client.
+pub(crate) struct Outgoing {
+    pub(crate) reply: WatchReply,
+    /// What its events are on the wire; shared by all replies that carry the very same ones.
+    pub(crate) batch: Arc<Batch>,
+}
+
+impl Outgoing {
+    /// About what the reply takes in memory and on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        self.batch.bytes
+    }
+}
+
+/// The events of replies, made ready for clients once, by the first that is sent.
+pub(crate) struct Batch {
+    pub(crate) bytes: usize,
+    pub(crate) encoded: OnceCell<Bytes>,
+}
+
+impl Batch {
+    fn of(events: &[Event]) -> Arc<Batch> {
+        /// Header, ids and revisions.
+        const FRAME: usize = 64;
+        let len = |version: &Version| FRAME + version.key.len() + version.value_len as usize;
+        let bytes = events.iter().fold(FRAME, |sum, event| {
             sum + len(&event.version) + event.prev.as_deref().map_or(0, len)
-        }),
-        _ => FRAME,
+        });
+        Arc::new(Batch { bytes, encoded: OnceCell::new() })
+    }
+}
+
+/// The batches of one round of deliveries. The identity of a list means something only while the
+/// list is held.
+#[derive(Default)]
+struct Batches(HashMap<(usize, Range<usize>), (Events, Arc<Batch>)>);
+
+impl Batches {
+    fn of(&mut self, reply: &WatchReply) -> Arc<Batch> {
+        let Body::Events { events, .. } = &reply.body else { return Batch::of(&[]) };
+        let known = self.0.entry(events.identity());
+        let (_, batch) = known.or_insert_with(|| (events.clone(), Batch::of(events)));
+        Arc::clone(batch)
     }
 }
 
 /// A stream, as the watch thread holds it.
 struct Outlet {
-    replies: mpsc::UnboundedSender<WatchReply>,
+    replies: mpsc::UnboundedSender<Outgoing>,
     /// What the hub may still send, and what was sent and not yet consumed.
     credit: usize,
     waiting: usize,
@@ -266,13 +308,15 @@ impl WatchThread {
     fn deliver(&mut self) {
         while !self.out.is_empty() {
             let mut touched = Vec::new();
+            let mut batches = Batches::default();
             for Delivery { stream, reply } in std::mem::take(&mut self.out) {
                 let Some(outlet) = self.outlets.get_mut(&stream) else { continue };
                 outlet.credit -= 1;
                 outlet.waiting += 1;
-                outlet.waiting_bytes += reply_bytes(&reply);
+                let batch = batches.of(&reply);
+                outlet.waiting_bytes += batch.bytes;
                 // A receiver that is gone says so by closing its stream.
-                let _ = outlet.replies.send(reply);
+                let _ = outlet.replies.send(Outgoing { reply, batch });
                 if touched.last() != Some(&stream) {
                     touched.push(stream);
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kvorum_core::auth::TokenNews;
 use kvorum_core::divergence::{MARK_EVERY, Mark};
 use kvorum_core::error::StoreError;
 use kvorum_core::lessor::LeaseNews;
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub reply: Reply,
     /// The store's revision after it.
     pub revision: i64,
+    /// Where it stands in the log.
+    pub index: u64,
 }
 
 /// Why an entry cannot be applied: the member must stop before it.
@@ -43,6 +46,8 @@ pub struct Batch {
     /// By request id.
     pub answers: Vec<(u64, Result<Outcome, StoreError>)>,
     pub leases: LeaseNews,
+    /// What becomes of tokens, in order.
+    pub tokens: Vec<TokenNews>,
     /// What the state was at the indexes at which all members note it.
     pub marks: Vec<Mark>,
     pub delta: Delta,
@@ -63,6 +68,7 @@ impl ApplyStage {
         let mut answers = Vec::with_capacity(entries.len());
         let mut changes = Vec::with_capacity(entries.len());
         let mut leases = LeaseNews::default();
+        let mut tokens = Vec::new();
         let mut before_compactions = Vec::new();
         let mut marks = Vec::new();
         for entry in entries {
@@ -81,17 +87,18 @@ impl ApplyStage {
             let answer = match applied.reply {
                 Ok(reply) => {
                     leases.note(&request, &reply);
-                    Ok(Outcome { reply, revision: applied.revision })
+                    Ok(Outcome { reply, revision: applied.revision, index: entry.index })
                 }
                 Err(error) if error.is_deterministic() => Err(error),
                 Err(source) => return Err(ApplyError::Store { index: entry.index, source }),
             };
             answers.push((applied.request_id, answer));
+            tokens.extend(applied.tokens);
             changes.extend(applied.changes);
         }
         let root = Arc::new(self.store.root());
         let delta = Delta::new(changes, &self.store);
-        Ok(Batch { root, before_compactions, answers, leases, marks, delta })
+        Ok(Batch { root, before_compactions, answers, leases, tokens, marks, delta })
     }
 
     fn mark(&self) -> Mark {

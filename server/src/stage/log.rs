@@ -1,5 +1,7 @@
 //! The log's part: what the node wants durable, with one sync for all that is waiting.
 
+use std::time::{Duration, Instant};
+
 use kvorum_core::node::{Group, Input};
 use kvorum_core::planted::{self, Bug};
 
@@ -30,11 +32,12 @@ pub enum LogWork {
 pub struct LogStage {
     log: Log,
     unmarked: bool,
+    sync_time: Option<Duration>,
 }
 
 impl LogStage {
     pub fn new(log: Log) -> LogStage {
-        LogStage { log, unmarked: false }
+        LogStage { log, unmarked: false, sync_time: None }
     }
 
     /// Writes the groups among the work and syncs once; `answer` gets what the node is to hear.
@@ -70,10 +73,17 @@ impl LogStage {
         }
         if appended {
             self.unmarked = true;
+            let begun = Instant::now();
             let number = self.log.sync()?.number();
+            self.sync_time = Some(begun.elapsed());
             answer(Input::Persisted { number });
         }
         Ok(())
+    }
+
+    /// How long the last sync took, once.
+    pub fn take_sync_time(&mut self) -> Option<Duration> {
+        self.sync_time.take()
     }
 
     /// Whether [`LogStage::mark`] has something to note; worth it when there is nothing else to

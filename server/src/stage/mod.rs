@@ -14,5 +14,5 @@ mod values;
 
 pub use apply::{ApplyError, ApplyStage, Batch, Outcome};
 pub use log::{LogStage, LogWork};
-pub use store::{Delta, StoreStage, Stored};
+pub use store::{Copying, Delta, StoreStage, Stored};
 pub use values::{Found, StoredValues};

@@ -43,6 +43,11 @@ impl StoredValues {
         backends.before.insert(0, (before, pin));
     }
 
+    /// The newest state, and all that is read of it, is in another file.
+    pub fn move_to(&self, newest: Arc<dyn Values>) {
+        self.0.write().newest = newest;
+    }
+
     /// Lets go of backends that nobody can need any more.
     pub fn release(&self) {
         if !self.0.read().before.is_empty() {
@@ -50,16 +55,26 @@ impl StoredValues {
         }
     }
 
-    /// The value of a version, held against its hash. A member that had come apart from its cluster
+    /// The values of versions, in their order, held against their hashes. A member that had come apart from its cluster
     /// and was then given the cluster's state has other values at the same revisions in the
     /// backend before: whoever still reads the state of that time finds its own there.
-    pub fn of(&self, version: &Version) -> Result<Found, BackendError> {
-        let mut found = Found::Nothing;
-        for values in self.all() {
-            match values.value(version.at)? {
-                Some(value) if version.has_value(&value) => return Ok(Found::Value(value)),
-                Some(_) => found = Found::Other,
-                None => {}
+    pub fn of(&self, versions: &[&Version]) -> Result<Vec<Found>, BackendError> {
+        let mut found: Vec<Found> = versions.iter().map(|_| Found::Nothing).collect();
+        let mut missing: Vec<usize> = (0..versions.len()).collect();
+        for backend in self.all() {
+            let at: Vec<Revision> = missing.iter().map(|n| versions[*n].at).collect();
+            for (n, value) in missing.iter().zip(backend.values(&at)?) {
+                match value {
+                    Some(value) if versions[*n].has_value(&value) => {
+                        found[*n] = Found::Value(value);
+                    }
+                    Some(_) => found[*n] = Found::Other,
+                    None => {}
+                }
+            }
+            missing.retain(|n| !matches!(found[*n], Found::Value(_)));
+            if missing.is_empty() {
+                break;
             }
         }
         Ok(found)
@@ -74,9 +89,12 @@ impl StoredValues {
 }
 
 impl Values for StoredValues {
-    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
-        let found = self.all().into_iter().find_map(|values| values.value(at).transpose());
-        found.transpose()
+    fn values(&self, at: &[Revision]) -> Result<Vec<Option<Bytes>>, BackendError> {
+        let of_one = |at: &Revision| {
+            let found = self.all().into_iter().find_map(|backend| backend.value(*at).transpose());
+            found.transpose()
+        };
+        at.iter().map(of_one).collect()
     }
 
     fn size_bytes(&self) -> Result<u64, BackendError> {
@@ -105,8 +123,10 @@ mod tests {
     struct Fixed(BTreeMap<i64, &'static str>);
 
     impl Values for Fixed {
-        fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
-            Ok(self.0.get(&at.main).map(|value| Bytes::from_static(value.as_bytes())))
+        fn values(&self, at: &[Revision]) -> Result<Vec<Option<Bytes>>, BackendError> {
+            let value = |at: &Revision| self.0.get(&at.main).copied();
+            let values = at.iter().map(|at| value(at).map(Bytes::from));
+            Ok(values.collect())
         }
 
         fn size_bytes(&self) -> Result<u64, BackendError> {
@@ -153,12 +173,12 @@ mod tests {
         let values = StoredValues::new(fixed([(2, "ours")]));
         let (_early, pin) = store();
         values.replace(fixed([(2, "the cluster's")]), pin);
-        let of = |value| values.of(&version(value)).expect("nothing fails");
-        assert_eq!(of("ours"), Found::Value(Bytes::from_static(b"ours")));
-        assert_eq!(of("the cluster's"), Found::Value(Bytes::from_static(b"the cluster's")));
-        assert_eq!(of("nobody's"), Found::Other);
         let unknown = Version { at: Revision { main: 3, sub: 0 }, ..version("ours") };
-        assert_eq!(values.of(&unknown).expect("nothing fails"), Found::Nothing);
+        let [ours, theirs, nobodys] = ["ours", "the cluster's", "nobody's"].map(version);
+        let found = values.of(&[&unknown, &ours, &nobodys, &theirs]).expect("nothing fails");
+        let value = |value: &'static str| Found::Value(Bytes::from_static(value.as_bytes()));
+        let expected = [Found::Nothing, value("ours"), Found::Other, value("the cluster's")];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! <data-dir>/kvorum/log/        the write-ahead log
 //! <data-dir>/kvorum/store.redb  the backend
 //! <data-dir>/kvorum/received*    a state on its way from the leader, see `snapshot`
+//! <data-dir>/kvorum/store.new    the backend's copy in the making, see `defragment`
 //! <data-dir>/kvorum.new/        a member in the making; a crash may leave it, and it is removed
 //! ```
 //!
@@ -32,7 +33,11 @@ const ETCD: [&str; 2] = ["member/wal", "member/snap"];
 /// Why the data directory cannot be used.
 #[derive(Debug, Error)]
 pub enum DirError {
-    #[error("{} is a data directory of etcd itself; choose another --data-dir", path.display())]
+    #[error(
+        "{path} is a data directory of etcd itself; choose another --data-dir, or bring it over: \
+         kvorum server import {path} --data-dir NEW",
+        path = path.display()
+    )]
     Etcd { path: PathBuf },
     #[error(
         "data directory {} is in use by another process{}; stop it, or choose another --data-dir",
@@ -89,13 +94,7 @@ impl DataDir {
         let unusable = |source| DirError::Unusable { path: path.to_owned(), source };
         match disk.kind(path).map_err(unusable)? {
             Some(Kind::File) => return Err(DirError::NotDir { path: path.to_owned() }),
-            Some(Kind::Dir) => {
-                for name in ETCD {
-                    if disk.kind(&path.join(name)).map_err(unusable)?.is_some() {
-                        return Err(DirError::Etcd { path: path.to_owned() });
-                    }
-                }
-            }
+            Some(Kind::Dir) => DataDir::refuse_etcds(&*disk, path)?,
             None => create_durably(&*disk, path).map_err(unusable)?,
         }
         let note = std::process::id().to_string();
@@ -103,6 +102,20 @@ impl DataDir {
             Lock::Held(lock) => Ok(DataDir { disk, path: path.to_owned(), _lock: lock }),
             Lock::Busy { note } => Err(DirError::InUse { path: path.to_owned(), note }),
         }
+    }
+
+    /// Refuses a data directory of etcd itself, of which nothing may be touched.
+    pub fn refuse_etcds(disk: &dyn Disk, path: &Path) -> Result<(), DirError> {
+        let unusable = |source| DirError::Unusable { path: path.to_owned(), source };
+        if disk.kind(path).map_err(unusable)? != Some(Kind::Dir) {
+            return Ok(());
+        }
+        for name in ETCD {
+            if disk.kind(&path.join(name)).map_err(unusable)?.is_some() {
+                return Err(DirError::Etcd { path: path.to_owned() });
+            }
+        }
+        Ok(())
     }
 
     /// Whether a member lives here.
@@ -139,14 +152,22 @@ impl DataDir {
 
     /// Makes a member in one step: `fill` makes the log in its first argument and the store at
     /// its second, all of it durable but for the names in the directory of the two.
-    pub(super) fn create_member(
+    pub(super) fn create_member<E: From<StorageError>>(
         &self,
-        fill: impl FnOnce(&Path, &Path) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+        fill: impl FnOnce(&Path, &Path) -> Result<(), E>,
+    ) -> Result<(), E> {
         if planted::is(Bug::TornBootstrap) {
-            self.disk.create_dir_all(&self.log()).map_err(self.unusable())?;
+            let made = self.disk.create_dir_all(&self.log()).map_err(self.unusable());
+            made.map_err(StorageError::from)?;
             return fill(&self.log(), &self.store());
         }
+        let log = self.make_room()?;
+        fill(&log, &self.path.join(MEMBER_NEW).join(STORE))?;
+        Ok(self.settle_member(&log)?)
+    }
+
+    /// An empty directory for a member in the making; answers where its log goes.
+    fn make_room(&self) -> Result<PathBuf, StorageError> {
         // The directory may be the work of a process that died before its name was durable. A
         // member that is there has none of this done again.
         sync_name(&*self.disk, &self.path).map_err(self.unusable())?;
@@ -157,8 +178,13 @@ impl DataDir {
         }
         let log = new.join(LOG);
         self.disk.create_dir_all(&log).map_err(self.unusable())?;
-        fill(&log, &new.join(STORE))?;
-        self.disk.sync_dir(&log).map_err(self.unusable())?;
+        Ok(log)
+    }
+
+    /// A member that is complete gets its name.
+    fn settle_member(&self, log: &Path) -> Result<(), StorageError> {
+        let new = self.path.join(MEMBER_NEW);
+        self.disk.sync_dir(log).map_err(self.unusable())?;
         self.disk.sync_dir(&new).map_err(self.unusable())?;
         self.disk.rename(&new, &self.path.join(MEMBER)).map_err(self.unusable())?;
         Ok(self.sync()?)

@@ -6,13 +6,17 @@
 //! - [`backend`] is the durable home of the store, some way behind the log.
 //! - [`dir`] is the data directory: its lock, its layout, its creation in one step.
 //! - [`snapshot`] is a state received from the leader, until it has taken the backend's place.
+//! - [`defragment`] makes the backend's file smaller while the member runs.
+//! - [`adopt`] makes a member of a state that came from elsewhere.
 //! - [`boot`] puts log and backend together again and refuses what does not fit.
 //!
 //! Nothing here starts a thread, reads a clock or retries: every call returns when it is done,
 //! and an error of the disk is final.
 
+pub mod adopt;
 pub mod backend;
 pub mod boot;
+pub mod defragment;
 pub mod dir;
 pub mod disk;
 pub mod memory;

@@ -20,6 +20,7 @@ use thiserror::Error;
 use super::StorageError;
 use super::backend::{Backend, RECORD_BYTES, RedbBackend};
 use super::boot::{BootError, restore};
+use super::defragment::COPY;
 use super::dir::MemberDir;
 use super::wal::LogError;
 use crate::identity::Identity;
@@ -67,7 +68,7 @@ impl Incoming {
         position: Position,
     ) -> Result<Incoming, StorageError> {
         let path = dir.path().join(INCOMPLETE);
-        if dir.disk().kind(&path).map_err(io_error("look for", &path))?.is_some() {
+        if dir.holds(&path)? {
             remove(&dir, &path)?;
         }
         // Nothing is applied in it until all of it is there.
@@ -147,7 +148,7 @@ pub fn discard(dir: &MemberDir, position: &Position) -> Result<(), StorageError>
 pub fn settle(dir: &MemberDir, identity: Identity, base: (u64, u64)) -> Result<(), StorageError> {
     let position = Position { index: base.0, term: base.1, ..Position::default() };
     let ours = complete_path(dir.path(), &position);
-    if dir.disk().kind(&ours).map_err(io_error("look for", &ours))?.is_none() {
+    if !dir.holds(&ours)? {
         return Ok(());
     }
     // The log may be another member's, put here by mistake: then nothing must be replaced.
@@ -158,10 +159,11 @@ pub fn settle(dir: &MemberDir, identity: Identity, base: (u64, u64)) -> Result<(
     rename(dir, &ours, &dir.store())
 }
 
-/// Removes all received states, whole or not: none of them is wanted.
+/// Removes all received states, whole or not, and a copy that was not finished: none of them is
+/// wanted.
 pub fn clear(dir: &MemberDir) -> Result<(), StorageError> {
     for name in dir.disk().list(dir.path()).map_err(io_error("list", dir.path()))? {
-        if name == INCOMPLETE || name.starts_with(COMPLETE) {
+        if name == INCOMPLETE || name == COPY || name.starts_with(COMPLETE) {
             remove(dir, &dir.path().join(name))?;
         }
     }
@@ -171,8 +173,13 @@ pub fn clear(dir: &MemberDir) -> Result<(), StorageError> {
 /// Removes what there is of the state of `position`, of which nobody has heard.
 fn make_room(dir: &MemberDir, position: &Position) {
     for path in [dir.path().join(INCOMPLETE), complete_path(dir.path(), position)] {
-        let _ = dir.disk().remove_file(&path);
+        remove_unheard(dir, &path);
     }
+}
+
+/// Removes a file of which nobody has heard, as far as the disk allows.
+pub(super) fn remove_unheard(dir: &MemberDir, path: &Path) {
+    let _ = dir.disk().remove_file(path);
     // What a name may come back to takes its space.
     let _ = dir.disk().sync_dir(dir.path());
 }
@@ -181,12 +188,18 @@ fn complete_path(dir: &Path, position: &Position) -> PathBuf {
     dir.join(format!("{COMPLETE}{:016x}-{:016x}", position.index, position.term))
 }
 
-fn rename(dir: &MemberDir, from: &Path, to: &Path) -> Result<(), StorageError> {
+impl MemberDir {
+    pub(super) fn holds(&self, path: &Path) -> Result<bool, SnapshotError> {
+        Ok(self.disk().kind(path).map_err(io_error("look for", path))?.is_some())
+    }
+}
+
+pub(super) fn rename(dir: &MemberDir, from: &Path, to: &Path) -> Result<(), StorageError> {
     dir.disk().rename(from, to).map_err(io_error("rename", from))?;
     Ok(dir.disk().sync_dir(dir.path()).map_err(io_error("sync", dir.path()))?)
 }
 
-fn remove(dir: &MemberDir, path: &Path) -> Result<(), StorageError> {
+pub(super) fn remove(dir: &MemberDir, path: &Path) -> Result<(), StorageError> {
     Ok(dir.disk().remove_file(path).map_err(io_error("remove", path))?)
 }
 

@@ -5,6 +5,7 @@
 //! every case rather than a sample, and with any value the outcomes are printed as a table.
 
 mod cluster_log;
+mod defragmentation;
 mod first_start;
 mod io_calls;
 mod log_damage;

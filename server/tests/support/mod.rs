@@ -11,6 +11,8 @@ use kvorum_proto::etcdserverpb::lease_client::LeaseClient;
 use kvorum_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use kvorum_proto::etcdserverpb::watch_client::WatchClient;
 use kvorum_proto::etcdserverpb::{PutRequest, RangeRequest};
+use kvorum_proto::v3electionpb::election_client::ElectionClient;
+use kvorum_proto::v3lockpb::lock_client::LockClient;
 use kvorum_server::{Listeners, LocalMember, Member, StartError, local_cluster};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -111,6 +113,10 @@ impl Client {
         KvClient::new(self.0.clone()).max_decoding_message_size(usize::MAX)
     }
 
+    pub(crate) fn channel(&self) -> Channel {
+        self.0.clone()
+    }
+
     pub(crate) fn watch(&self) -> WatchClient<Channel> {
         WatchClient::new(self.0.clone())
     }
@@ -125,6 +131,14 @@ impl Client {
 
     pub(crate) fn maintenance(&self) -> MaintenanceClient<Channel> {
         MaintenanceClient::new(self.0.clone())
+    }
+
+    pub(crate) fn lock(&self) -> LockClient<Channel> {
+        LockClient::new(self.0.clone())
+    }
+
+    pub(crate) fn election(&self) -> ElectionClient<Channel> {
+        ElectionClient::new(self.0.clone())
     }
 
     pub(crate) async fn put(&self, key: &str, value: &str) -> i64 {

@@ -94,8 +94,8 @@ pins! {
     } = b"\x08\x01\x12\x033.6";
 
     etcdserverpb::RequestHeader {
-        id: 1, username: "u".into(), auth_revision: 9
-    } = b"\x08\x01\x12\x01u\x18\x09";
+        id: 1, username: "u".into(), auth_revision: 9, of_member: true
+    } = b"\x08\x01\x12\x01u\x18\x09\x80\xf1\x04\x01";
     etcdserverpb::InternalAuthenticateRequest {
         name: "u".into(), password: "p".into(), simple_token: "t".into()
     } = b"\x0a\x01u\x12\x01p\x1a\x01t";

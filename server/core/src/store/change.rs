@@ -18,7 +18,12 @@ pub enum Table {
     Members,
     /// Member id and alarm (12 bytes big-endian) to nothing.
     Alarms,
-    /// Name to value: revision, compacted revision, cluster version.
+    /// User name to user.
+    Users,
+    /// Role name to role.
+    Roles,
+    /// Name to value: revision, compacted revision, cluster version, whether auth is enabled, its
+    /// revision.
     Meta,
 }
 

@@ -5,11 +5,13 @@
 //! into the same bytes. Members of different versions compare these hashes and the backend keeps
 //! their sum, so what a kind is made of never changes; a new field makes a new kind.
 
+use kvorum_proto::authpb::{Role, User, UserAddOptions};
 use kvorum_proto::etcdserverpb::AlarmMember;
 use kvorum_proto::membershippb::{Attributes, Member, RaftAttributes};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{LeaseRecord, StateHash, Value, Version};
+use crate::auth::Auth;
 
 const VERSION: u64 = 1;
 const LEASE: u64 = 2;
@@ -17,6 +19,9 @@ const ALARM: u64 = 3;
 const MEMBER: u64 = 4;
 const CLUSTER_VERSION: u64 = 5;
 const REVISIONS: u64 = 6;
+const USER: u64 = 7;
+const ROLE: u64 = 8;
+const AUTH: u64 = 9;
 
 /// The references to other versions and where the value is kept are no part of it.
 pub(super) fn version(version: &Version, value: &[u8]) -> StateHash {
@@ -74,8 +79,41 @@ pub(super) fn member(member: &Member) -> StateHash {
         }
         None => numbers.push(0),
     }
-    let bytes: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
-    StateHash::of(xxh3_128(&bytes))
+    many(numbers)
+}
+
+/// Options that were never given are not the same as empty ones.
+pub(super) fn user(user: &User) -> StateHash {
+    let User { name, password, roles, options } = user;
+    let mut numbers = vec![USER];
+    numbers.extend(text(name).into_iter().chain(text(password)));
+    list(&mut numbers, roles);
+    numbers.push(match options {
+        None => 0,
+        Some(UserAddOptions { no_password }) => 1 + u64::from(*no_password),
+    });
+    many(numbers)
+}
+
+pub(super) fn role(role: &Role) -> StateHash {
+    let Role { name, key_permission } = role;
+    let mut numbers = vec![ROLE];
+    numbers.extend(text(name));
+    numbers.push(key_permission.len() as u64);
+    for permission in key_permission {
+        numbers.push(i64::from(permission.perm_type) as u64);
+        numbers.extend(text(&permission.key).into_iter().chain(text(&permission.range_end)));
+    }
+    many(numbers)
+}
+
+/// Whether auth is enabled, and its revision; no element where it was never touched, so that a
+/// state from before there was auth has the hash it had.
+pub(super) fn auth(auth: &Auth) -> StateHash {
+    if auth.is_initial() {
+        return StateHash::default();
+    }
+    element([AUTH, u64::from(auth.is_enabled()), auth.revision()])
 }
 
 pub(super) fn cluster_version(version: &str) -> StateHash {
@@ -91,6 +129,11 @@ pub(super) fn revisions(revision: i64, compacted: i64) -> StateHash {
 fn element<const N: usize>(numbers: [u64; N]) -> StateHash {
     let bytes = numbers.map(u64::to_le_bytes);
     StateHash::of(xxh3_128(bytes.as_flattened()))
+}
+
+fn many(numbers: Vec<u64>) -> StateHash {
+    let bytes: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+    StateHash::of(xxh3_128(&bytes))
 }
 
 fn text(text: &[u8]) -> [u64; 3] {

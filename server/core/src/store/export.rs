@@ -22,11 +22,15 @@ impl Root {
             .into_iter();
         let swept = (self.compacted >= 0).then(|| record::meta(record::SWEPT, self.compacted));
         let meta = self.cluster_version.as_deref().map(record::cluster_version).into_iter();
-        meta.chain(compacted)
+        let auth = &self.auth;
+        // In the order of the names.
+        (record::auth(auth).into_iter().chain(meta).chain(compacted))
             .chain(iter::once(record::meta(record::REVISION, self.revision)))
             .chain(swept)
             .chain(self.members.iter().map(record::member))
             .chain(self.alarms.iter().map(record::alarm))
+            .chain(auth.users().map(record::user))
+            .chain(auth.roles().map(record::role))
             .chain(self.leases().map(|lease| record::lease(&lease)))
             .chain(self.logical_versions().map(|version| Change::Version(version.clone())))
     }

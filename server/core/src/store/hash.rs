@@ -1,8 +1,8 @@
 //! The state hash: one number that says whether two members hold the same state.
 //!
 //! It is the sum, modulo 2^128, of a hash of each element of the logical state: versions of keys
-//! under compaction's rules, leases, alarms, members, the cluster version, and the current and the
-//! compacted revision. A sum does not depend on the order of its parts, so every entry changes it
+//! under compaction's rules, leases, alarms, members, the cluster version, users and roles, and the
+//! current and the compacted revision. A sum does not depend on the order of its parts, so every entry changes it
 //! by what the entry adds and takes away, and it can be recomputed at any time from what is there.
 //! It speaks of records as they are meant, not as they are encoded; how far a sweep has come and
 //! which values are resident play no part. So it is equal on all members at the same index, also
@@ -86,6 +86,7 @@ impl Root {
     pub fn state_hash(&self) -> StateHash {
         let mut hash = self.sum;
         hash += element::revisions(self.revision, self.compacted);
+        hash += element::auth(&self.auth);
         hash
     }
 
@@ -111,6 +112,13 @@ impl Root {
         for member in self.members() {
             hash += element::member(member);
         }
+        for user in self.auth.users() {
+            hash += element::user(user);
+        }
+        for role in self.auth.roles() {
+            hash += element::role(role);
+        }
+        hash += element::auth(&self.auth);
         if let Some(version) = self.cluster_version() {
             hash += element::cluster_version(version);
         }

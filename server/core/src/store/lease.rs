@@ -64,6 +64,15 @@ impl Root {
     }
 }
 
+impl Root {
+    /// The first key at or after `from` that is attached to a lease. O(log n).
+    pub(crate) fn lease_key_from(&self, id: i64, from: &[u8]) -> Option<Bytes> {
+        let prefix = id.to_be_bytes();
+        let first = self.attachments.range(&[&prefix, from].concat(), None).next()?;
+        first.0.starts_with(&prefix).then(|| first.0.slice(prefix.len()..))
+    }
+}
+
 impl Leased {
     pub(super) fn new(record: LeaseRecord) -> Self {
         Leased { key: record.id.to_be_bytes(), record }

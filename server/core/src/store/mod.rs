@@ -1,4 +1,4 @@
-//! The state machine: keys with their history, leases, alarms and members.
+//! The state machine: keys with their history, leases, alarms, members, users and roles.
 //!
 //! [`Store`] is the writer's side: one thread applies committed entries to it, in order. [`Root`]
 //! is an immutable snapshot that readers hold without a lock. Applying is a pure function of the
@@ -14,6 +14,7 @@
 //!
 //! A store that was never compacted has the compacted revision -1, as in etcd.
 
+mod adopt;
 mod apply;
 mod change;
 mod dead;
@@ -54,6 +55,7 @@ pub use root::Root;
 pub use txn::is_read_only;
 pub use version::{Reference, Revision, Value, Version};
 
+use apply::tokens;
 use dead::Dead;
 use pin::Eras;
 use sweep::{Release, Sweep};
@@ -82,6 +84,7 @@ impl Store {
     pub fn apply(&mut self, index: u64, term: u64, entry: &InternalRaftRequest) -> Applied {
         let mut changes = Vec::new();
         let reply = self.perform(term, entry, &mut changes);
+        let tokens = reply.as_ref().ok().and_then(|_| tokens(entry));
         if reply.as_ref().is_err_and(|error| !error.is_deterministic()) {
             debug_assert!(changes.is_empty(), "an unknown entry changes nothing");
         } else {
@@ -89,7 +92,7 @@ impl Store {
         }
         self.release_after(changes.len());
         let request_id = entry.header.as_ref().map_or(entry.id, |header| header.id);
-        Applied { request_id, revision: self.root.revision, reply, changes }
+        Applied { request_id, revision: self.root.revision, reply, changes, tokens }
     }
 
     /// Notes a committed entry without content, as raft itself makes when a leader begins.

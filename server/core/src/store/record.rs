@@ -1,8 +1,8 @@
 //! The state at rest: how each table's keys and values are written.
 //!
 //! Every value but those of the alarms, which have none, begins with a byte that says in which
-//! format the rest is; there is one so far. A version is etcd's `KeyValue` message, leases and
-//! members are etcd's messages too, a revision in the table of names is 8 bytes big-endian.
+//! format the rest is; there is one so far. A version is etcd's `KeyValue` message, leases,
+//! members, users and roles are etcd's messages too, a revision in the table of names is 8 bytes big-endian.
 //!
 //! The hash of a version and its references to older ones (`prev`, `jump`, `depth`) are not
 //! written: reading the versions in their order makes them again. The references come out different from those of the store
@@ -11,6 +11,7 @@
 //! back than that.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use kvorum_proto::authpb::{Role, User};
 use kvorum_proto::etcdserverpb::AlarmMember;
 use kvorum_proto::leasepb::Lease;
 use kvorum_proto::membershippb::Member;
@@ -19,6 +20,7 @@ use prost::Message;
 use thiserror::Error;
 
 use super::{Change, LeaseRecord, Revision, StateHash, Table, Value, Version};
+use crate::auth::Auth;
 
 /// The current revision, written when history may stop telling it.
 pub(super) const REVISION: &str = "revision";
@@ -27,6 +29,9 @@ pub(super) const COMPACTED: &str = "compacted";
 /// The compaction that was swept last.
 pub(super) const SWEPT: &str = "swept";
 pub(super) const CLUSTER_VERSION: &str = "cluster_version";
+/// Whether auth is enabled; there once auth was touched, and so is its revision.
+pub(super) const AUTH_ENABLED: &str = "auth_enabled";
+pub(super) const AUTH_REVISION: &str = "auth_revision";
 
 const FORMAT: u8 = 1;
 
@@ -74,6 +79,35 @@ pub(super) fn meta(name: &'static str, revision: i64) -> Change {
 pub(super) fn cluster_version(version: &str) -> Change {
     let key = Bytes::from_static(CLUSTER_VERSION.as_bytes());
     Change::Put { table: Table::Meta, key, value: formatted(version.as_bytes()) }
+}
+
+/// What stands in the table of names about auth; nothing if it was never touched.
+pub(super) fn auth(auth: &Auth) -> Vec<Change> {
+    if auth.is_initial() {
+        return Vec::new();
+    }
+    let put = |name: &'static str, value| {
+        let key = Bytes::from_static(name.as_bytes());
+        Change::Put { table: Table::Meta, key, value }
+    };
+    let enabled = formatted(&[u8::from(auth.is_enabled())]);
+    vec![put(AUTH_ENABLED, enabled), put(AUTH_REVISION, formatted(&auth.revision().to_be_bytes()))]
+}
+
+pub(super) fn user(user: &User) -> Change {
+    Change::Put { table: Table::Users, key: user.name.clone(), value: encode(user) }
+}
+
+pub(super) fn remove_user(name: &Bytes) -> Change {
+    Change::Remove { table: Table::Users, key: name.clone() }
+}
+
+pub(super) fn role(role: &Role) -> Change {
+    Change::Put { table: Table::Roles, key: role.name.clone(), value: encode(role) }
+}
+
+pub(super) fn remove_role(name: &Bytes) -> Change {
+    Change::Remove { table: Table::Roles, key: name.clone() }
 }
 
 pub(super) fn lease(lease: &LeaseRecord) -> Change {
@@ -136,6 +170,24 @@ pub(super) fn decode_alarm(key: &Bytes) -> Result<AlarmMember, RecordError> {
     let (member_id, alarm) = key.split_first_chunk::<8>().ok_or(RecordError::Key)?;
     let alarm = alarm.try_into().map_err(|_| RecordError::Key)?;
     Ok(AlarmMember { member_id: u64::from_be_bytes(*member_id), alarm: i32::from_be_bytes(alarm) })
+}
+
+pub(super) fn decode_user(key: &Bytes, value: &Bytes) -> Result<User, RecordError> {
+    let user: User = decode(value)?;
+    if *key == user.name { Ok(user) } else { Err(RecordError::Key) }
+}
+
+pub(super) fn decode_role(key: &Bytes, value: &Bytes) -> Result<Role, RecordError> {
+    let role: Role = decode(value)?;
+    if *key == role.name { Ok(role) } else { Err(RecordError::Key) }
+}
+
+pub(super) fn decode_flag(value: &Bytes) -> Result<bool, RecordError> {
+    match content(value)?[..] {
+        [0] => Ok(false),
+        [1] => Ok(true),
+        _ => Err(RecordError::Content),
+    }
 }
 
 pub(super) fn decode_revision(value: &Bytes) -> Result<i64, RecordError> {

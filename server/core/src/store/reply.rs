@@ -7,6 +7,7 @@ use bytes::Bytes;
 use kvorum_proto::etcdserverpb::{AlarmMember, RangeRequest};
 
 use super::{Change, Pin, Root, Value, Version};
+use crate::auth::TokenNews;
 use crate::error::StoreError;
 
 /// What became of one log entry.
@@ -19,6 +20,8 @@ pub struct Applied {
     pub reply: Result<Reply, StoreError>,
     /// What the backend must do to be equal again, in order.
     pub changes: Vec<Change>,
+    /// What becomes of tokens.
+    pub tokens: Option<TokenNews>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

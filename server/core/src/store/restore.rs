@@ -37,6 +37,22 @@ impl Store {
         position: Position,
         records: impl Iterator<Item = (Table, Bytes, Bytes)>,
     ) -> Result<Self, RestoreError> {
+        let (index, expected) = (position.index, position.hash);
+        let store = Store::adopt(position, records)?;
+        let found = store.root.state_hash();
+        if found == expected {
+            Ok(store)
+        } else {
+            Err(RestoreError::Hash { index, expected, found })
+        }
+    }
+
+    /// The store that `records` make, as [`Store::restore`], where nobody knows what hash they
+    /// should have: they are not our own. The position's hash is not looked at.
+    pub fn adopt(
+        position: Position,
+        records: impl Iterator<Item = (Table, Bytes, Bytes)>,
+    ) -> Result<Self, RestoreError> {
         let mut restoring = Restoring::new();
         for (table, key, value) in records {
             (restoring.take(table, &key, &value)).map_err(|cause| RestoreError::Record {
@@ -45,14 +61,7 @@ impl Store {
                 cause,
             })?;
         }
-        let (index, expected) = (position.index, position.hash);
-        let store = restoring.finish(position);
-        let found = store.root.state_hash();
-        if found == expected {
-            Ok(store)
-        } else {
-            Err(RestoreError::Hash { index, expected, found })
-        }
+        Ok(restoring.finish(position))
     }
 
     /// What must be in the backend of a store that nothing has been applied to.
@@ -104,6 +113,16 @@ impl Restoring {
                 self.root.sum += element::alarm(&alarm);
                 self.alarms.push(alarm);
             }
+            Table::Users => {
+                let user = record::decode_user(key, value)?;
+                self.root.sum += element::user(&user);
+                self.root.auth.put_user(user);
+            }
+            Table::Roles => {
+                let role = record::decode_role(key, value)?;
+                self.root.sum += element::role(&role);
+                self.root.auth.put_role(role);
+            }
             Table::Meta => self.meta(key, value)?,
         }
         Ok(())
@@ -120,6 +139,10 @@ impl Restoring {
             self.root.compacted = record::decode_revision(value)?;
         } else if name == record::SWEPT.as_bytes() {
             self.swept = record::decode_revision(value)?;
+        } else if name == record::AUTH_ENABLED.as_bytes() {
+            self.root.auth.set_enabled(record::decode_flag(value)?);
+        } else if name == record::AUTH_REVISION.as_bytes() {
+            self.root.auth.set_revision(record::decode_revision(value)? as u64);
         } else {
             return Err(RecordError::Name);
         }

@@ -7,6 +7,7 @@ use kvorum_proto::membershippb::Member;
 
 use super::lease::{Attachments, Leases};
 use super::{Pin, Revision, StateHash, Version};
+use crate::auth::Auth;
 use crate::index::{Entry, Tree};
 
 /// Measured best for counted entries: wider nodes cost more to copy than they save in depth.
@@ -39,6 +40,7 @@ pub struct Root {
     pub(super) members: Arc<[Member]>,
     pub(super) alarms: Arc<[AlarmMember]>,
     pub(super) cluster_version: Option<Arc<str>>,
+    pub(super) auth: Auth,
     pub(super) pin: Pin,
 }
 
@@ -77,6 +79,11 @@ impl Root {
         self.cluster_version.as_deref()
     }
 
+    /// Users, roles and whether they matter.
+    pub fn auth(&self) -> &Auth {
+        &self.auth
+    }
+
     /// How many keys there are now.
     pub fn key_count(&self) -> u64 {
         self.keys.weight()
@@ -108,6 +115,7 @@ impl Root {
             members: Arc::new([]),
             alarms: Arc::new([]),
             cluster_version: None,
+            auth: Auth::initial(),
             pin: Pin::default(),
         }
     }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use kvorum_core::store::{RecordError, RestoreError, Store, Table};
 use kvorum_proto::etcdserverpb::{
-    AlarmRequest, AlarmType, CompactionRequest, InternalRaftRequest, LeaseGrantRequest, PutRequest,
-    alarm_request::AlarmAction,
+    AlarmRequest, AlarmType, AuthRoleAddRequest, AuthUserAddRequest, CompactionRequest,
+    InternalRaftRequest, LeaseGrantRequest, PutRequest, alarm_request::AlarmAction,
 };
 use kvorum_proto::membershippb::ClusterVersionSetRequest;
 
@@ -39,6 +39,14 @@ fn machine() -> Machine {
             ..Default::default()
         },
         InternalRaftRequest { alarm: Some(alarm), ..Default::default() },
+        InternalRaftRequest {
+            auth_user_add: Some(AuthUserAddRequest { name: "alice".into(), ..Default::default() }),
+            ..Default::default()
+        },
+        InternalRaftRequest {
+            auth_role_add: Some(AuthRoleAddRequest { name: "reader".into() }),
+            ..Default::default()
+        },
     ] {
         machine.apply(entry).reply.expect("it is done");
     }
@@ -76,7 +84,15 @@ fn refusals(damage: impl Fn(&mut Record) -> bool) -> Vec<(Table, RecordError)> {
 #[test]
 fn intact_records_of_every_table_are_taken() {
     let records = records();
-    for table in [Table::Versions, Table::Leases, Table::Members, Table::Alarms, Table::Meta] {
+    for table in [
+        Table::Versions,
+        Table::Leases,
+        Table::Members,
+        Table::Alarms,
+        Table::Users,
+        Table::Roles,
+        Table::Meta,
+    ] {
         assert!(records.iter().any(|record| record.0 == table), "{table:?}");
     }
     assert!(restore(records).is_ok());

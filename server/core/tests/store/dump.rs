@@ -20,6 +20,10 @@ pub(crate) fn dump(machine: &Machine, root: &Root) -> String {
     write(out, format_args!("cluster version {:?}", root.cluster_version()));
     write(out, format_args!("members {:?}", root.members()));
     write(out, format_args!("alarms {:?}", root.alarms()));
+    let auth = root.auth();
+    write(out, format_args!("auth {} at {}", auth.is_enabled(), auth.revision()));
+    auth.users().for_each(|user| write(out, format_args!("{user:?} {:?}", user.password)));
+    auth.roles().for_each(|role| write(out, format_args!("{role:?}")));
     for lease in root.leases() {
         let keys: Vec<_> = root.lease_keys(lease.id).collect();
         write(out, format_args!("{lease:?} {keys:?}"));

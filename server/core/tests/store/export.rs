@@ -32,7 +32,15 @@ fn exported(root: &Root, machine: &Machine) -> Vec<Change> {
 
 /// Tables come one by one, each in the order of its keys.
 fn assert_in_order(changes: &[Change]) {
-    let order = [Table::Meta, Table::Members, Table::Alarms, Table::Leases, Table::Versions];
+    let order = [
+        Table::Meta,
+        Table::Members,
+        Table::Alarms,
+        Table::Users,
+        Table::Roles,
+        Table::Leases,
+        Table::Versions,
+    ];
     let places: Vec<_> = (changes.iter())
         .map(|change| {
             let (table, key, value) = change.encode();

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use kvorum_core::store::{RestoreError, Revision, StateHash, Store, Table, Version};
+use kvorum_proto::authpb::{Role, User, UserAddOptions};
 use kvorum_proto::etcdserverpb::InternalRaftRequest;
 use kvorum_proto::leasepb::Lease;
 use kvorum_proto::membershippb::{Attributes, Member, RaftAttributes};
@@ -14,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
 
-use crate::load::{Local, Write, local, write};
+use crate::load::{Local, RoleWrite, UserWrite, Write, local, write};
 use crate::machine::{Machine, Records};
 
 /// What is left of everything that was ever written, by the definition: dead under a compaction
@@ -147,13 +148,32 @@ fn records_of_the_state_itself_are_taken() {
     }
 }
 
+/// The same with users and roles.
+fn full_with_auth() -> Machine {
+    let mut machine = full();
+    for write in [
+        Write::User(1, UserWrite::Add),
+        Write::User(2, UserWrite::AddWithoutPassword),
+        Write::Role(1, RoleWrite::Add),
+        Write::Role(2, RoleWrite::Add),
+        Write::Role(1, RoleWrite::Grant(1, 1)),
+        Write::Role(1, RoleWrite::Grant(2, 2)),
+        Write::User(1, UserWrite::Grant(1)),
+        Write::User(1, UserWrite::Grant(2)),
+    ] {
+        let entry = write.entry(&machine.store.root());
+        machine.apply(entry).reply.expect("it is done");
+    }
+    machine
+}
+
 /// Lets `change` make others of each record of a table, and expects each to be found out.
 fn assert_told<M: Message + Default + Debug>(
     table: Table,
     changes: &[fn(&mut Bytes, &mut M)],
     applies: impl Fn(&M) -> bool,
 ) {
-    let machine = full();
+    let machine = full_with_auth();
     let mut told = 0;
     for (i, change) in changes.iter().enumerate() {
         for ((_, key), value) in machine.records.iter().filter(|((found, _), _)| *found == table) {
@@ -261,6 +281,37 @@ fn every_field_of_a_member_counts() {
 }
 
 #[test]
+fn every_field_of_a_user_counts() {
+    let changes: &[fn(&mut Bytes, &mut User)] = &[
+        |key, user| {
+            user.name = "other".into();
+            *key = user.name.clone();
+        },
+        |_, user| user.password = [&user.password[..], b"x"].concat().into(),
+        |_, user| user.roles.reverse(),
+        |_, user| user.roles.clear(),
+        |_, user| user.options = None,
+        |_, user| user.options = Some(UserAddOptions { no_password: true }),
+    ];
+    assert_told(Table::Users, changes, |user: &User| user.roles.len() == 2);
+}
+
+#[test]
+fn every_field_of_a_role_counts() {
+    let changes: &[fn(&mut Bytes, &mut Role)] = &[
+        |key, role| {
+            role.name = "other".into();
+            *key = role.name.clone();
+        },
+        |_, role| role.key_permission.reverse(),
+        |_, role| role.key_permission[0].perm_type = 0,
+        |_, role| role.key_permission[0].key = "kex".into(),
+        |_, role| role.key_permission[0].range_end = Bytes::new(),
+    ];
+    assert_told(Table::Roles, changes, |role: &Role| role.key_permission.len() == 2);
+}
+
+#[test]
 fn every_alarm_name_and_revision_counts() {
     let machine = full();
     let alarm = |member: u64, kind: i32| {
@@ -279,6 +330,8 @@ fn every_alarm_name_and_revision_counts() {
         meta("revision", &1000_i64.to_be_bytes()),
         meta("compacted", &3_i64.to_be_bytes()),
         meta("compacted", &6_i64.to_be_bytes()),
+        meta("auth_enabled", &[1]),
+        meta("auth_revision", &2_u64.to_be_bytes()),
     ] {
         let mut records = machine.records.clone();
         records.insert((table, key.clone()), value.clone());

@@ -1,12 +1,16 @@
 //! Writes of every kind, and what a member does on its own between them.
 
+use bytes::Bytes;
 use kvorum_core::store::Root;
+use kvorum_proto::authpb::{Permission, UserAddOptions};
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::{
-    AlarmRequest, CompactionRequest, DeleteRangeRequest, InternalRaftRequest, LeaseCheckpoint,
-    LeaseCheckpointRequest, LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RequestOp,
-    TxnRequest,
+    AlarmRequest, AuthRoleAddRequest, AuthRoleDeleteRequest, AuthRoleGrantPermissionRequest,
+    AuthRoleRevokePermissionRequest, AuthUserAddRequest, AuthUserChangePasswordRequest,
+    AuthUserDeleteRequest, AuthUserGrantRoleRequest, AuthUserRevokeRoleRequest, CompactionRequest,
+    DeleteRangeRequest, InternalRaftRequest, LeaseCheckpoint, LeaseCheckpointRequest,
+    LeaseGrantRequest, LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
 };
 use kvorum_proto::membershippb::{
     Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest,
@@ -35,8 +39,28 @@ pub(crate) enum Write {
     Alarm(bool, u64, i32),
     Attributes(u8),
     ClusterVersion(u8),
+    User(u8, UserWrite),
+    Role(u8, RoleWrite),
     /// How far behind the current revision.
     Compact(i64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum UserWrite {
+    Add,
+    AddWithoutPassword,
+    Delete,
+    ChangePassword,
+    Grant(u8),
+    Revoke(u8),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RoleWrite {
+    Add,
+    Delete,
+    Grant(u8, i32),
+    Revoke(u8),
 }
 
 pub(crate) fn write() -> impl Strategy<Value = Write> {
@@ -54,7 +78,29 @@ pub(crate) fn write() -> impl Strategy<Value = Write> {
             .prop_map(|(raise, member, kind)| Write::Alarm(raise, member, kind)),
         1 => (0u8..3).prop_map(Write::Attributes),
         1 => (0u8..3).prop_map(Write::ClusterVersion),
+        2 => (0u8..3, user_write()).prop_map(|(name, write)| Write::User(name, write)),
+        2 => (0u8..3, role_write()).prop_map(|(name, write)| Write::Role(name, write)),
         4 => (0i64..6).prop_map(Write::Compact),
+    ]
+}
+
+fn user_write() -> impl Strategy<Value = UserWrite> {
+    prop_oneof![
+        3 => Just(UserWrite::Add),
+        1 => Just(UserWrite::AddWithoutPassword),
+        1 => Just(UserWrite::Delete),
+        1 => Just(UserWrite::ChangePassword),
+        2 => (0u8..3).prop_map(UserWrite::Grant),
+        1 => (0u8..3).prop_map(UserWrite::Revoke),
+    ]
+}
+
+fn role_write() -> impl Strategy<Value = RoleWrite> {
+    prop_oneof![
+        3 => Just(RoleWrite::Add),
+        1 => Just(RoleWrite::Delete),
+        3 => (0u8..3, 0i32..4).prop_map(|(range, kind)| RoleWrite::Grant(range, kind)),
+        1 => (0u8..3).prop_map(RoleWrite::Revoke),
     ]
 }
 
@@ -116,12 +162,70 @@ impl Write {
                 let ver = format!("3.{n}.0");
                 entry.cluster_version_set = Some(ClusterVersionSetRequest { ver });
             }
+            Write::User(name, write) => write.fill(format!("user {name}"), &mut entry),
+            Write::Role(name, write) => write.fill(format!("role {name}"), &mut entry),
             Write::Compact(behind) => {
                 let revision = root.revision() - behind;
                 entry.compaction = Some(CompactionRequest { revision, physical: false });
             }
         }
         entry
+    }
+}
+
+impl UserWrite {
+    fn fill(self, name: String, entry: &mut InternalRaftRequest) {
+        let role = |n| format!("role {n}");
+        let hashed_password = "aGFzaA==".to_owned();
+        match self {
+            UserWrite::Add => {
+                let add = AuthUserAddRequest { name, hashed_password, ..Default::default() };
+                entry.auth_user_add = Some(add);
+            }
+            UserWrite::AddWithoutPassword => {
+                let options = Some(UserAddOptions { no_password: true });
+                let add = AuthUserAddRequest { name, options, ..Default::default() };
+                entry.auth_user_add = Some(add);
+            }
+            UserWrite::Delete => entry.auth_user_delete = Some(AuthUserDeleteRequest { name }),
+            UserWrite::ChangePassword => {
+                let hashed_password = "aGFzaDI=".into();
+                let change =
+                    AuthUserChangePasswordRequest { name, hashed_password, ..Default::default() };
+                entry.auth_user_change_password = Some(change);
+            }
+            UserWrite::Grant(n) => {
+                let grant = AuthUserGrantRoleRequest { user: name, role: role(n) };
+                entry.auth_user_grant_role = Some(grant);
+            }
+            UserWrite::Revoke(n) => {
+                let revoke = AuthUserRevokeRoleRequest { name, role: role(n) };
+                entry.auth_user_revoke_role = Some(revoke);
+            }
+        }
+    }
+}
+
+impl RoleWrite {
+    fn fill(self, name: String, entry: &mut InternalRaftRequest) {
+        let range = |n: u8| (Bytes::from(key(n)), Bytes::from(key(2 * n)));
+        match self {
+            RoleWrite::Add => entry.auth_role_add = Some(AuthRoleAddRequest { name }),
+            RoleWrite::Delete => {
+                entry.auth_role_delete = Some(AuthRoleDeleteRequest { role: name });
+            }
+            RoleWrite::Grant(n, perm_type) => {
+                let (key, range_end) = range(n);
+                let perm = Some(Permission { perm_type, key, range_end });
+                let grant = AuthRoleGrantPermissionRequest { name, perm };
+                entry.auth_role_grant_permission = Some(grant);
+            }
+            RoleWrite::Revoke(n) => {
+                let (key, range_end) = range(n);
+                let revoke = AuthRoleRevokePermissionRequest { role: name, key, range_end };
+                entry.auth_role_revoke_permission = Some(revoke);
+            }
+        }
     }
 }
 

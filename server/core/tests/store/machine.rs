@@ -47,7 +47,8 @@ impl Machine {
     /// Applies an entry; the backend follows at once.
     pub(crate) fn apply(&mut self, entry: InternalRaftRequest) -> Applied {
         let index = self.position.index + 1;
-        let header = Some(RequestHeader { id: index, ..RequestHeader::default() });
+        let header = entry.header.clone().unwrap_or_default();
+        let header = Some(RequestHeader { id: index, ..header });
         let entry = InternalRaftRequest { header, ..entry };
         let applied = self.store.apply(index, self.term, &entry);
         assert_eq!(applied.request_id, index, "an answer finds who waits for it");

@@ -1,6 +1,7 @@
 //! The state machine as its specification: golden scripts, and properties that hold for every
 //! sequence of operations.
 
+mod auth;
 mod damage;
 mod dump;
 mod export;

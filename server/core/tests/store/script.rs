@@ -13,7 +13,7 @@ use kvorum_core::error::StoreError;
 use kvorum_core::store::{Applied, OpReply, RangeReply, Reply, Root, TxnReply};
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::{
-    AlarmRequest, AlarmType, AuthEnableRequest, CompactionRequest, InternalRaftRequest,
+    AlarmRequest, AlarmType, CompactionRequest, DowngradeVersionTestRequest, InternalRaftRequest,
     LeaseCheckpoint, LeaseCheckpointRequest, LeaseExpireRequest, LeaseGrantRequest,
     LeaseRevokeRequest,
 };
@@ -21,6 +21,7 @@ use kvorum_proto::membershippb::{
     Attributes, ClusterMemberAttrSetRequest, ClusterVersionSetRequest,
 };
 
+use crate::auth;
 use crate::dump::{Shown, dump};
 use crate::machine::Machine;
 use crate::parse::{self, Tree, Words, number};
@@ -107,6 +108,20 @@ impl Session {
                 let root = self.machine.store.root();
                 self.read(&root, words, out);
             }
+            "auth" => auth::show(&self.machine.store.root(), out),
+            "may" => {
+                let root = self.machine.store.root();
+                let (who, what) = words.split_first().expect("may WHO WHAT");
+                let answer = auth::may(&root, who, what, &command.children);
+                line(out, &answer.map_or_else(|error| refusal(error.into()), |()| "yes".into()));
+            }
+            "as" => {
+                let (who, words) = words.split_first().expect("as WHO COMMAND");
+                let header = auth::principal(&self.machine.store.root(), who).header(0);
+                let (name, words) = words.split_first().expect("a command");
+                let entry = entry(name, words, &command.children);
+                self.apply(InternalRaftRequest { header: Some(header), ..entry }, out);
+            }
             "events" => self.events(number(words[0]), out),
             "status" => self.status(out),
             "leases" => self.leases(out),
@@ -150,7 +165,14 @@ impl Session {
     }
 
     fn write(&mut self, name: &str, words: Words, children: &[Tree], out: &mut String) {
-        let Applied { revision, reply, .. } = self.machine.apply(entry(name, words, children));
+        self.apply(entry(name, words, children), out);
+    }
+
+    fn apply(&mut self, entry: InternalRaftRequest, out: &mut String) {
+        let Applied { revision, reply, tokens, .. } = self.machine.apply(entry);
+        if let Some(news) = tokens {
+            line(out, &format!("tokens {news:?}"));
+        }
         match reply {
             Ok(Reply::Done) => line(out, &format!("revision {revision}")),
             Ok(Reply::Put(put)) => {
@@ -319,9 +341,11 @@ fn entry(name: &str, words: Words, children: &[Tree]) -> InternalRaftRequest {
         ("cluster_version", [version]) => {
             entry.cluster_version_set = Some(ClusterVersionSetRequest { ver: (*version).into() });
         }
-        ("auth_enable", []) => entry.auth_enable = Some(AuthEnableRequest {}),
+        ("future", []) => {
+            entry.downgrade_version_test = Some(DowngradeVersionTestRequest::default());
+        }
         ("nothing", []) => {}
-        other => panic!("unknown command {other:?}"),
+        _ => auth::fill(&mut entry, name, words),
     }
     entry
 }

@@ -4,12 +4,11 @@
 //! take its size in memory, for each client that asks. So an answer is [laid out](Layout) first: its
 //! length is computed from versions that the state holds anyway. A small one is then made like any
 //! other. A large one goes out [in chunks](stream) of the one gRPC frame, each made when the client
-//! has taken the one before, under a [budget](Budget) for all of them.
+//! has taken the one before, under a [budget](crate::runtime::Charge) for all of them.
 //!
 //! A service hands its large answer to the response as an extension, and [`attach`] puts it in the
 //! place of the empty message around which the framework has built headers.
 
-mod budget;
 mod layout;
 mod stream;
 
@@ -20,10 +19,10 @@ use axum::response::Response as HttpResponse;
 use parking_lot::Mutex;
 use tonic::{Response, Status};
 
-pub(super) use budget::{Budget, Turn};
 pub(super) use layout::{Layout, is_large};
 
-use crate::runtime::Handle;
+use super::status::of_request;
+use crate::runtime::{Handle, Turn};
 
 /// A message, or how it is made.
 pub(super) enum Answer<T> {
@@ -38,7 +37,6 @@ struct LargeBody(Arc<Mutex<Option<Body>>>);
 /// The response around an answer. `turn` covers the answer's memory until the budget does.
 pub(super) async fn respond<T: Default>(
     handle: &Handle,
-    budget: &Arc<Budget>,
     answer: Answer<T>,
     turn: Option<Turn>,
 ) -> Result<Response<T>, Status> {
@@ -46,7 +44,7 @@ pub(super) async fn respond<T: Default>(
         Answer::Whole(message) => return Ok(Response::new(message)),
         Answer::Large(layout) => layout,
     };
-    let charge = budget.charge(layout.held_bytes()).await?;
+    let charge = handle.reading.charge(layout.held_bytes()).await.map_err(of_request)?;
     drop(turn);
     let body = stream::body(handle, layout, charge)?;
     let mut response = Response::new(T::default());

@@ -17,12 +17,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::super::convert;
-use super::budget::Charge;
 use super::layout::{Layout, Piece, Versions, message_bytes, put_length, value_bytes};
 use crate::limits::{
     CHUNK_BYTES, LARGE_READ_MAX_AGE, LARGE_READ_SEND_TIMEOUT, MAX_MESSAGE_BYTES, SHARED_VALUE_BYTES,
 };
-use crate::runtime::{Handle, RequestError};
+use crate::runtime::{Charge, Handle, RequestError};
 
 type Frames = mpsc::Sender<Result<Frame<Bytes>, RequestError>>;
 

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use kvorum_core::store::{Change, Position, RecordError, Revision, Table};
 use thiserror::Error;
 
-pub use self::redb::RedbBackend;
+pub use self::redb::{RecordKey, RedbBackend};
 use crate::identity::Identity;
 
 /// The version of the backend's own layout; records carry their own.
@@ -55,7 +55,12 @@ pub trait Records: Iterator<Item = (Table, Bytes, Bytes)> {
 /// Reads what was committed; for any thread.
 pub trait Values: Debug + Send + Sync {
     /// The value of the version at a revision, if the backend has that version.
-    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError>;
+    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
+        Ok(self.values(&[at])?.pop().flatten())
+    }
+    /// The values of the versions at some revisions, in their order: one look at the file serves
+    /// them all.
+    fn values(&self, at: &[Revision]) -> Result<Vec<Option<Bytes>>, BackendError>;
     /// Bytes of the file.
     fn size_bytes(&self) -> Result<u64, BackendError>;
     /// Bytes of keys and values in the records.

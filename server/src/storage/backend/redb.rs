@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use kvorum_core::store::{Change, Position, Revision, Table, stored_value};
 use redb::{
-    Builder, Database, OwnedRange, ReadableDatabase, StorageBackend, TableDefinition,
+    Builder, Database, OwnedRange, ReadableDatabase, StorageBackend, TableDefinition, TableError,
     WriteTransaction,
 };
 
@@ -27,8 +28,15 @@ use crate::storage::disk::{Disk, DiskFile};
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-const TABLES: [Table; 5] =
-    [Table::Meta, Table::Members, Table::Alarms, Table::Leases, Table::Versions];
+const TABLES: [Table; 7] = [
+    Table::Meta,
+    Table::Members,
+    Table::Alarms,
+    Table::Users,
+    Table::Roles,
+    Table::Leases,
+    Table::Versions,
+];
 const OWN: Definition = TableDefinition::new("kvorum");
 const ROW_FORMAT: &[u8] = b"format";
 const ROW_IDENTITY: &[u8] = b"identity";
@@ -38,6 +46,9 @@ const MAGIC: &[u8; 4] = b"redb";
 /// Readers have the newest values in memory and hardly come here, so a small cache is enough for
 /// the upper levels of the trees that commits walk.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Where a record is.
+pub type RecordKey = (Table, Bytes);
 
 /// The redb backend of one member; the only writer of its file.
 #[derive(Debug)]
@@ -98,6 +109,19 @@ impl RedbBackend {
         let (identity, position, _) = Shared::open(path, file, overlay)?.own_rows()?;
         Ok((identity, position))
     }
+
+    /// The records that come after one, or all, as of the last commit.
+    pub fn records_after(
+        &self,
+        after: Option<&RecordKey>,
+    ) -> Result<Box<dyn Records>, BackendError> {
+        Ok(Box::new(RedbRecords::new(Arc::clone(&self.shared), after)?))
+    }
+
+    /// The place of a table among all, in the order of records.
+    pub fn rank(table: Table) -> usize {
+        TABLES.iter().position(|known| *known == table).expect("every table is among them")
+    }
 }
 
 /// Opens a file that looks like one of redb's.
@@ -129,7 +153,7 @@ impl Backend for RedbBackend {
     }
 
     fn records(&self) -> Result<Box<dyn Records>, BackendError> {
-        Ok(Box::new(RedbRecords::new(Arc::clone(&self.shared))?))
+        self.records_after(None)
     }
 
     fn values(&self) -> Arc<dyn Values> {
@@ -138,17 +162,21 @@ impl Backend for RedbBackend {
 }
 
 impl Values for Shared {
-    fn value(&self, at: Revision) -> Result<Option<Bytes>, BackendError> {
-        let read = || -> Result<_, redb::Error> {
+    fn values(&self, at: &[Revision]) -> Result<Vec<Option<Bytes>>, BackendError> {
+        let read = || -> Result<Vec<Option<Bytes>>, redb::Error> {
             let table = self.database.begin_read()?.open_table(definition(Table::Versions))?;
-            let record = table.get(&at.to_bytes()[..])?;
-            Ok(record.map(|record| Bytes::copy_from_slice(record.value())))
+            let record = |at: &Revision| {
+                let record = table.get(&at.to_bytes()[..])?;
+                Ok(record.map(|record| Bytes::copy_from_slice(record.value())))
+            };
+            at.iter().map(record).collect()
         };
-        let Some(record) = read().map_err(|error| self.error("read", error))? else {
-            return Ok(None);
+        let records = read().map_err(|error| self.error("read", error))?;
+        let value = |(record, at): (Option<Bytes>, &Revision)| {
+            let value = record.map(|record| stored_value(&record)).transpose();
+            value.map_err(|source| BackendError::Record { at: *at, source })
         };
-        let value = stored_value(&record).map_err(|source| BackendError::Record { at, source })?;
-        Ok(Some(value))
+        records.into_iter().zip(at).map(value).collect()
     }
 
     fn size_bytes(&self) -> Result<u64, BackendError> {
@@ -285,13 +313,22 @@ struct RedbRecords {
 }
 
 impl RedbRecords {
-    fn new(shared: Arc<Shared>) -> Result<RedbRecords, BackendError> {
+    fn new(shared: Arc<Shared>, after: Option<&RecordKey>) -> Result<RedbRecords, BackendError> {
         let read = || -> Result<Vec<_>, redb::Error> {
             let transaction = shared.database.begin_read()?;
             let mut ranges = Vec::with_capacity(TABLES.len());
-            for table in TABLES {
-                let opened = transaction.open_table(definition(table))?;
-                ranges.push((table, opened.range_owned::<&[u8]>(..)?));
+            let first = after.map_or(0, |(table, _)| RedbBackend::rank(*table));
+            for table in TABLES.into_iter().skip(first) {
+                let begin = match after {
+                    Some((last, key)) if *last == table => Bound::Excluded(&key[..]),
+                    _ => Bound::Unbounded,
+                };
+                let opened = match transaction.open_table(definition(table)) {
+                    // Written before there were users; the next commit makes it.
+                    Err(TableError::TableDoesNotExist(_)) if is_younger(table) => continue,
+                    opened => opened?,
+                };
+                ranges.push((table, opened.range_owned::<&[u8]>((begin, Bound::Unbounded))?));
             }
             Ok(ranges)
         };
@@ -338,7 +375,14 @@ fn definition(table: Table) -> Definition {
         Table::Members => "members",
         Table::Alarms => "alarms",
         Table::Meta => "meta",
+        Table::Users => "users",
+        Table::Roles => "roles",
     })
+}
+
+/// Whether there are files of this format without the table.
+fn is_younger(table: Table) -> bool {
+    matches!(table, Table::Users | Table::Roles)
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BackendError {

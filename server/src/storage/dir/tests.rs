@@ -38,7 +38,7 @@ fn what_is_made_is_for_the_owner_alone() {
     dir.create_member(|log, store| {
         dir.disk().create(&log.join("file")).unwrap();
         dir.disk().create(store).unwrap();
-        Ok(())
+        Ok::<_, StorageError>(())
     })
     .unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -62,8 +62,9 @@ fn a_directory_of_etcd_is_left_alone() {
         assert_eq!(
             error,
             format!(
-                "{} is a data directory of etcd itself; choose another --data-dir",
-                temp.path().display()
+                "{path} is a data directory of etcd itself; choose another --data-dir, or bring it \
+                 over: kvorum server import {path} --data-dir NEW",
+                path = temp.path().display()
             )
         );
         let names: Vec<_> = fs::read_dir(temp.path()).unwrap().collect();
@@ -102,7 +103,7 @@ fn what_a_crash_left_half_made_is_replaced() {
     assert!(!dir.has_member().unwrap());
     dir.create_member(|_, store| {
         dir.disk().create(store).unwrap();
-        Ok(())
+        Ok::<_, StorageError>(())
     })
     .unwrap();
     assert!(dir.has_member().unwrap());

@@ -1,21 +1,53 @@
 //! What stands between an entry and the state: the whole list of checks that are not an
 //! operation's own. They see the replicated state only, so every member decides alike.
 
+use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::{AlarmType, TxnRequest};
 
 use super::Operation;
+use crate::auth::{Access, Principal, authorise};
 use crate::error::StoreError;
 use crate::store::Root;
 
-pub(super) fn admit(root: &Root, operation: &Operation) -> Result<(), StoreError> {
+/// In etcd's order: alarms first, then who asks.
+pub(super) fn admit(
+    root: &Root,
+    principal: &Principal,
+    operation: &Operation,
+) -> Result<(), StoreError> {
     if raised(root, AlarmType::Corrupt) && touches_data(operation) {
         return Err(StoreError::Corrupt);
     }
     if raised(root, AlarmType::Nospace) && takes_space(operation) {
         return Err(StoreError::NoSpace);
     }
-    Ok(())
+    Ok(authorise(root, principal, access(operation))?)
+}
+
+/// What the principal in an entry's header needs. The edge has asked before, but of another
+/// state: this answer is the one that counts.
+fn access<'a>(operation: &Operation<'a>) -> Access<'a> {
+    match *operation {
+        // A read in the log answers nobody here; who authenticates is no user yet.
+        Operation::Read | Operation::Authenticate(_) => Access::Open,
+        Operation::Put(request) => Access::Put(request),
+        Operation::Delete(request) => Access::Delete(request),
+        Operation::Txn(request) => Access::Txn(request),
+        Operation::GrantLease(_) => Access::User,
+        Operation::RevokeLease(request) => Access::WriteLease(request.id),
+        Operation::Alarm(request) if request.action == AlarmAction::Get as i32 => Access::User,
+        Operation::Compact(_)
+        | Operation::Alarm(_)
+        | Operation::EnableAuth
+        | Operation::DisableAuth
+        | Operation::User(_)
+        | Operation::Role(_) => Access::Admin,
+        Operation::CheckpointLeases(_)
+        | Operation::ExpireLeases(_)
+        | Operation::SetMemberAttributes(_)
+        | Operation::SetClusterVersion(_) => Access::Member,
+    }
 }
 
 fn raised(root: &Root, kind: AlarmType) -> bool {
@@ -25,7 +57,7 @@ fn raised(root: &Root, kind: AlarmType) -> bool {
 /// What a member must not do to data that may be damaged.
 fn touches_data(operation: &Operation) -> bool {
     match operation {
-        Operation::Range
+        Operation::Read
         | Operation::Put(_)
         | Operation::Delete(_)
         | Operation::Txn(_)
@@ -36,7 +68,12 @@ fn touches_data(operation: &Operation) -> bool {
         Operation::CheckpointLeases(_)
         | Operation::Alarm(_)
         | Operation::SetMemberAttributes(_)
-        | Operation::SetClusterVersion(_) => false,
+        | Operation::SetClusterVersion(_)
+        | Operation::EnableAuth
+        | Operation::DisableAuth
+        | Operation::Authenticate(_)
+        | Operation::User(_)
+        | Operation::Role(_) => false,
     }
 }
 
@@ -45,7 +82,7 @@ fn takes_space(operation: &Operation) -> bool {
     match operation {
         Operation::Put(_) | Operation::GrantLease(_) => true,
         Operation::Txn(txn) => puts(txn),
-        Operation::Range
+        Operation::Read
         | Operation::Delete(_)
         | Operation::Compact(_)
         | Operation::RevokeLease(_)
@@ -53,7 +90,12 @@ fn takes_space(operation: &Operation) -> bool {
         | Operation::CheckpointLeases(_)
         | Operation::Alarm(_)
         | Operation::SetMemberAttributes(_)
-        | Operation::SetClusterVersion(_) => false,
+        | Operation::SetClusterVersion(_)
+        | Operation::EnableAuth
+        | Operation::DisableAuth
+        | Operation::Authenticate(_)
+        | Operation::User(_)
+        | Operation::Role(_) => false,
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tonic::Status;
 
+use super::RequestError;
 use crate::limits::{LARGE_READS, READ_BUDGET_BYTES, WAITING_READS};
 
 /// Reads that are not quick take turns, and what they hold while their clients take it is charged.
 /// Who waits too long, or finds too many waiting, is told so instead of the member dying of it.
-pub(in crate::edge) struct Budget {
+pub(crate) struct ReadBudget {
     turns: Arc<Semaphore>,
     /// In units of 1 KiB.
     bytes: Arc<Semaphore>,
@@ -20,29 +20,29 @@ pub(in crate::edge) struct Budget {
 }
 
 /// The right to look for an answer that may be large.
-pub(in crate::edge) struct Turn(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
+pub(crate) struct Turn(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
 
 /// Memory that is spoken for.
-pub(in crate::edge) struct Charge(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
+pub(crate) struct Charge(#[allow(dead_code, reason = "held")] OwnedSemaphorePermit);
 
 const UNIT_BYTES: usize = 1024;
 
-impl Budget {
-    pub(in crate::edge) fn new(patience: Duration) -> Arc<Budget> {
-        Arc::new(Budget {
+impl ReadBudget {
+    pub(crate) fn new(patience: Duration) -> ReadBudget {
+        ReadBudget {
             turns: Arc::new(Semaphore::new(LARGE_READS)),
             bytes: Arc::new(Semaphore::new(READ_BUDGET_BYTES / UNIT_BYTES)),
             waiting: Semaphore::new(WAITING_READS),
             patience,
-        })
+        }
     }
 
-    pub(in crate::edge) async fn turn(&self) -> Result<Turn, Status> {
+    pub(crate) async fn turn(&self) -> Result<Turn, RequestError> {
         self.wait_for(&self.turns, 1).await.map(Turn)
     }
 
     /// What is larger than the whole budget goes alone.
-    pub(in crate::edge) async fn charge(&self, bytes: usize) -> Result<Charge, Status> {
+    pub(crate) async fn charge(&self, bytes: usize) -> Result<Charge, RequestError> {
         let units = bytes.min(READ_BUDGET_BYTES).div_ceil(UNIT_BYTES);
         self.wait_for(&self.bytes, units as u32).await.map(Charge)
     }
@@ -51,41 +51,33 @@ impl Budget {
         &self,
         room: &Arc<Semaphore>,
         permits: u32,
-    ) -> Result<OwnedSemaphorePermit, Status> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| overloaded())?;
+    ) -> Result<OwnedSemaphorePermit, RequestError> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| RequestError::TooManyReads)?;
         match timeout(self.patience, Arc::clone(room).acquire_many_owned(permits)).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(overloaded()),
+            Ok(Err(_)) | Err(_) => Err(RequestError::TooManyReads),
         }
     }
-}
-
-fn overloaded() -> Status {
-    Status::resource_exhausted(
-        "kvorum: too many large reads are under way; try again later, or read in pages, with a limit",
-    )
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
-    use tonic::Code;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_is_turned_away_and_room_comes_back() {
-        let budget = Budget::new(Duration::from_secs(7));
+        let budget = Arc::new(ReadBudget::new(Duration::from_secs(7)));
         let whole = budget.charge(usize::MAX).await.unwrap();
         let Err(refused) = budget.charge(1).await else { panic!("there is no room") };
-        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(refused, RequestError::TooManyReads);
         drop(whole);
         budget.charge(1).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_so_many_may_wait() {
-        let budget = Budget::new(Duration::from_secs(7));
+        let budget = Arc::new(ReadBudget::new(Duration::from_secs(7)));
         let mut turns = Vec::new();
         for _ in 0..LARGE_READS {
             turns.push(budget.turn().await.unwrap());
@@ -99,7 +91,7 @@ mod tests {
         while budget.waiting.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert!(budget.turn().await.is_err_and(|error| error.code() == Code::ResourceExhausted));
+        assert!(budget.turn().await.is_err_and(|error| error == RequestError::TooManyReads));
         turns.clear();
         for waiter in waiting {
             waiter.await.unwrap().unwrap();

@@ -1,0 +1,173 @@
+//! `snapshot save|status|restore`
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use kvorum_server::etcd::restore::{self, Choices, Target};
+use kvorum_server::etcd::snapshot;
+use sha2::{Digest as _, Sha256};
+
+use super::{CommandError, Session};
+use crate::args::{SnapshotArgs, SnapshotCommand, SnapshotRestoreArgs};
+use crate::exit;
+use crate::mode::Mode;
+use crate::output::{Answer, SnapshotStatus, go};
+
+pub(super) async fn execute(
+    args: &SnapshotArgs,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    match &args.command {
+        SnapshotCommand::Save(args) => save(args.file()?, session).await,
+        SnapshotCommand::Status(args) => {
+            let status = snapshot::status(args.file()?).map_err(|error| failed(&error))?;
+            session.print(Answer::Snapshot(&SnapshotStatus {
+                hash: status.hash,
+                revision: status.revision,
+                total_keys: status.total_keys,
+                total_size_bytes: status.total_size_bytes,
+                version: status.version,
+            }))
+        }
+        SnapshotCommand::Restore(args) => restore(args, session),
+    }
+}
+
+async fn save(file: &Path, session: &mut Session) -> Result<(), CommandError> {
+    let endpoints = session.connection.endpoints();
+    let [endpoint] = endpoints else {
+        let all: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
+        return Err(interrupted(format!(
+            "snapshot must be requested to one selected node, not multiple [{}]",
+            all.join(" ")
+        )));
+    };
+    let endpoint = endpoint.clone();
+    let refused =
+        |failure| CommandError::Failure { failure, code: exit::INTERRUPTED, context: None };
+    let mut part = Part::begin(file)?;
+    let mut stream = session.connection.snapshot(&endpoint).await.map_err(refused)?;
+    let mut version = String::new();
+    while let Some(message) = stream.next().await.map_err(refused)? {
+        part.put(&message.blob)?;
+        version = message.version;
+    }
+    let bytes = part.finish()?;
+    if session.mode == Mode::Kvorum {
+        session.remark(&format!("{} from {endpoint}, its hash is right", go::size(bytes)));
+    }
+    session.say(&format!("Snapshot saved at {}", file.display()))?;
+    if version.is_empty() { Ok(()) } else { session.say(&format!("Server version {version}")) }
+}
+
+fn restore(args: &SnapshotRestoreArgs, session: &mut Session) -> Result<(), CommandError> {
+    let target = Target {
+        data_dir: args.dir(),
+        name: args.name.clone(),
+        initial_cluster: args.initial_cluster.clone(),
+        initial_cluster_token: args.initial_cluster_token.clone(),
+        peer_urls: args.initial_advertise_peer_urls.clone(),
+    };
+    let choices = Choices { skip_hash_check: args.skip_hash_check, bump_revision: args.bump() };
+    let made = restore::restore(args.file()?, &target, choices).map_err(|error| failed(&error))?;
+    if session.mode == Mode::Kvorum {
+        session.say(&format!(
+            "{} keys at revision {} restored into {}",
+            made.keys,
+            made.revision,
+            target.data_dir.display()
+        ))?;
+        session.remark(&format!(
+            "start it with: kvorum server --name {} --data-dir {}",
+            target.name,
+            target.data_dir.display()
+        ));
+    }
+    Ok(())
+}
+
+fn failed(error: &impl ToString) -> CommandError {
+    CommandError::Other { code: exit::ERROR, message: error.to_string() }
+}
+
+fn interrupted(message: String) -> CommandError {
+    CommandError::Other { code: exit::INTERRUPTED, message }
+}
+
+/// A file being received beside the place that it is for. It gets its name when all of it is there
+/// and durable; dropped before, it is removed.
+struct Part<'a> {
+    to: &'a Path,
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    hasher: Sha256,
+    /// The last bytes, which may be the hash and not a part of what is hashed.
+    tail: Vec<u8>,
+    done: bool,
+}
+
+const HASH_BYTES: usize = 32;
+/// Files of bbolt are multiples of it.
+const SECTOR: u64 = 512;
+
+impl Part<'_> {
+    fn begin(to: &Path) -> Result<Part<'_>, CommandError> {
+        let mut name = OsString::from(to);
+        name.push(".part");
+        let path = PathBuf::from(name);
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = file
+            .map_err(|error| interrupted(format!("could not open {} ({error})", path.display())))?;
+        let (hasher, tail) = (Sha256::new(), Vec::new());
+        Ok(Part { to, path, file, bytes: 0, hasher, tail, done: false })
+    }
+
+    fn put(&mut self, blob: &[u8]) -> Result<(), CommandError> {
+        let written = self.file.write_all(blob);
+        written.map_err(|error| interrupted(format!("could not write snapshot: {error}")))?;
+        self.bytes += blob.len() as u64;
+        self.tail.extend_from_slice(blob);
+        let content = self.tail.len().saturating_sub(HASH_BYTES);
+        self.hasher.update(&self.tail[..content]);
+        self.tail.drain(..content);
+        Ok(())
+    }
+
+    /// Answers the bytes of the file.
+    fn finish(mut self) -> Result<u64, CommandError> {
+        if self.bytes % SECTOR != HASH_BYTES as u64 {
+            return Err(interrupted(format!("sha256 checksum not found [bytes: {}]", self.bytes)));
+        }
+        if self.hasher.finalize_reset()[..] != self.tail[..] {
+            return Err(interrupted(
+                "what came is not what was sent: the sha256 does not fit".to_owned(),
+            ));
+        }
+        self.keep().map_err(|error| {
+            let (path, to) = (self.path.display(), self.to.display());
+            interrupted(format!("could not rename {path} to {to} ({error})"))
+        })?;
+        Ok(self.bytes)
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        fs::rename(&self.path, self.to)?;
+        self.done = true;
+        let dir = self.to.parent().filter(|dir| !dir.as_os_str().is_empty());
+        File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

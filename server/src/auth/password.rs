@@ -1,0 +1,233 @@
+//! Passwords: bcrypt, as etcd keeps them, beside the threads that serve.
+//!
+//! One hash takes tens of milliseconds of a core on purpose. So few are computed at once, few may
+//! wait, and the rest is refused: a flood of logins costs the store nothing but its share of the
+//! cores. An unknown user, or one without a password, takes the same time as a wrong password.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use bcrypt::{BcryptError, HashParts, Version, hash_with_result};
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+use super::Secret;
+use crate::limits::{BCRYPT_COSTS, DEFAULT_BCRYPT_COST, MAX_PASSWORD_BYTES, PASSWORD_QUEUE};
+
+/// Why a password was neither hashed nor compared. The texts are etcd's.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(crate) enum PasswordError {
+    #[error("etcdserver: too many requests")]
+    TooManyRequests,
+    /// etcd 3.6 refuses what 3.4 cut off silently.
+    #[error("bcrypt: password length exceeds {MAX_PASSWORD_BYTES} bytes")]
+    TooLong,
+    #[error("kvorum: cannot hash the password: {0}")]
+    Failed(String),
+    #[error("etcdserver: server stopped")]
+    Stopped,
+}
+
+/// Hashes passwords and compares them. Cheap to clone; clones share the limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Passwords {
+    cost: u32,
+    /// Compared with when there is nothing to compare with.
+    dummy: Arc<str>,
+    /// One for each that runs or waits.
+    places: Arc<Semaphore>,
+    /// One for each that runs.
+    cores: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// A cost bcrypt does not have is replaced by the default, as in etcd.
+    pub(crate) fn new(cost: u32) -> Passwords {
+        let cost = if BCRYPT_COSTS.contains(&cost) { cost } else { DEFAULT_BCRYPT_COST };
+        // The log, the heart and the edge need the other half.
+        let at_once = available_parallelism().map_or(1, |cores| cores.get() / 2).max(1);
+        Passwords {
+            cost,
+            dummy: dummy_hash(cost).into(),
+            places: Arc::new(Semaphore::new(at_once + PASSWORD_QUEUE)),
+            cores: Arc::new(Semaphore::new(at_once)),
+        }
+    }
+
+    /// The hash of a password, `$2a$…`, with a salt of its own.
+    pub(crate) async fn hash(&self, password: Secret) -> Result<Bytes, PasswordError> {
+        if password.expose().len() > MAX_PASSWORD_BYTES {
+            return Err(PasswordError::TooLong);
+        }
+        let cost = self.cost;
+        let hashed = self
+            .in_turn(move || {
+                hash_with_result(password.expose(), cost)
+                    .map(|parts| parts.format_for_version(Version::TwoA))
+            })
+            .await?;
+        hashed
+            .map(Bytes::from)
+            .map_err(|error: BcryptError| PasswordError::Failed(error.to_string()))
+    }
+
+    /// Whether this is the password of the hash. Without a hash, or with one that is none, the
+    /// answer is no, and takes as long.
+    ///
+    /// Only the first 72 bytes count, as in etcd, which keeps the passwords of 3.4 valid.
+    pub(crate) async fn verify(
+        &self,
+        password: Secret,
+        hash: Option<Bytes>,
+    ) -> Result<bool, PasswordError> {
+        let dummy = self.dummy.clone();
+        self.in_turn(move || {
+            let known = hash
+                .as_deref()
+                .and_then(|hash| std::str::from_utf8(hash).ok())
+                .filter(|hash| is_hash(hash));
+            let same = bcrypt::verify(password.expose(), known.unwrap_or(&dummy));
+            known.is_some() && same.unwrap_or(false)
+        })
+        .await
+    }
+
+    /// Runs `work` beside the serving threads when it is its turn. Who gives up waiting gives
+    /// its place up; what runs keeps its core until it is done.
+    async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordError> {
+        let place =
+            self.places.clone().try_acquire_owned().map_err(|_| PasswordError::TooManyRequests)?;
+        let core = self.cores.clone().acquire_owned().await.map_err(|_| PasswordError::Stopped)?;
+        let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, core);
+        let done = spawn_blocking(move || {
+            let done = work();
+            drop(held);
+            done
+        });
+        done.await.map_err(|_| PasswordError::Stopped)
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    HashParts::from_str(text).is_ok_and(|parts| BCRYPT_COSTS.contains(&parts.get_cost()))
+}
+
+/// A hash of nothing anybody knows, at this cost. It need not be computed: what counts is that
+/// comparing with it takes as long as with any other.
+fn dummy_hash(cost: u32) -> String {
+    format!("$2a${cost:02}$kvorumkvorumkvorumkvoOkvorumkvorumkvorumkvorumkvorumO")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: u32 = 4;
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text)
+    }
+
+    #[tokio::test]
+    async fn a_password_is_recognised_by_its_hash_and_no_other_is() {
+        let passwords = Passwords::new(CHEAP);
+        let hash = passwords.hash(secret("correct horse")).await.unwrap();
+        assert!(hash.starts_with(b"$2a$04$"), "{hash:?}");
+        assert_ne!(hash, passwords.hash(secret("correct horse")).await.unwrap(), "no salt");
+        for (password, same) in [
+            ("correct horse", true),
+            ("correct hors", false),
+            ("", false),
+            ("correct horse\0", false),
+        ] {
+            let verified = passwords.verify(secret(password), Some(hash.clone())).await;
+            assert_eq!(verified, Ok(same), "{password:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_by_go_is_understood() {
+        // From the tests of golang.org/x/crypto/bcrypt, the library etcd hashes with.
+        let hash = "$2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga";
+        let passwords = Passwords::new(CHEAP);
+        assert_eq!(passwords.verify(secret("allmine"), Some(hash.into())).await, Ok(true));
+        assert_eq!(passwords.verify(secret("notmine"), Some(hash.into())).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn what_has_no_hash_takes_the_same_way_and_is_refused() {
+        let passwords = Passwords::new(5);
+        assert!(is_hash(&passwords.dummy), "comparing with it would take no time");
+        assert_eq!(HashParts::from_str(&passwords.dummy).unwrap().get_cost(), 5);
+        let rubbish = [None, Some(""), Some("$2a$99$"), Some("plain"), Some("\u{fffd}$2a$")];
+        for hash in rubbish {
+            let hash = hash.map(Bytes::from_static_str);
+            assert_eq!(passwords.verify(secret("x"), hash).await, Ok(false));
+        }
+    }
+
+    trait FromStaticStr {
+        fn from_static_str(text: &'static str) -> Bytes;
+    }
+
+    impl FromStaticStr for Bytes {
+        fn from_static_str(text: &'static str) -> Bytes {
+            Bytes::from_static(text.as_bytes())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_bcrypt_would_cut_off_is_refused_as_in_etcd_3_6() {
+        let passwords = Passwords::new(CHEAP);
+        let longest = "x".repeat(72);
+        let hash = passwords.hash(secret(&longest)).await.unwrap();
+        assert_eq!(passwords.verify(secret(&longest), Some(hash)).await, Ok(true));
+        let error = passwords.hash(secret(&"x".repeat(73))).await.unwrap_err();
+        assert_eq!(error.to_string(), "bcrypt: password length exceeds 72 bytes");
+    }
+
+    #[tokio::test]
+    async fn who_comes_when_too_many_wait_is_refused_at_once() {
+        let passwords = Passwords::new(CHEAP);
+        let at_once = passwords.cores.available_permits();
+        let cores = passwords.cores.clone().acquire_many_owned(at_once as u32).await.unwrap();
+        let waiting: Vec<_> = (0..at_once + PASSWORD_QUEUE)
+            .map(|_| {
+                let passwords = passwords.clone();
+                tokio::spawn(async move { passwords.verify(secret("x"), None).await })
+            })
+            .collect();
+        while passwords.places.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(passwords.verify(secret("x"), None).await, Err(PasswordError::TooManyRequests));
+        // One that gives up makes room for another.
+        waiting[0].abort();
+        while passwords.places.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(cores);
+        assert_eq!(passwords.verify(secret("x"), None).await, Ok(false));
+        for waiting in waiting.into_iter().skip(1) {
+            assert_eq!(waiting.await.unwrap(), Ok(false));
+        }
+    }
+
+    #[test]
+    fn a_cost_bcrypt_does_not_have_becomes_the_default() {
+        for (asked, used) in [(3, 10), (4, 4), (12, 12), (31, 31), (32, 10), (0, 10)] {
+            assert_eq!(Passwords::new(asked).cost, used);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        assert!(!format!("{:?}", secret("hunter2")).contains("hunter2"));
+    }
+}

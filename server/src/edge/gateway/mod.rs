@@ -1,0 +1,214 @@
+//! The JSON gateway: every method of etcd's services by plain HTTP, under `/v3/` and `/v3beta/`.
+//!
+//! A request is translated to a call of gRPC and handed to the very services that gRPC clients
+//! reach, in this process: so it is checked, authorised and limited by the same code. The call
+//! carries none of what the connection says about the client (its certificate's name, above all).
+//! A stream of requests is JSON texts one after the other in the body; a stream of answers is one
+//! JSON text a line. Neither a stream nor a long answer is ever held as a whole.
+//!
+//! Forms, paths and statuses are those of etcd 3.6, which uses the second version of grpc-gateway.
+
+mod answer;
+mod json;
+mod metadata;
+mod paths;
+mod request;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use axum::routing::any;
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CONTENT_TYPE, TE};
+use http::{HeaderMap, HeaderValue, Method as HttpMethod};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use kvorum_proto::DESCRIPTORS;
+
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tokio::task::spawn_blocking;
+use tokio::time;
+use tonic::Status;
+use tower::ServiceExt;
+
+use self::answer::{BrokenOff, refusal, translated};
+use self::paths::PATHS;
+use self::request::{Splitter, framed, too_large};
+
+/// A request this long is translated beside the thread that serves everybody.
+const INLINE_BODY_BYTES: usize = 64 << 10;
+
+/// The gateway to `grpc`, whose messages may have `max_message_bytes`.
+pub(super) fn router(grpc: &Router, max_message_bytes: usize) -> Router {
+    let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are our own");
+    let mut router = Router::new();
+    for (path, name) in PATHS {
+        let call = Arc::new(Call {
+            method: method(&pool, name).expect("the table names our own methods"),
+            path: format!("/{name}"),
+            grpc: grpc.clone(),
+            // Base64 makes four bytes of three; names and the rest are less than as much again.
+            max_body_bytes: max_message_bytes.saturating_mul(2),
+        });
+        let answer = any(move |request: Request| Arc::clone(&call).answer(request));
+        router = router
+            .route(&format!("/v3{path}"), answer.clone())
+            .route(&format!("/v3beta{path}"), answer);
+    }
+    router.route("/v3/{*rest}", any(unknown)).route("/v3beta/{*rest}", any(unknown))
+}
+
+fn method(pool: &DescriptorPool, name: &str) -> Option<MethodDescriptor> {
+    let (service, method) = name.split_once('/')?;
+    pool.get_service_by_name(service)?.methods().find(|found| found.name() == method)
+}
+
+async fn unknown() -> Response {
+    refusal(&Status::not_found("Not Found"))
+}
+
+/// One method and the way to it.
+struct Call {
+    method: MethodDescriptor,
+    /// As gRPC asks for it.
+    path: String,
+    grpc: Router,
+    max_body_bytes: usize,
+}
+
+impl Call {
+    async fn answer(self: Arc<Call>, request: Request) -> Response {
+        if request.method() != HttpMethod::POST {
+            return refusal(&Status::unimplemented("Method Not Allowed"));
+        }
+        match self.call(request).await {
+            Ok(response) => response,
+            Err(status) => refusal(&status),
+        }
+    }
+
+    async fn call(self: Arc<Call>, request: Request) -> Result<Response, Status> {
+        let (head, body) = request.into_parts();
+        let timeout = metadata::timeout(&head.headers)?;
+        let broken = BrokenOff::default();
+        let message = if self.method.is_client_streaming() {
+            self.messages(body, &broken).await?
+        } else {
+            self.message(body).await?.into()
+        };
+        let call = self.grpc.clone().oneshot(self.grpc_request(&head.headers, message));
+        let output = self.method.output();
+        let answering = async {
+            let Ok(grpc) = call.await;
+            translated(grpc, &output, self.method.is_server_streaming(), broken).await
+        };
+        match timeout {
+            None => Ok(answering.await),
+            Some(timeout) => time::timeout(timeout, answering)
+                .await
+                .map_err(|_| Status::deadline_exceeded("context deadline exceeded")),
+        }
+    }
+
+    /// Nothing of the client's request but its metadata: its extensions stay behind.
+    fn grpc_request(&self, headers: &HeaderMap, message: Body) -> Request {
+        let mut request = Request::new(message);
+        *request.method_mut() = HttpMethod::POST;
+        *request.uri_mut() = self.path.parse().expect("the table's paths are paths");
+        *request.version_mut() = http::Version::HTTP_2;
+        *request.headers_mut() = metadata::metadata(headers);
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        request
+    }
+
+    async fn message(self: &Arc<Call>, body: Body) -> Result<Bytes, Status> {
+        let limit = self.max_body_bytes;
+        let collected = Limited::new(body, limit).collect().await;
+        let json = match collected {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(too_large(limit)),
+            Err(error) => return Err(Status::invalid_argument(error.to_string())),
+        };
+        if json.len() <= INLINE_BODY_BYTES {
+            return framed(&self.method.input(), &json);
+        }
+        let call = Arc::clone(self);
+        spawn_blocking(move || framed(&call.method.input(), &json))
+            .await
+            .map_err(|_| Status::unavailable("etcdserver: server stopped"))?
+    }
+
+    /// The first message is waited for, so that a client which sends none that can be read gets a
+    /// refusal of its request. What cannot be read later ends the stream.
+    async fn messages(self: &Arc<Call>, body: Body, broken: &BrokenOff) -> Result<Body, Status> {
+        let mut asked =
+            Asked { call: Arc::clone(self), body, splitter: Splitter::new(self.max_body_bytes) };
+        let Some(first) = asked.next().await? else { return Ok(Body::empty()) };
+        let broken = Arc::clone(broken);
+        let state = (asked, Some(first), broken);
+        Ok(Body::from_stream(stream::unfold(state, |(mut asked, first, broken)| async move {
+            if let Some(first) = first {
+                return Some((Ok(first), (asked, None, broken)));
+            }
+            match asked.next().await {
+                Ok(next) => next.map(|next| (Ok(next), (asked, None, broken))),
+                Err(status) => {
+                    *broken.lock() = Some(status.clone());
+                    Some((Err(status), (asked, None, broken)))
+                }
+            }
+        })))
+    }
+}
+
+/// What a client asks on a stream.
+struct Asked {
+    call: Arc<Call>,
+    body: Body,
+    splitter: Splitter,
+}
+
+impl Asked {
+    async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        loop {
+            if let Some(json) = self.splitter.next()? {
+                return framed(&self.call.method.input(), &json).map(Some);
+            }
+            let Some(frame) = self.body.frame().await else {
+                self.splitter.end()?;
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| Status::cancelled(error.to_string()))?;
+            if let Ok(data) = frame.into_data() {
+                self.splitter.push(&data);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_a_path_but_the_one_etcd_leaves_out() {
+        let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+        for service in pool.services() {
+            for method in service.methods() {
+                let name = format!("{}/{}", service.full_name(), method.name());
+                let has_path = PATHS.iter().any(|(_, listed)| **listed == name);
+                assert_eq!(has_path, name != "etcdserverpb.KV/RangeStream", "{name}");
+            }
+        }
+        for (i, (path, name)) in PATHS.iter().enumerate() {
+            assert!(method(&pool, name).is_some(), "{name}");
+            assert!(PATHS[i + 1..].iter().all(|(other, _)| other != path), "{path} twice");
+        }
+    }
+}

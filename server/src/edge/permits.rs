@@ -1,0 +1,154 @@
+//! What the watches of one stream are allowed, for as long as they are open.
+//!
+//! A watch is authorised when it is asked for, when it is created, and again whenever users or
+//! roles have changed: before the next event of its stream leaves, and at once if there is none.
+//! An event is made from a state that is published, so whoever looks at the newest state before
+//! sending it looks at one that is no older: no event of a revision after the change gets out.
+//!
+//! A watch belongs to a user, not to a token; see [`Standing`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use kvorum_core::auth::{Access, AuthError, Principal, authorise};
+use kvorum_core::store::Root;
+use kvorum_core::watch::WatchId;
+use kvorum_proto::etcdserverpb::WatchCreateRequest;
+use kvorum_proto::key_range::KeyRange;
+use tonic::{Code, Status};
+
+use super::principal::Caller;
+use super::standing::Standing;
+use super::status::of_auth;
+
+/// Who watches on a stream, and what.
+pub(super) struct Permits {
+    caller: Caller,
+    /// Who proved to be whom, by this password if it was one.
+    standing: Option<Standing>,
+    /// Asked for and not answered; answers come in the same order.
+    asked: VecDeque<Asked>,
+    open: BTreeMap<WatchId, KeyRange>,
+    /// Canceled here; what the hub still says of them is kept back.
+    ending: BTreeSet<WatchId>,
+    /// Whether auth was enabled, and its revision, when everything was looked at.
+    seen: (bool, u64),
+}
+
+struct Asked {
+    range: KeyRange,
+    /// The state it was allowed in.
+    seen: (bool, u64),
+}
+
+impl Permits {
+    pub(super) fn new(caller: Caller, root: &Root) -> Permits {
+        Permits {
+            caller,
+            standing: None,
+            asked: VecDeque::new(),
+            open: BTreeMap::new(),
+            ending: BTreeSet::new(),
+            seen: mark(root),
+        }
+    }
+
+    pub(super) fn caller(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    /// A watch is asked for, by one who may.
+    pub(super) fn asked(&mut self, range: KeyRange, principal: &Principal, root: &Root) {
+        self.standing = Standing::of(principal, root);
+        self.asked.push_back(Asked { range, seen: mark(root) });
+    }
+
+    /// The hub has answered the oldest request that waits.
+    pub(super) fn answered(&mut self, created: Option<WatchId>) {
+        let asked = self.asked.pop_front();
+        if let (Some(id), Some(Asked { range, seen })) = (created, asked) {
+            self.open.insert(id, range);
+            if seen != self.seen {
+                // One of the two is from another state: everything is looked at once more.
+                self.seen = NEVER;
+            }
+        }
+    }
+
+    /// The hub has ended a watch. Whether its client is to be told.
+    pub(super) fn ended(&mut self, id: WatchId) -> bool {
+        self.open.remove(&id);
+        !self.ending.remove(&id)
+    }
+
+    /// Whether what the hub says of a watch may be passed on.
+    pub(super) fn passes(&self, id: WatchId) -> bool {
+        !self.ending.contains(&id)
+    }
+
+    /// Whether nothing has changed since everything was looked at.
+    pub(super) fn is_current(&self, root: &Root) -> bool {
+        self.seen == mark(root)
+    }
+
+    /// The watches that must end in the state of `root`, with the reason. `found` is who the
+    /// caller is there, for a stream on which nobody has proved anything yet.
+    pub(super) fn lost(
+        &mut self,
+        root: &Root,
+        found: Result<Principal, Status>,
+    ) -> Vec<(WatchId, String)> {
+        self.seen = mark(root);
+        if !root.auth().is_enabled() {
+            self.standing = None;
+            return Vec::new();
+        }
+        let principal = match &self.standing {
+            Some(standing) => standing.principal(root).map_err(of_auth),
+            None => found,
+        };
+        if let Ok(principal) = &principal {
+            self.standing = Standing::of(principal, root);
+        }
+        let mut lost = Vec::new();
+        for (id, range) in &self.open {
+            let decided = principal.as_ref().map_err(Clone::clone).and_then(|principal| {
+                authorise(root, principal, Access::Read(range)).map_err(of_auth)
+            });
+            if let Err(status) = decided {
+                lost.push((*id, cancel_reason(&status)));
+            }
+        }
+        for (id, _) in &lost {
+            self.open.remove(id);
+            self.ending.insert(*id);
+        }
+        lost
+    }
+}
+
+/// The keys a request wants to watch; as for the hub, an empty key is the least there is.
+pub(super) fn watched(create: &WatchCreateRequest) -> KeyRange {
+    let key = if create.key.is_empty() { Bytes::from_static(&[0]) } else { create.key.clone() };
+    KeyRange::new(key, create.range_end.clone())
+}
+
+/// As Go prints the error; these four there are.
+pub(super) fn cancel_reason(status: &Status) -> String {
+    let code = match status.code() {
+        Code::Unauthenticated => "Unauthenticated",
+        Code::InvalidArgument => "InvalidArgument",
+        _ => {
+            let denied = of_auth(AuthError::PermissionDenied);
+            return format!("rpc error: code = PermissionDenied desc = {}", denied.message());
+        }
+    };
+    format!("rpc error: code = {code} desc = {}", status.message())
+}
+
+/// No auth revision is 0.
+const NEVER: (bool, u64) = (false, 0);
+
+fn mark(root: &Root) -> (bool, u64) {
+    (root.auth().is_enabled(), root.auth().revision())
+}

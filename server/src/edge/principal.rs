@@ -1,0 +1,155 @@
+//! Who sends a request, and whether he may.
+//!
+//! In etcd's order: the token in the metadata `token`, or in `authorization` as the JSON gateway
+//! and others send it; without a token the common name of the client's certificate, where those
+//! are verified. A request from the gateway carries the gateway's own certificate, so that one
+//! counts for nothing (CVE-2018-16886). What is there says nothing while auth is disabled.
+//!
+//! Whom a token stands for is looked up each time it matters, after any wait: an answer is given
+//! for who somebody is now, in the state the answer is made from.
+
+use http::HeaderMap;
+use kvorum_core::auth::{Access, AuthError, Principal, authorise};
+use kvorum_core::store::Root;
+use kvorum_proto::etcdserverpb::InternalRaftRequest;
+use tonic::{Extensions, Request, Status};
+
+use super::status::{of_auth, of_request};
+use crate::auth::Secret;
+use crate::runtime::Handle;
+use crate::stage::Outcome;
+use crate::tls::CommonName;
+
+/// Who sends a request, as far as the request says.
+#[derive(Clone)]
+pub(super) struct Caller {
+    handle: Handle,
+    proof: Proof,
+}
+
+#[derive(Clone)]
+enum Proof {
+    Nothing,
+    Token(Secret),
+    Certificate(String),
+}
+
+impl Caller {
+    pub(super) fn of<T>(handle: &Handle, request: &Request<T>) -> Caller {
+        Caller::from_parts(handle, request.metadata().as_ref(), request.extensions())
+    }
+
+    /// Takes a request apart into who asks and what.
+    pub(super) fn split<T>(handle: &Handle, request: Request<T>) -> (Caller, T) {
+        (Caller::of(handle, &request), request.into_inner())
+    }
+
+    pub(super) fn from_parts(
+        handle: &Handle,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Caller {
+        Caller { handle: handle.clone(), proof: Proof::of(headers, extensions) }
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Who it is in the state of `root`.
+    pub(super) async fn principal(&self, root: &Root) -> Result<Principal, Status> {
+        let auth = root.auth();
+        if !auth.is_enabled() {
+            return Ok(Principal::Anonymous);
+        }
+        let revision = auth.revision();
+        match &self.proof {
+            Proof::Nothing => Ok(Principal::Anonymous),
+            Proof::Certificate(name) => {
+                Ok(Principal::User { name: name.clone(), auth_revision: revision })
+            }
+            Proof::Token(bearer) => self.bearer(bearer.expose(), root).await,
+        }
+    }
+
+    /// Whether it may do this in the state of `root`; if so, as whom.
+    pub(super) async fn authorise(
+        &self,
+        root: &Root,
+        access: Access<'_>,
+    ) -> Result<Principal, Status> {
+        let principal = self.principal(root).await?;
+        authorise(root, &principal, access).map_err(of_auth)?;
+        Ok(principal)
+    }
+
+    /// Takes a request through the log. Whether the caller may is decided where it is applied.
+    pub(super) async fn write(&self, request: InternalRaftRequest) -> Result<Outcome, Status> {
+        let principal = self.principal(&self.handle.root()).await?;
+        self.handle.write(request, &principal).await.map_err(of_request)
+    }
+
+    /// A token may have been given out by a member that is ahead of this one, which then has to
+    /// catch up before it can tell.
+    async fn bearer(&self, bearer: &str, root: &Root) -> Result<Principal, Status> {
+        let tokens = &self.handle.tokens;
+        let revision = root.auth().revision();
+        let mut known = tokens.identify(bearer, revision);
+        if known.is_none() && tokens.known_from(bearer).is_some_and(|index| index > root.index()) {
+            self.handle.read_barrier().await.map_err(of_request)?;
+            known = tokens.identify(bearer, revision);
+        }
+        let known = known.ok_or(AuthError::InvalidToken).map_err(of_auth)?;
+        Ok(Principal::User { name: known.user, auth_revision: known.auth_revision })
+    }
+}
+
+impl Proof {
+    fn of(headers: &HeaderMap, extensions: &Extensions) -> Proof {
+        if let Some(token) = headers.get("token").or_else(|| headers.get("authorization")) {
+            // What is no text is no token either, and still not nothing.
+            let token = token.to_str().unwrap_or_default();
+            return Proof::Token(Secret::new(token.strip_prefix("Bearer ").unwrap_or(token)));
+        }
+        let from_gateway = headers.contains_key("grpcgateway-accept");
+        match extensions.get::<CommonName>() {
+            Some(CommonName(name)) if !from_gateway && !name.is_empty() => {
+                Proof::Certificate(name.clone())
+            }
+            Some(_) | None => Proof::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proof(headers: &[(&'static str, &'static str)], common_name: Option<&str>) -> String {
+        let headers = headers.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        });
+        let mut extensions = Extensions::new();
+        if let Some(name) = common_name {
+            extensions.insert(CommonName(name.to_owned()));
+        }
+        match Proof::of(&headers.collect(), &extensions) {
+            Proof::Nothing => "nothing".into(),
+            Proof::Token(token) => format!("token {}", token.expose()),
+            Proof::Certificate(name) => format!("certificate {name}"),
+        }
+    }
+
+    #[test]
+    fn a_token_comes_before_a_certificate_and_a_gateways_certificate_is_nobodys() {
+        assert_eq!(proof(&[], None), "nothing");
+        assert_eq!(proof(&[("token", "a.1")], Some("alice")), "token a.1");
+        assert_eq!(proof(&[("authorization", "Bearer b.2"), ("token", "a.1")], None), "token a.1");
+        assert_eq!(proof(&[("authorization", "Bearer b.2")], None), "token b.2");
+        assert_eq!(proof(&[("authorization", "b.2")], None), "token b.2");
+        assert_eq!(proof(&[], Some("alice")), "certificate alice");
+        assert_eq!(proof(&[], Some("")), "nothing");
+        assert_eq!(proof(&[("grpcgateway-accept", "*/*")], Some("alice")), "nothing");
+        assert_eq!(proof(&[("token", "")], Some("alice")), "token ");
+    }
+}

@@ -1,0 +1,82 @@
+//! Who somebody was found to be, for as long as what was asked for then goes on.
+//!
+//! What goes on belongs to a user, not to a token: a token that is too old to be used for
+//! something new ends nothing. Its user's end does, another password, and the end of auth itself,
+//! for then who asked is not known any more when it begins again.
+
+use bytes::Bytes;
+use kvorum_core::auth::{Access, AuthError, Principal, authorise};
+use kvorum_core::store::Root;
+use tonic::Status;
+
+use super::principal::Caller;
+use super::status::{of_auth, of_request};
+use crate::runtime::RequestError;
+
+/// A user, and the password by which it was the same one.
+pub(super) struct Standing {
+    user: String,
+    password: Bytes,
+}
+
+impl Standing {
+    /// None for who is no user.
+    pub(super) fn of(principal: &Principal, root: &Root) -> Option<Standing> {
+        let user = principal.user()?.to_owned();
+        let password = root.auth().user(&user).ok()?.password.clone();
+        Some(Standing { user, password })
+    }
+
+    /// The user, by today's auth revision, if it is still the same one.
+    pub(super) fn principal(&self, root: &Root) -> Result<Principal, AuthError> {
+        let auth = root.auth();
+        match auth.user(&self.user) {
+            Ok(user) if user.password == self.password => {
+                let (name, auth_revision) = (self.user.clone(), auth.revision());
+                Ok(Principal::User { name, auth_revision })
+            }
+            Ok(_) | Err(_) => Err(AuthError::PermissionDenied),
+        }
+    }
+}
+
+/// Waits for `work`, at most until the caller may not do this any more. It is looked at whenever
+/// users or roles have changed.
+pub(super) async fn while_allowed<T>(
+    caller: &Caller,
+    access: Access<'_>,
+    work: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    tokio::select! {
+        done = work => done,
+        refused = until_refused(caller, access) => Err(refused),
+    }
+}
+
+async fn until_refused(caller: &Caller, access: Access<'_>) -> Status {
+    let handle = caller.handle();
+    // From before the first look, so that no change falls between two.
+    let mut news = handle.auth_news.subscribe();
+    let mut standing: Option<Standing> = None;
+    loop {
+        let root = handle.root();
+        let found = match &standing {
+            Some(standing) if root.auth().is_enabled() => {
+                standing.principal(&root).map_err(of_auth)
+            }
+            Some(_) | None => caller.principal(&root).await,
+        };
+        let allowed = found.and_then(|principal| {
+            authorise(&root, &principal, access).map_err(of_auth)?;
+            Ok(principal)
+        });
+        match allowed {
+            Ok(principal) => standing = Standing::of(&principal, &root),
+            Err(status) => return status,
+        }
+        drop(root);
+        if news.changed().await.is_err() {
+            return of_request(RequestError::Stopped);
+        }
+    }
+}

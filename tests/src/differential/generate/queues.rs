@@ -1,0 +1,76 @@
+//! Locks and elections.
+
+use serde_json::{Value, json};
+
+use super::keys::int;
+use super::{Generator, Part};
+use crate::differential::contract::base64;
+use crate::differential::step::{Queueing, Step, Who};
+
+/// Leases that only locks and elections have.
+const LEASES: [i64; 2] = [1001, 1002];
+
+impl Generator {
+    pub(super) fn queues(&mut self) {
+        let service = *self.random.pick(&[Queueing::Lock, Queueing::Election]);
+        match self.random.below(10) {
+            0..4 => {
+                self.session_leases();
+                let name = format!("q/{}", self.random.below(3));
+                self.queue_up(service, name);
+            }
+            // etcd ends the stream of who may not observe as if all were well; ours says why.
+            4 if self.part == Part::Open || self.who == Who::User("root".into()) => self.lead(),
+            4 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/0")})),
+            5 => self.ask_of_queues("Lock/Unlock", json!({"key": base64("q/none")})),
+            6 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/nobody")})),
+            7 => {
+                let leader = json!({"name": base64("q/0"), "key": base64("q/0/3e9"), "rev": "3",
+                    "lease": int(LEASES[0])});
+                let method = *self.random.pick(&["Election/Proclaim", "Election/Resign"]);
+                self.ask_of_queues(method, json!({"leader": leader}));
+            }
+            8 => {
+                let method = *self.random.pick(&["Election/Proclaim", "Election/Resign"]);
+                self.ask_of_queues(method, json!({}));
+            }
+            _ => {
+                let [method, _] = service.calls();
+                let request = json!({"name": base64("q/unknown lease"), "lease": "424242"});
+                self.ask_of_queues(method, request);
+            }
+        }
+    }
+
+    fn ask_of_queues(&mut self, method: &'static str, request: Value) {
+        self.ask_either(method, request);
+    }
+
+    pub(super) fn session_leases(&mut self) {
+        for lease in LEASES {
+            if !self.known.leases.contains(&lease) {
+                self.ask("Lease/LeaseGrant", json!({"ID": int(lease), "TTL": "3000"}));
+            }
+        }
+    }
+
+    /// A whole term of office, seen from outside.
+    pub(super) fn lead(&mut self) {
+        self.session_leases();
+        let (name, who) = (self.fresh_name("e/"), self.who.clone());
+        self.queue.push_back(Step::Term { name, lease: LEASES[0], who });
+    }
+
+    pub(super) fn queue_up(&mut self, service: Queueing, name: String) {
+        let who = self.who.clone();
+        self.queue.push_back(Step::Queue { service, name, leases: LEASES, who });
+    }
+
+    pub(super) fn sessionless(&mut self) {
+        for service in [Queueing::Lock, Queueing::Election] {
+            let name = self.fresh_name("s/");
+            let who = self.who.clone();
+            self.queue.push_back(Step::Sessionless { service, name, who });
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Who asks, and who may what: the rules by themselves, as etcd 3.6 has them with the advisories
+//! of 2026 (CVE-2026-33413, CVE-2026-33343, CVE-2026-44283, GHSA-xg4h-6gfc-h4m8).
+
+use kvorum_tests::differential::step::Who;
+
+/// Keys as a request names them: an empty end is the key alone, a zero byte all from the key on.
+pub(crate) type Span = (&'static str, &'static str);
+
+/// Somebody who asks.
+pub(crate) struct Caller {
+    pub(crate) name: &'static str,
+    pub(crate) roles: &'static [&'static str],
+    proof: Proof,
+}
+
+#[derive(PartialEq)]
+enum Proof {
+    Nothing,
+    Nonsense,
+    Token,
+}
+
+/// A role with one permission: what may be read in it, and what written.
+pub(crate) struct Role {
+    pub(crate) name: &'static str,
+    /// As in `authpb.Permission.Type`.
+    pub(crate) kind: u8,
+    pub(crate) span: Span,
+}
+
+const READ: u8 = 0;
+const WRITE: u8 = 1;
+const READWRITE: u8 = 2;
+const ROOT: &str = "root";
+
+pub(crate) const ROLES: &[Role] = &[
+    Role { name: "reading", kind: READ, span: ("k", "l") },
+    Role { name: "writing", kind: WRITE, span: ("k", "l") },
+    Role { name: "working", kind: READWRITE, span: ("k", "l") },
+    Role { name: "reading x", kind: READ, span: ("x", "y") },
+    Role { name: "writing x", kind: WRITE, span: ("x", "y") },
+];
+
+pub(crate) const CALLERS: &[Caller] = &[
+    Caller { name: "nobody", roles: &[], proof: Proof::Nothing },
+    Caller { name: "nonsense", roles: &[], proof: Proof::Nonsense },
+    Caller { name: "bare", roles: &[], proof: Proof::Token },
+    Caller { name: "reader", roles: &["reading"], proof: Proof::Token },
+    Caller { name: "writer", roles: &["writing"], proof: Proof::Token },
+    Caller { name: "worker", roles: &["working"], proof: Proof::Token },
+    Caller { name: "reader x", roles: &["reading x"], proof: Proof::Token },
+    Caller { name: "writer x", roles: &["writing x"], proof: Proof::Token },
+    Caller {
+        name: "wide",
+        roles: &["reading", "writing", "reading x", "writing x"],
+        proof: Proof::Token,
+    },
+    Caller { name: ROOT, roles: &[ROOT], proof: Proof::Token },
+];
+
+/// What a request needs.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Needs {
+    /// Nothing, not even a good token.
+    Nothing,
+    #[default]
+    User,
+    Root,
+    /// To be this user, or root.
+    Oneself(&'static str),
+    /// To have this role, or root's.
+    Having(&'static str),
+    Keys {
+        reads: Vec<Span>,
+        writes: Vec<Span>,
+    },
+}
+
+pub(crate) const NO_USER: &str = "InvalidArgument: etcdserver: user name is empty";
+pub(crate) const NO_TOKEN: &str = "Unauthenticated: etcdserver: invalid auth token";
+pub(crate) const DENIED: &str = "PermissionDenied: etcdserver: permission denied";
+
+impl Caller {
+    pub(crate) fn who(&self) -> Who {
+        match self.proof {
+            Proof::Nothing => Who::Nobody,
+            Proof::Nonsense => Who::Token("nonsense.1".into()),
+            Proof::Token => Who::User(self.name.into()),
+        }
+    }
+
+    pub(crate) fn is_user(&self) -> bool {
+        self.proof == Proof::Token
+    }
+
+    /// How a request with these needs is refused; none if it is not.
+    pub(crate) fn refusal(&self, needs: &Needs) -> Option<&'static str> {
+        match (&self.proof, needs) {
+            (_, Needs::Nothing) => None,
+            (Proof::Nothing, _) => Some(NO_USER),
+            (Proof::Nonsense, _) => Some(NO_TOKEN),
+            (Proof::Token, _) => (!self.may(needs)).then_some(DENIED),
+        }
+    }
+
+    fn may(&self, needs: &Needs) -> bool {
+        if self.roles.contains(&ROOT) {
+            return true;
+        }
+        match needs {
+            Needs::Nothing | Needs::User => true,
+            Needs::Root => false,
+            Needs::Oneself(name) => self.name == *name,
+            Needs::Having(role) => self.roles.contains(role),
+            Needs::Keys { reads, writes } => {
+                reads.iter().all(|span| self.covers(*span, READ))
+                    && writes.iter().all(|span| self.covers(*span, WRITE))
+            }
+        }
+    }
+
+    /// No two roles of a caller touch, so one of them has it all or nobody has.
+    fn covers(&self, (key, end): Span, kind: u8) -> bool {
+        let held = ROLES.iter().filter(|role| self.roles.contains(&role.name));
+        held.filter(|role| role.kind == kind || role.kind == READWRITE).any(|role| {
+            let (from, to) = role.span;
+            let ends_before = if end.is_empty() { key < to } else { end != "\0" && end <= to };
+            from <= key && ends_before
+        })
+    }
+}
+
+impl Needs {
+    pub(crate) fn read(span: Span) -> Needs {
+        Needs::Keys { reads: vec![span], writes: vec![] }
+    }
+
+    pub(crate) fn write(span: Span) -> Needs {
+        Needs::Keys { reads: vec![], writes: vec![span] }
+    }
+
+    pub(crate) fn both(span: Span) -> Needs {
+        Needs::Keys { reads: vec![span], writes: vec![span] }
+    }
+}

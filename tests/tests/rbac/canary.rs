@@ -1,0 +1,183 @@
+//! Passwords and tokens are in no log line, data file, snapshot, page or error.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use etcd_client::{Client, ConnectOptions, PutOptions};
+use kvorum_tests::binary;
+use kvorum_tests::cluster::{Cluster, contents_of};
+use kvorum_tests::http::request;
+use kvorum_tests::program::Names;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+const PASSWORD: &str = "canary-password-4b1d9e";
+const NEXT_PASSWORD: &str = "canary-password-next-77c2";
+const WRONG_PASSWORD: &str = "canary-password-wrong-0aa5";
+/// No secret: the search must find it where it is written.
+const USER: &str = "planted-user-5e1f";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_password_and_no_simple_token_is_found_anywhere() {
+    search(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_password_and_no_jwt_is_found_anywhere() {
+    let mut key = NamedTempFile::new().expect("a temporary file can be made");
+    key.write_all(b"canary-signing-key-51ab").expect("it can be written");
+    let token = format!("--auth-token=jwt,priv-key={},sign-method=HS256", key.path().display());
+    let secrets = search(&[&token]).await;
+    assert!(secrets.iter().any(|secret| secret.starts_with("ey")), "a JWT was given: {secrets:?}");
+}
+
+/// Where bytes came from, and the bytes.
+type Places = BTreeMap<String, Vec<u8>>;
+
+/// Uses every secret in every way, then looks for it; what the secrets were.
+async fn search(flags: &[&str]) -> Vec<String> {
+    let server = Names::of(binary!()).server();
+    let flags = [&["--bcrypt-cost=4", "--log-level=debug"], flags].concat();
+    let mut cluster = Cluster::start_with(&server, 1, &flags);
+    let address = cluster.members[0].endpoint();
+    let mut places = Places::new();
+    let mut tokens = work(&address, &mut places).await;
+    collect(&cluster, "running", &mut places);
+    cluster.members[0].terminate();
+    collect(&cluster, "ended", &mut places);
+    cluster.members[0].start();
+    cluster.await_serving();
+    tokens.push(log_in(&address, "root", NEXT_PASSWORD).expect("the password outlives a restart"));
+    ask(&address, "/v3/kv/put", &tokens[1], r#"{"key":"aw=="}"#, "put", &mut places);
+    collect(&cluster, "again", &mut places);
+
+    let mut secrets: Vec<String> =
+        [PASSWORD, NEXT_PASSWORD, WRONG_PASSWORD, "canary-signing-key-51ab"]
+            .map(str::to_owned)
+            .into();
+    secrets.extend(tokens.iter().flat_map(|token| parts(token)));
+    for secret in &secrets {
+        let found = found_in(&places, secret);
+        assert!(found.is_empty(), "{secret:?} is in {found:?}");
+    }
+    // The search finds what is there.
+    let found = found_in(&places, USER);
+    for place in ["snapshot", "running data", "ended data", "again data"] {
+        assert!(found.iter().any(|name| name.starts_with(place)), "{place} is searched: {found:?}");
+    }
+    for (place, text) in
+        [("again log", "\"level\":\"debug\""), ("metrics", "etcd_"), ("error", "etcdserver")]
+    {
+        let found = found_in(&places, text);
+        assert!(found.iter().any(|name| name.starts_with(place)), "{place} is searched: {found:?}");
+    }
+    secrets
+}
+
+/// What of a token is a secret: of a simple one its random part, of a JWT its signature; and all.
+fn parts(token: &str) -> Vec<String> {
+    let mut parts: Vec<String> =
+        token.split('.').filter(|part| part.len() >= 16).map(str::to_owned).collect();
+    if token.starts_with("ey") {
+        parts.remove(0);
+    }
+    parts.push(token.to_owned());
+    parts
+}
+
+fn found_in<'a>(places: &'a Places, secret: &str) -> Vec<&'a str> {
+    let encoded = BASE64_STANDARD.encode(secret);
+    let encoded = encoded.trim_end_matches('=');
+    // Its last character may hold bits of what follows.
+    let encoded = &encoded[..encoded.len() - 1];
+    let needles = [secret.as_bytes(), encoded.as_bytes()];
+    let holds = |bytes: &[u8]| {
+        needles.iter().any(|needle| bytes.windows(needle.len()).any(|part| part == *needle))
+    };
+    places.iter().filter(|(_, bytes)| holds(bytes)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// The log, and every file of the data.
+fn collect(cluster: &Cluster, when: &str, places: &mut Places) {
+    let member = &cluster.members[0];
+    places.insert(format!("{when} log"), member.log().into_bytes());
+    for (path, mut bytes) in contents_of(&member.data_dir()) {
+        // Segments of the log are made longer than what is written.
+        let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        bytes.truncate(written);
+        places.insert(format!("{when} data {}", path.display()), bytes);
+    }
+}
+
+/// The tokens that were given.
+async fn work(address: &str, places: &mut Places) -> Vec<String> {
+    let mut client = Client::connect([address], None).await.expect("the member answers");
+    client.role_add("root").await.expect("a role");
+    client.user_add("root", PASSWORD, None).await.expect("a user");
+    client.user_grant_role("root", "root").await.expect("a role is granted");
+    client.user_add(USER, PASSWORD, None).await.expect("a user");
+    client.auth_enable().await.expect("auth is enabled");
+
+    let options = ConnectOptions::new().with_user("root", PASSWORD);
+    let mut root = Client::connect([address], Some(options)).await.expect("root may");
+    let first = log_in(address, "root", PASSWORD).expect("it is the password");
+    refusals(address, &first, places);
+    root.user_change_password("root", NEXT_PASSWORD).await.expect("root may");
+    let second = log_in(address, "root", NEXT_PASSWORD).expect("it is the password");
+    let options = ConnectOptions::new().with_user("root", NEXT_PASSWORD);
+    let mut root = Client::connect([address], Some(options)).await.expect("root may");
+    let lease = root.lease_grant(600, None).await.expect("a lease").id();
+    let put = PutOptions::new().with_lease(lease).with_prev_key();
+    let put = root.put("k", "v", Some(put)).await.expect("root may");
+    let revision = put.header().expect("it has one").revision();
+    root.compact(revision, None).await.expect("root may");
+
+    let mut parts = root.snapshot().await.expect("root may");
+    let mut snapshot = Vec::new();
+    while let Some(part) = parts.message().await.expect("it is whole") {
+        snapshot.extend_from_slice(part.blob());
+    }
+    places.insert("snapshot".into(), snapshot);
+    let metrics = request(address, "GET /metrics", &[], "").expect("an answer");
+    places.insert("metrics".into(), metrics.body.into_bytes());
+    vec![first, second]
+}
+
+/// Errors about secrets do not repeat them.
+fn refusals(address: &str, token: &str, places: &mut Places) {
+    let named = |name: &str| json!({"name": name, "password": WRONG_PASSWORD}).to_string();
+    let authenticate = "/v3/auth/authenticate";
+    for (what, body) in [
+        ("wrong", named("root")),
+        ("nobody", named("nobody")),
+        ("no JSON", format!("{{\"name\":\"root\",\"password\":{PASSWORD}}}")),
+        ("no string", format!("{{\"name\":[\"{PASSWORD}\"]}}")),
+        ("cut off", format!("{{\"name\":\"root\",\"password\":\"{PASSWORD}")),
+        ("a number", format!("{{\"name\":5,\"password\":\"{PASSWORD}\"}}")),
+        ("unknown field", format!("{{\"name\":\"\",\"passwort\":\"{PASSWORD}\"}}")),
+    ] {
+        ask(address, authenticate, "", &body, what, places);
+    }
+    let added = json!({"name": USER, "password": PASSWORD}).to_string();
+    ask(address, "/v3/auth/user/add", token, &added, "a user that is there", places);
+    ask(address, "/v3/auth/user/add", "", &added, "a user by nobody", places);
+    ask(address, "/v3/kv/range", &format!("{token}x"), "{\"key\":\"aw==\"}", "another", places);
+    ask(address, "/v3/kv/range", &format!("Bearer {token}"), "{\"key\":5}", "bearer", places);
+    ask(address, "/v3/nothing", token, "{}", "no path", places);
+}
+
+fn ask(address: &str, path: &str, token: &str, body: &str, what: &str, places: &mut Places) {
+    let headers = [("Authorization", token)];
+    let headers = if token.is_empty() { &[][..] } else { &headers[..] };
+    let answer = request(address, &format!("POST {path}"), headers, body).expect("an answer");
+    places.insert(format!("error {what}"), format!("{answer:?}").into_bytes());
+}
+
+fn log_in(address: &str, name: &str, password: &str) -> Option<String> {
+    let body = json!({"name": name, "password": password}).to_string();
+    let answer = request(address, "POST /v3/auth/authenticate", &[], &body).ok()?;
+    let answer: Value = answer.json();
+    answer["token"].as_str().map(str::to_owned)
+}

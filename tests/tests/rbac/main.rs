@@ -1,0 +1,11 @@
+//! Who may what: every method by everybody, waits that end with a permission, and that no
+//! password and no token is found anywhere.
+
+mod callers;
+mod canary;
+mod form;
+mod keys;
+mod matrix;
+mod paths;
+mod services;
+mod waits;
