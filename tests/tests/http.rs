@@ -217,7 +217,10 @@ fn metrics_have_etcds_names_and_move() {
     assert_eq!(ask(&cluster, "POST /v3/kv/range", &[], r#"{"key":"YQ=="}"#).status, 200);
     get(&cluster, "/health");
     get(&cluster, "/readyz");
-    let after = metrics(&cluster);
+    // The backend commits a little later than it answers.
+    let committed = "etcd_disk_backend_commit_duration_seconds_count";
+    let after = until(SOON, || Some(metrics(&cluster)).filter(|now| now[committed] > 0.0))
+        .expect("the backend commits");
     let of = |name: &str| {
         let value = after.get(name).unwrap_or_else(|| panic!("there is no {name}"));
         (*value, value - before.get(name).copied().unwrap_or(0.0))

@@ -2,7 +2,8 @@
 //!
 //! One hash takes tens of milliseconds of a core on purpose. So few are computed at once, few may
 //! wait, and the rest is refused: a flood of logins costs the store nothing but its share of the
-//! cores. An unknown user, or one without a password, takes the same time as a wrong password.
+//! cores. An unknown user takes the same time as a wrong password; of one who
+//! has none etcd tells so, and clients rely on its texts.
 
 use std::str::FromStr;
 use std::sync::Arc;

@@ -63,6 +63,8 @@ pub(crate) const CALLERS: &[Caller] = &[
 pub(crate) enum Needs {
     /// Nothing, not even a good token.
     Nothing,
+    /// No user, but no bad token either.
+    Anyone,
     #[default]
     User,
     Root,
@@ -96,7 +98,7 @@ impl Caller {
     /// How a request with these needs is refused; none if it is not.
     pub(crate) fn refusal(&self, needs: &Needs) -> Option<&'static str> {
         match (&self.proof, needs) {
-            (_, Needs::Nothing) => None,
+            (_, Needs::Nothing) | (Proof::Nothing, Needs::Anyone) => None,
             (Proof::Nothing, _) => Some(NO_USER),
             (Proof::Nonsense, _) => Some(NO_TOKEN),
             (Proof::Token, _) => (!self.may(needs)).then_some(DENIED),
@@ -108,7 +110,7 @@ impl Caller {
             return true;
         }
         match needs {
-            Needs::Nothing | Needs::User => true,
+            Needs::Nothing | Needs::Anyone | Needs::User => true,
             Needs::Root => false,
             Needs::Oneself(name) => self.name == *name,
             Needs::Having(role) => self.roles.contains(role),

@@ -21,7 +21,7 @@ const USER: &str = "planted-user-5e1f";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_password_and_no_simple_token_is_found_anywhere() {
-    search(&[]).await;
+    Box::pin(search(&[])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +29,7 @@ async fn no_password_and_no_jwt_is_found_anywhere() {
     let mut key = NamedTempFile::new().expect("a temporary file can be made");
     key.write_all(b"canary-signing-key-51ab").expect("it can be written");
     let token = format!("--auth-token=jwt,priv-key={},sign-method=HS256", key.path().display());
-    let secrets = search(&[&token]).await;
+    let secrets = Box::pin(search(&[&token])).await;
     assert!(secrets.iter().any(|secret| secret.starts_with("ey")), "a JWT was given: {secrets:?}");
 }
 
@@ -43,7 +43,7 @@ async fn search(flags: &[&str]) -> Vec<String> {
     let mut cluster = Cluster::start_with(&server, 1, &flags);
     let address = cluster.members[0].endpoint();
     let mut places = Places::new();
-    let mut tokens = work(&address, &mut places).await;
+    let mut tokens = Box::pin(work(&address, &mut places)).await;
     collect(&cluster, "running", &mut places);
     cluster.members[0].terminate();
     collect(&cluster, "ended", &mut places);

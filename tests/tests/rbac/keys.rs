@@ -114,7 +114,8 @@ pub(crate) fn forms() -> Vec<Form> {
         forms.push(form("KV/Txn", &format!("compares {what}"), txn, Needs::read(*span)));
         forms.push(form("KV/Txn", &format!("compares {what}, nested"), nested, Needs::read(*span)));
     }
-    forms.push(form("KV/Txn", "nothing", json!({}), Needs::User));
+    // As in etcd: what does nothing needs nobody.
+    forms.push(form("KV/Txn", "nothing", json!({}), Needs::Anyone));
     let compact = form("KV/Compact", "", json!({"revision": "1"}), Needs::Root);
     forms.push(compact.then(Then::Any));
     for (what, span) in READS {

@@ -49,7 +49,7 @@ async fn member(users: &[&str]) -> (Cluster, Client, Vec<Client>) {
 type Wait = (&'static str, JoinHandle<Result<(), Error>>);
 
 /// A lock and an office that root holds, and an election nobody stands in.
-async fn waits_of(client: &Client) -> Vec<Wait> {
+fn waits_of(client: &Client) -> Vec<Wait> {
     let (mut lock, mut campaign, mut observe) = (client.clone(), client.clone(), client.clone());
     vec![
         ("lock", tokio::spawn(async move { lock.lock(QUEUES[0], None).await.map(drop) })),
@@ -106,7 +106,7 @@ async fn a_wait_ends_within_a_second_of_its_permission() {
     hold(&mut root).await;
     let mut count = 1;
     for (way, client) in ways.into_iter().zip(&clients) {
-        let waits = waits_of(client).await;
+        let waits = waits_of(client);
         count += 1;
         queued(&mut root, count).await;
         let since = Instant::now();
@@ -130,7 +130,7 @@ async fn a_wait_ends_within_a_second_of_its_permission() {
 async fn a_wait_outlives_a_change_that_is_not_about_it() {
     let (_cluster, mut root, clients) = member(&["worker", "other"]).await;
     let (lock, lease) = hold(&mut root).await;
-    let mut waits = waits_of(&clients[0]).await;
+    let mut waits = waits_of(&clients[0]);
     queued(&mut root, 2).await;
     root.user_delete("other").await.expect("root may");
     root.role_add("more").await.expect("root may");
