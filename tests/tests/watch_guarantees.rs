@@ -9,7 +9,7 @@
 
 use kvorum_tests::binary;
 use kvorum_tests::program::Names;
-use kvorum_tests::watching::run::{CHANGES, run};
+use kvorum_tests::watching::run::{run, shortfall};
 
 const RUNS: u64 = 2;
 
@@ -18,11 +18,12 @@ async fn watches_under_load_are_told_everything_that_they_are_owed() {
     let names = Names::of(binary!());
     let runs = std::env::var("KVORUM_WATCH_RUNS")
         .map_or(RUNS, |runs| runs.parse().expect("KVORUM_WATCH_RUNS is a number"));
+    let mut reports = Vec::new();
     for seed in 1..=runs {
         let report = run(&names.server(), seed).await;
         let report = report.unwrap_or_else(|why| panic!("seed {seed}: {why}"));
         println!("{report}");
-        assert!(report.changes >= CHANGES && report.events() >= CHANGES, "{report}");
-        assert!(report.compactions >= 3 && report.reconnects() >= 3, "{report}");
+        reports.push(report);
     }
+    assert_eq!(shortfall(&reports), None);
 }

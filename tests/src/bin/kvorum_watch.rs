@@ -8,7 +8,7 @@ use std::time::Duration;
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::program::Names;
 use kvorum_tests::watching::measure::{Shape, grant_leases, leases_end, resume, write_history};
-use kvorum_tests::watching::run::run;
+use kvorum_tests::watching::run::{run, shortfall};
 
 const USAGE: &str = "usage: kvorum-watch runs N [--from SEED]
        kvorum-watch resume WATCHERS REVISIONS [keys] [prefixes] [all]
@@ -44,10 +44,14 @@ fn names() -> Names {
 async fn runs(count: &str, from: &str) -> Option<ExitCode> {
     let (count, from): (u64, u64) = (count.parse().ok()?, from.parse().ok()?);
     let names = names();
-    let mut failed = 0;
+    let (mut failed, mut reports) = (0, Vec::new());
     for seed in from..from + count {
         let line = match run(&names.server(), seed).await {
-            Ok(report) => report.to_string(),
+            Ok(report) => {
+                let line = report.to_string();
+                reports.push(report);
+                line
+            }
             Err(why) => {
                 failed += 1;
                 format!("seed {seed} fails: {why}")
@@ -56,7 +60,11 @@ async fn runs(count: &str, from: &str) -> Option<ExitCode> {
         let _ = writeln!(io::stdout(), "{line}");
     }
     let _ = writeln!(io::stdout(), "{failed} of {count} runs fail");
-    Some(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let lacks = shortfall(&reports);
+    if let Some(lacks) = lacks {
+        let _ = writeln!(io::stdout(), "in all runs {lacks}");
+    }
+    Some(if failed == 0 && lacks.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn resumption(watchers: &str, revisions: &str, shapes: &[&str]) -> Option<ExitCode> {

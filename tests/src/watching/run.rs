@@ -29,7 +29,11 @@ const WRITERS: usize = 6;
 const WATCHERS: usize = 6;
 
 /// Keys changed in a run, at least.
-pub const CHANGES: u64 = 5_000;
+const CHANGES: u64 = 5_000;
+
+/// Compactions of a run, and streams that go on elsewhere, at least.
+const COMPACTIONS: u64 = PARTS - 1;
+const RECONNECTS: u64 = 3;
 
 /// In so many parts the changes come, with a compaction and reconnects between two.
 const PARTS: u64 = 4;
@@ -66,29 +70,45 @@ pub struct Report {
     pub open: usize,
     pub took: Duration,
     pub judged: Duration,
-    told: Told,
+    pub told: Told,
 }
 
 impl Report {
-    /// Events that watches were told.
-    pub fn events(&self) -> u64 {
-        self.told.events
+    /// What the run had too little of to prove anything.
+    fn shortfall(&self) -> Option<&'static str> {
+        let Told { events, reconnects, .. } = self.told;
+        [
+            (self.changes.min(events), CHANGES, "too few changes and events"),
+            (self.compactions, COMPACTIONS, "too few compactions"),
+            (reconnects, RECONNECTS, "too few reconnects"),
+        ]
+        .into_iter()
+        .find_map(|(had, least, what)| (had < least).then_some(what))
     }
+}
 
-    /// Streams that went on at another member.
-    pub fn reconnects(&self) -> u64 {
-        self.told.reconnects
-    }
+/// What all runs together had too little of: readers so slow that their watches fell behind,
+/// compactions that overtook watches, responses in fragments.
+pub fn shortfall(reports: &[Report]) -> Option<&'static str> {
+    let sum = |of: fn(&Told) -> u64| reports.iter().map(|report| of(&report.told)).sum::<u64>();
+    [
+        (sum(|told| told.behind), "no watch fell behind"),
+        (sum(|told| told.overtaken), "no watch was overtaken by a compaction"),
+        (sum(|told| told.fragments), "no response came in fragments"),
+        (sum(|told| told.progress), "no progress was told"),
+    ]
+    .into_iter()
+    .find_map(|(had, what)| (had == 0).then_some(what))
 }
 
 impl Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told { events, reconnects, overtaken, fragments, progress } = self.told;
+        let Told { events, reconnects, overtaken, fragments, progress, behind } = self.told;
         write!(
             f,
             "seed {}: {} changes in {} revisions, {events} events, {progress} notices of progress, \
-             {fragments} fragments, {} compactions, {overtaken} watches overtaken, {reconnects} \
-             reconnects, {} kills, {} outcomes open, {:.1?} and {:.1?} to judge",
+             {fragments} fragments, {behind} responses to watches that fell behind, {} compactions, \
+             {overtaken} watches overtaken, {reconnects} reconnects, {} kills, {} outcomes open, {:.1?} and {:.1?} to judge",
             self.seed,
             self.changes,
             self.revisions,
@@ -137,8 +157,8 @@ pub async fn run(program: &Program, seed: u64) -> Result<Report, String> {
             let away = Duration::from_millis(random.below(AWAY_MS));
             orders.send_modify(|order| (order.moves, order.away) = (order.moves + 1, away));
             let kept = random.below(KEPT_REVISIONS) as i64;
-            let upto = (written.revision.load(Ordering::Relaxed) - kept).max(2);
-            report.compactions += u64::from(keeper.ask(compaction(upto)).await.is_some());
+            compact(&mut keeper, &written, kept).await?;
+            report.compactions += 1;
         }
         if part == 2 && seed.is_multiple_of(2) {
             let member = &mut cluster.members[random.index(MEMBERS)];
@@ -178,7 +198,10 @@ pub async fn run(program: &Program, seed: u64) -> Result<Report, String> {
     let ground = ground(&urls[0], target).await.map_err(|status| status.to_string())?;
     report.took = began.elapsed();
     judge(operations, watches, ground, &mut report).await?;
-    Ok(report)
+    match report.shortfall() {
+        Some(what) => Err(format!("{what}: {report}")),
+        None => Ok(report),
+    }
 }
 
 async fn judge(
@@ -194,6 +217,16 @@ async fn judge(
     report.judged = began.elapsed();
     let words: Vec<String> = violations.iter().map(ToString::to_string).collect();
     if words.is_empty() { Ok(()) } else { Err(words.join("\n")) }
+}
+
+/// Compacts all but about so many revisions. The outcome of one attempt may stay open, or be that
+/// an earlier one did it: then there is more to compact a little later.
+async fn compact(keeper: &mut Writer, written: &Written, kept: i64) -> Result<(), String> {
+    let compacted = until_async(WRITES_WITHIN, async || {
+        let upto = (written.revision.load(Ordering::Relaxed) - kept).max(2);
+        keeper.ask(compaction(upto)).await.map(drop)
+    });
+    compacted.await.ok_or_else(|| "no compaction is done in time".to_owned())
 }
 
 /// A last change, which everything else comes before.

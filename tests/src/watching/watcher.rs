@@ -9,6 +9,7 @@ use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{
     WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
 };
+use kvorum_proto::mvccpb::Event;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,6 +21,11 @@ use crate::sim::random::Random;
 
 /// Between two questions how far the watches have come.
 const ASKS_EVERY: Duration = Duration::from_millis(150);
+
+/// How long a watcher thinks about a response now and then; a slow one for longer than a member
+/// keeps responses for it.
+const THINKS: Duration = Duration::from_millis(2);
+const THINKS_LONG: Duration = Duration::from_millis(2_500);
 
 /// Before another member is tried.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -37,13 +43,23 @@ pub(super) struct Order {
 
 /// What a watcher came to.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told {
-    pub(super) events: u64,
-    pub(super) reconnects: u64,
-    pub(super) overtaken: u64,
-    pub(super) fragments: u64,
-    pub(super) progress: u64,
+pub struct Told {
+    pub events: u64,
+    /// Streams that went on at another member, or again at the same.
+    pub reconnects: u64,
+    /// Watches that a compaction overtook.
+    pub overtaken: u64,
+    /// Responses that are not the last of their revision.
+    pub fragments: u64,
+    pub progress: u64,
+    /// Responses that caught up on what a watch missed long after it was created.
+    pub behind: u64,
 }
+
+/// A watch that is told so many revisions at once is behind, since few clients write and each waits
+/// for its answer; and it fell behind if it has been there for so long.
+const BEHIND_REVISIONS: usize = 50;
+const BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Watcher {
     number: u64,
@@ -51,11 +67,13 @@ pub(super) struct Watcher {
     member: usize,
     clock: Clock,
     random: Random,
-    /// How long it thinks about a response now and then; a slow reader does so for long.
-    lingers: Duration,
+    /// Whether it now and then thinks about a response for so long that its watches fall behind.
+    is_slow: bool,
     order: watch::Receiver<Order>,
     watches: Vec<Watched>,
     last_id: i64,
+    /// Whether a stream was open before.
+    was_open: bool,
     pub(super) told: Told,
 }
 
@@ -77,7 +95,6 @@ impl Watcher {
         mut random: Random,
         order: watch::Receiver<Order>,
     ) -> Watcher {
-        let slow = number.is_multiple_of(3);
         let watches = (0..3).map(|n| Watched::new(format!("{number}.{n}"), draw(&mut random)));
         Watcher {
             number: number as u64,
@@ -86,9 +103,10 @@ impl Watcher {
             member: number % urls.len(),
             clock,
             random,
-            lingers: Duration::from_millis(if slow { 300 } else { 2 }),
+            is_slow: number.is_multiple_of(3),
             order,
             last_id: 0,
+            was_open: false,
             told: Told::default(),
         }
     }
@@ -97,13 +115,13 @@ impl Watcher {
     pub(super) async fn run(&mut self) {
         loop {
             let moves = self.moves();
-            let stream = self.open().await;
-            if let Ok((requests, responses)) = stream
-                && self.listen(&requests, responses, moves).await
-            {
-                return;
+            if let Ok((requests, responses)) = self.open().await {
+                self.told.reconnects += u64::from(self.was_open);
+                self.was_open = true;
+                if self.listen(&requests, responses, moves).await {
+                    return;
+                }
             }
-            self.told.reconnects += 1;
             let away = self.order.borrow().away;
             sleep(if self.moves() > moves { away } else { PAUSE }).await;
             let other = 1 + self.random.index(self.urls.len().max(2) - 1);
@@ -173,8 +191,8 @@ impl Watcher {
                 response = responses.message() => {
                     let Ok(Some(response)) = response else { return false };
                     self.take(&response, requests).await;
-                    if target == 0 && self.random.chance(5) {
-                        sleep(self.lingers).await;
+                    if target == 0 && self.random.chance(3) {
+                        sleep(if self.is_slow { THINKS_LONG } else { THINKS }).await;
                     }
                 }
                 _ = asks.tick() => {
@@ -203,6 +221,9 @@ impl Watcher {
                 continue;
             }
             leg.responses.push((now, response.clone()));
+            let age = Duration::from_nanos(now - leg.responses[0].0);
+            let is_behind = age > BEHIND_AFTER && revisions(response) > BEHIND_REVISIONS;
+            self.told.behind += u64::from(is_behind);
             watched.note(response);
             if response.canceled && response.compact_revision > 0 {
                 self.told.overtaken += 1;
@@ -240,6 +261,11 @@ impl Watched {
     }
 }
 
+fn revisions(response: &WatchResponse) -> usize {
+    let revision = |event: &Event| event.kv.as_ref().map_or(0, |kv| kv.mod_revision);
+    response.events.chunk_by(|one, next| revision(one) == revision(next)).count()
+}
+
 /// What a watch wants: some or all keys, from the first revision, from now or a little later on.
 fn draw(random: &mut Random) -> WatchCreateRequest {
     let keys = [("k", "l"), ("k", "l"), ("\0", "\0"), ("k3", ""), ("k2", "k7"), ("k5", "\0")];
@@ -272,5 +298,6 @@ impl Told {
         self.overtaken += other.overtaken;
         self.fragments += other.fragments;
         self.progress += other.progress;
+        self.behind += other.behind;
     }
 }

@@ -142,9 +142,26 @@ where
     let sent = ours.encode_to_vec();
     assert_eq!(sent, bytes, "ours loses something of {name}: {ours:?}");
     let theirs = Theirs::decode(&sent[..]).unwrap_or_else(|e| panic!("etcd refuses {name}: {e}"));
-    assert_eq!(shown(&ours), shown(&theirs), "{name} means something else to etcd-client");
+    same_meaning(sample, &ours, &theirs);
     let back = Ours::decode(&theirs.encode_to_vec()[..]);
     assert_eq!(back.as_ref(), Ok(&ours), "{name} comes back changed");
+}
+
+/// Compares by the names of the fields. A message with a secret does not show it: there each text
+/// of the sample is to have its name.
+fn same_meaning(sample: &DynamicMessage, ours: &impl Debug, theirs: &impl Debug) {
+    let (name, ours, theirs) =
+        (sample.descriptor().full_name().to_owned(), shown(ours), shown(theirs));
+    if !ours.ends_with(".. }") {
+        assert_eq!(ours, theirs, "{name} means something else to etcd-client");
+    }
+    // One writes `hashedPassword` and the other `hashed_password`.
+    let plain = |text: &str| text.replace('_', "").to_lowercase();
+    for (field, value) in sample.fields() {
+        let Some(text) = value.as_str() else { continue };
+        let told = plain(&format!("{}: {text:?}", field.name()));
+        assert!(plain(&theirs).contains(&told), "{name}: no {told} in {theirs}");
+    }
 }
 
 /// A message as text with its field names. Ours holds `Bytes`, shown as `b"a"`; theirs holds
