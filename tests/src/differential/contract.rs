@@ -97,7 +97,7 @@ pub fn gateway_path(method: &str) -> &'static str {
     found.unwrap_or_else(|| panic!("the gateway has no {method}")).1
 }
 
-const GATEWAY: &[(&str, &str)] = &[
+pub const GATEWAY: &[(&str, &str)] = &[
     ("KV/Range", "/v3/kv/range"),
     ("KV/Put", "/v3/kv/put"),
     ("KV/DeleteRange", "/v3/kv/deleterange"),

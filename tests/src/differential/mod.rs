@@ -22,4 +22,4 @@ pub mod side;
 pub mod step;
 pub mod tally;
 mod watching;
-mod wire;
+pub mod wire;

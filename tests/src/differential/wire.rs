@@ -13,10 +13,10 @@ use tonic::{Request, Status, Streaming};
 use super::contract::Method;
 
 /// Longer than any request takes that is answered at all.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Default)]
-pub(super) struct Raw;
+pub struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;
@@ -53,7 +53,7 @@ impl Decoder for Raw {
 }
 
 /// A method that is asked once and answers once.
-pub(super) async fn unary(
+pub async fn unary(
     channel: &Channel,
     method: &Method,
     metadata: MetadataMap,
@@ -70,7 +70,7 @@ pub(super) async fn unary(
 }
 
 /// A method whose request, answer or both are streams.
-pub(super) async fn streaming(
+pub async fn streaming(
     channel: &Channel,
     method: &Method,
     metadata: MetadataMap,
