@@ -22,7 +22,7 @@ use super::require_leader::while_led;
 use super::session::{Session, as_told};
 use super::standing::while_allowed;
 use super::status::of_refusal;
-use super::turn::{self, Entrant, Kind, NOT_LEADER};
+use super::turn::{self, Entrant, NOT_LEADER};
 use super::{wants_leader, watch};
 use crate::limits::WATCH_SEND_TIMEOUT;
 use crate::runtime::Handle;
@@ -37,7 +37,9 @@ impl election_server::Election for Election {
     ) -> Result<Response<CampaignResponse>, Status> {
         let (session, CampaignRequest { name, lease, value }) = Session::begin(&self.0, request);
         let lease = session.lease(lease).await.map_err(as_told)?;
-        let entrant = Entrant { name: name.clone(), lease, kind: Kind::Candidate { value } };
+        // The campaign may be long: the request's own buffer is not kept for it.
+        let name = Bytes::copy_from_slice(&name);
+        let entrant = Entrant::candidate(&name, lease, value);
         let turn = turn::take(session, entrant).await?;
         let leader = LeaderKey { name, key: turn.key, rev: turn.create_revision, lease };
         Ok(Response::new(CampaignResponse { header: turn.came, leader: Some(leader) }))
@@ -81,8 +83,8 @@ impl election_server::Election for Election {
         let observes = observes.map_err(|_| of_refusal(Refusal::TooManyRequests))?;
         // A client that does not read holds up its own observation and nothing else.
         let (observer, leaders) = mpsc::channel(1);
+        let prefix = turn::prefix_of(&name);
         tokio::spawn(async move {
-            let prefix = turn::prefix_of(&name);
             let (caller, queue) = (session.caller(), turn::queue_of(&prefix));
             let observed = observe(&session, &prefix, &observer);
             let observed = while_allowed(&caller, Access::Read(&queue), observed);

@@ -11,7 +11,7 @@ use kvorum_proto::v3lockpb::{
 use tonic::{Request, Response, Status};
 
 use super::session::{Session, as_told};
-use super::turn::{self, Entrant, Kind};
+use super::turn::{self, Entrant};
 use crate::runtime::Handle;
 
 pub(super) struct Lock(pub(super) Handle);
@@ -21,7 +21,7 @@ impl lock_server::Lock for Lock {
     async fn lock(&self, request: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
         let (session, LockRequest { name, lease }) = Session::begin(&self.0, request);
         let lease = session.lease(lease).await.map_err(as_told)?;
-        let turn = turn::take(session, Entrant { name, lease, kind: Kind::Locker }).await?;
+        let turn = turn::take(session, Entrant::locker(&name, lease)).await?;
         Ok(Response::new(LockResponse { header: turn.found, key: turn.key }))
     }
 

@@ -127,10 +127,11 @@ impl Permits {
     }
 }
 
-/// The keys a request wants to watch; as for the hub, an empty key is the least there is.
+/// The keys a request wants to watch; as for the hub, an empty key is the least there is. The bytes
+/// are copied: those of the request keep all of its buffer alive, for as long as the watch is open.
 pub(super) fn watched(create: &WatchCreateRequest) -> KeyRange {
-    let key = if create.key.is_empty() { Bytes::from_static(&[0]) } else { create.key.clone() };
-    KeyRange::new(key, create.range_end.clone())
+    let key: &[u8] = if create.key.is_empty() { &[0] } else { &create.key };
+    KeyRange::new(Bytes::copy_from_slice(key), Bytes::copy_from_slice(&create.range_end))
 }
 
 /// As Go prints the error; these four there are.
@@ -151,4 +152,19 @@ const NEVER: (bool, u64) = (false, 0);
 
 fn mark(root: &Root) -> (bool, u64) {
     (root.auth().is_enabled(), root.auth().revision())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_watched_does_not_keep_the_request_alive() {
+        let request = Bytes::from(vec![b'k'; 1 << 20]);
+        let (key, range_end) = (request.slice(..1), request.slice(1..3));
+        let create = WatchCreateRequest { key, range_end, ..WatchCreateRequest::default() };
+        let range = watched(&create);
+        drop(create);
+        assert!(request.is_unique(), "{range:?} is a part of it");
+    }
 }

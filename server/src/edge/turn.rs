@@ -36,15 +36,16 @@ use crate::runtime::RequestError;
 /// What one is told who is no leader, or none any more.
 pub(super) const NOT_LEADER: &str = "election: not leader";
 
-/// Who comes, and under what name.
+/// Who comes, and under what name. What it says is a part of its request, whose whole buffer lives
+/// as long as that: it is let go once it is said, before the wait.
 pub(super) struct Entrant {
-    pub(super) name: Bytes,
+    prefix: Bytes,
     /// Not 0.
-    pub(super) lease: i64,
-    pub(super) kind: Kind,
+    lease: i64,
+    kind: Kind,
 }
 
-pub(super) enum Kind {
+enum Kind {
     Locker,
     /// Says something, and something else if it comes again.
     Candidate {
@@ -74,7 +75,7 @@ pub(super) async fn take(session: Session, entrant: Entrant) -> Result<Turn, Sta
     let wait = waits.map_err(|_| of_refusal(Refusal::TooManyRequests))?;
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
-        attend(&session, &entrant, answer).await;
+        attend(&session, entrant, answer).await;
         drop(wait);
     });
     answered.await.unwrap_or_else(|_| Err(of_request(RequestError::Stopped))).map_err(as_told)
@@ -148,8 +149,8 @@ pub(super) fn end_of(prefix: &[u8]) -> Bytes {
 type Answer = oneshot::Sender<Result<Turn, Status>>;
 
 /// Whoever goes, or is told an error, does not stay in the queue.
-async fn attend(session: &Session, entrant: &Entrant, mut answer: Answer) {
-    let place = match come(session, entrant).await {
+async fn attend(session: &Session, entrant: Entrant, mut answer: Answer) {
+    let (place, unsaid) = match come(session, entrant).await {
         Ok(place) => place,
         Err(status) => {
             // Nobody may be there to hear it.
@@ -158,7 +159,7 @@ async fn attend(session: &Session, entrant: &Entrant, mut answer: Answer) {
         }
     };
     let (caller, may_come) = (session.caller(), Access::Txn(&place.entry));
-    let waiting = while_allowed(&caller, may_come, wait(session, entrant, &place));
+    let waiting = while_allowed(&caller, may_come, wait(session, &place, unsaid));
     let turn = tokio::select! {
         turn = waiting => turn,
         () = answer.closed() => Err(Status::cancelled("the client is gone")),
@@ -166,7 +167,7 @@ async fn attend(session: &Session, entrant: &Entrant, mut answer: Answer) {
     };
     let failed = turn.is_err();
     // Who had its turn already and only asked again keeps it.
-    let may_leave = place.said.is_none() || !place.is_first;
+    let may_leave = !place.is_old || !place.is_first;
     if (answer.send(turn).is_err() || failed)
         && may_leave
         && let Err(status) = leave(session, &place.key, place.create_revision).await
@@ -176,28 +177,41 @@ async fn attend(session: &Session, entrant: &Entrant, mut answer: Answer) {
 }
 
 struct Place {
-    /// By which one came, and comes again.
+    /// By which one came, but for what was said.
     entry: TxnRequest,
     key: Bytes,
     prefix: Bytes,
     create_revision: i64,
     came: Option<ResponseHeader>,
-    /// What was said there before, if one came again.
-    said: Option<Bytes>,
+    /// One came again.
+    is_old: bool,
     is_first: bool,
+    /// What one is told whose place is gone.
+    lost: &'static str,
 }
 
-async fn come(session: &Session, entrant: &Entrant) -> Result<Place, Status> {
-    let prefix = prefix_of(&entrant.name);
-    let key = Bytes::from([&prefix, hexadecimal(entrant.lease).as_bytes()].concat());
-    let own = RangeRequest { key: key.clone(), ..RangeRequest::default() };
-    let oldest = op(Op::RequestRange(first(&prefix)));
-    let entry = TxnRequest {
-        compare: vec![created_at(&key, 0)],
-        success: vec![op(Op::RequestPut(entrant.put(&key))), oldest.clone()],
-        failure: vec![op(Op::RequestRange(own)), oldest],
+/// Takes a place, and says what it has to say there if nobody had the place before; if somebody
+/// had and said something else, that is to be said yet.
+async fn come(session: &Session, entrant: Entrant) -> Result<(Place, Option<PutRequest>), Status> {
+    let lost = entrant.lost();
+    let Entrant { prefix, lease, kind } = entrant;
+    let key = Bytes::from([&prefix, hexadecimal(lease).as_bytes()].concat());
+    let entry = |value: Bytes| {
+        let own = RangeRequest { key: key.clone(), ..RangeRequest::default() };
+        let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
+        let oldest = op(Op::RequestRange(first(&prefix)));
+        TxnRequest {
+            compare: vec![created_at(&key, 0)],
+            success: vec![op(Op::RequestPut(put)), oldest.clone()],
+            failure: vec![op(Op::RequestRange(own)), oldest],
+        }
     };
-    let TxnResponse { header: came, responses, .. } = session.txn(entry.clone()).await?;
+    let value = match kind {
+        Kind::Locker => None,
+        Kind::Candidate { value } => Some(value),
+    };
+    let said = value.clone().unwrap_or_default();
+    let TxnResponse { header: came, responses, .. } = session.txn(entry(said)).await?;
     let [own, ResponseOp { response: Some(Done::ResponseRange(oldest)) }] = responses.as_slice()
     else {
         return Err(not_a("range"));
@@ -209,22 +223,27 @@ async fn come(session: &Session, entrant: &Entrant) -> Result<Place, Status> {
     let create_revision = before
         .map_or_else(|| came.as_ref().map_or(0, |header| header.revision), |kv| kv.create_revision);
     let is_first = oldest.kvs.first().is_none_or(|kv| kv.create_revision == create_revision);
-    let said = before.map(|kv| kv.value.clone());
-    Ok(Place { entry, key, prefix, create_revision, came, said, is_first })
+    let unsaid = value.filter(|value| before.is_some_and(|kv| kv.value != value));
+    let unsaid =
+        unsaid.map(|value| PutRequest { key: key.clone(), value, lease, ..PutRequest::default() });
+    let (entry, is_old) = (entry(Bytes::new()), before.is_some());
+    let place = Place { entry, key, prefix, create_revision, came, is_old, is_first, lost };
+    Ok((place, unsaid))
 }
 
-async fn wait(session: &Session, entrant: &Entrant, place: &Place) -> Result<Turn, Status> {
-    if let (Kind::Candidate { value }, Some(said)) = (&entrant.kind, &place.said)
-        && value != said
-    {
-        let put = entrant.put(&place.key);
+async fn wait(
+    session: &Session,
+    place: &Place,
+    unsaid: Option<PutRequest>,
+) -> Result<Turn, Status> {
+    if let Some(put) = unsaid {
         let proclaimed = say(session, &place.key, place.create_revision, put).await?;
         proclaimed.ok_or_else(|| Status::unknown(NOT_LEADER))?;
     }
     let found = if place.is_first {
         place.came
     } else {
-        until_first(session, place).await?.ok_or_else(|| entrant.place_lost())?
+        until_first(session, place).await?.ok_or_else(|| Status::unknown(place.lost))?
     };
     let (key, came) = (place.key.clone(), place.came);
     Ok(Turn { key, create_revision: place.create_revision, came, found })
@@ -273,20 +292,20 @@ async fn until_deleted(session: &Session, keys: [&Bytes; 2], from: i64) -> Resul
 }
 
 impl Entrant {
-    fn put(&self, key: &Bytes) -> PutRequest {
-        let value = match &self.kind {
-            Kind::Locker => Bytes::new(),
-            Kind::Candidate { value } => value.clone(),
-        };
-        PutRequest { key: key.clone(), value, lease: self.lease, ..PutRequest::default() }
+    pub(super) fn locker(name: &[u8], lease: i64) -> Entrant {
+        Entrant { prefix: prefix_of(name), lease, kind: Kind::Locker }
+    }
+
+    pub(super) fn candidate(name: &[u8], lease: i64, value: Bytes) -> Entrant {
+        Entrant { prefix: prefix_of(name), lease, kind: Kind::Candidate { value } }
     }
 
     /// The text of a lost lock is etcd's; of a lost candidacy etcd says nothing and lets it win.
-    fn place_lost(&self) -> Status {
-        Status::unknown(match self.kind {
+    fn lost(&self) -> &'static str {
+        match self.kind {
             Kind::Locker => "mutex: session is expired",
             Kind::Candidate { .. } => "election: session is expired",
-        })
+        }
     }
 }
 
