@@ -4,6 +4,7 @@
 //! hashed here, so that the log and the store never see it, and a token enters the log by its
 //! digest only.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use base64::Engine;
@@ -204,10 +205,10 @@ impl Auth {
     }
 
     /// The newest state, if the caller may read that of it.
-    async fn read(&self, caller: &Caller, access: Access<'_>) -> Result<Root, Status> {
+    async fn read(&self, caller: &Caller, access: Access<'_>) -> Result<Arc<Root>, Status> {
         self.0.read_barrier().await.map_err(of_request)?;
-        let root = Root::clone(&self.0.root());
-        caller.authorise(&root, access).await?;
+        let mut root = self.0.root();
+        caller.authorise(&mut root, access).await?;
         Ok(root)
     }
 

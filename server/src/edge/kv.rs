@@ -73,8 +73,8 @@ impl kv_server::Kv for Kv {
         if !request.serializable {
             self.0.read_barrier().await.map_err(of_request)?;
         }
-        let root = self.0.root();
-        caller.authorise(&root, Access::Read(&key_range(&request))).await?;
+        let mut root = self.0.root();
+        caller.authorise(&mut root, Access::Read(&key_range(&request))).await?;
         let quick = is_quick(&request, &root);
         self.answer(quick, move |handle| range(handle, &root, &request)).await
     }
@@ -92,8 +92,8 @@ impl kv_server::Kv for Kv {
         if !request.serializable {
             self.0.read_barrier().await.map_err(of_request)?;
         }
-        let root = self.0.root();
-        caller.authorise(&root, Access::Read(&key_range(&request))).await?;
+        let mut root = self.0.root();
+        caller.authorise(&mut root, Access::Read(&key_range(&request))).await?;
         let charge = self.0.reading.charge(2 * STREAM_CHUNK_BYTES).await.map_err(of_request)?;
         // One chunk is read while the one before is sent.
         let (sender, receiver) = mpsc::channel(1);
@@ -139,8 +139,8 @@ impl kv_server::Kv for Kv {
             if !validate::is_serializable(&txn) {
                 self.0.read_barrier().await.map_err(of_request)?;
             }
-            let root = self.0.root();
-            caller.authorise(&root, Access::Txn(&txn)).await?;
+            let mut root = self.0.root();
+            caller.authorise(&mut root, Access::Txn(&txn)).await?;
             let reply = root.txn_read(&txn).map_err(of_store)?;
             self.0.metrics.operations.count_txn(&reply);
             return self.txn_answer(reply, root.revision()).await;

@@ -83,9 +83,9 @@ impl lease_server::Lease for Lease {
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
         let (caller, request) = Caller::split(&self.0, request);
         self.0.read_barrier().await.map_err(of_request)?;
-        let root = self.0.root();
+        let mut root = self.0.root();
         if request.keys {
-            caller.authorise(&root, Access::ReadLease(request.id)).await?;
+            caller.authorise(&mut root, Access::ReadLease(request.id)).await?;
         }
         let header = Some(self.0.header(root.revision()));
         let mut response =
@@ -106,8 +106,8 @@ impl lease_server::Lease for Lease {
         &self,
         request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        let root = self.0.root();
-        Caller::of(&self.0, &request).authorise(&root, Access::ReadLeases).await?;
+        let mut root = self.0.root();
+        Caller::of(&self.0, &request).authorise(&mut root, Access::ReadLeases).await?;
         let leases = root.lease_ids().map(|id| LeaseStatus { id }).collect();
         let header = Some(self.0.header(root.revision()));
         Ok(Response::new(LeaseLeasesResponse { header, leases }))
@@ -147,5 +147,5 @@ async fn may_keep(handle: &Handle, caller: &Caller, id: i64) -> Result<(), Statu
         handle.read_barrier().await.map_err(of_request)?;
         root = handle.root();
     }
-    caller.authorise(&root, Access::WriteLease(id)).await.map(|_| ())
+    caller.authorise(&mut root, Access::WriteLease(id)).await.map(|_| ())
 }

@@ -57,6 +57,11 @@ impl Permits {
         self.caller.clone()
     }
 
+    /// The caller, if it has not yet proved who it is.
+    pub(super) fn unproved(&self) -> Option<Caller> {
+        self.standing.is_none().then(|| self.caller())
+    }
+
     /// A watch is asked for, by one who may.
     pub(super) fn asked(&mut self, range: KeyRange, principal: &Principal, root: &Root) {
         self.standing = Standing::of(principal, root);

@@ -6,7 +6,11 @@
 //! counts for nothing (CVE-2018-16886). What is there says nothing while auth is disabled.
 //!
 //! Whom a token stands for is looked up each time it matters, after any wait: an answer is given
-//! for who somebody is now, in the state the answer is made from.
+//! for who somebody is now, in the state the answer is made from. A token may have been given out by
+//! a member that is ahead of this one, which then catches up before it decides; what it decides
+//! from then is the newer state.
+
+use std::sync::Arc;
 
 use http::HeaderMap;
 use kvorum_core::auth::{Access, AuthError, Principal, authorise};
@@ -56,14 +60,11 @@ impl Caller {
         &self.handle
     }
 
-    /// Who it is in the state of `root`.
-    pub(super) async fn principal(&self, root: &Root) -> Result<Principal, Status> {
-        let auth = root.auth();
-        if !auth.is_enabled() {
-            return Ok(Principal::Anonymous);
-        }
-        let revision = auth.revision();
+    /// Who it is in the state of `root`, which is a newer one if this member had to catch up.
+    pub(super) async fn principal(&self, root: &mut Arc<Root>) -> Result<Principal, Status> {
+        let revision = root.auth().revision();
         match &self.proof {
+            _ if !root.auth().is_enabled() => Ok(Principal::Anonymous),
             Proof::Nothing => Ok(Principal::Anonymous),
             Proof::Certificate(name) => {
                 Ok(Principal::User { name: name.clone(), auth_revision: revision })
@@ -72,10 +73,10 @@ impl Caller {
         }
     }
 
-    /// Whether it may do this in the state of `root`; if so, as whom.
+    /// Whether it may do this in the state of `root`, as above; if so, as whom.
     pub(super) async fn authorise(
         &self,
-        root: &Root,
+        root: &mut Arc<Root>,
         access: Access<'_>,
     ) -> Result<Principal, Status> {
         let principal = self.principal(root).await?;
@@ -85,19 +86,20 @@ impl Caller {
 
     /// Takes a request through the log. Whether the caller may is decided where it is applied.
     pub(super) async fn write(&self, request: InternalRaftRequest) -> Result<Outcome, Status> {
-        let principal = self.principal(&self.handle.root()).await?;
+        let principal = self.principal(&mut self.handle.root()).await?;
         self.handle.write(request, &principal).await.map_err(of_request)
     }
 
-    /// A token may have been given out by a member that is ahead of this one, which then has to
-    /// catch up before it can tell.
-    async fn bearer(&self, bearer: &str, root: &Root) -> Result<Principal, Status> {
+    async fn bearer(&self, bearer: &str, root: &mut Arc<Root>) -> Result<Principal, Status> {
         let tokens = &self.handle.tokens;
-        let revision = root.auth().revision();
-        let mut known = tokens.identify(bearer, revision);
+        let mut known = tokens.identify(bearer, root.auth().revision());
         if known.is_none() && tokens.known_from(bearer).is_some_and(|index| index > root.index()) {
             self.handle.read_barrier().await.map_err(of_request)?;
-            known = tokens.identify(bearer, revision);
+            *root = self.handle.root();
+            if !root.auth().is_enabled() {
+                return Ok(Principal::Anonymous);
+            }
+            known = tokens.identify(bearer, root.auth().revision());
         }
         let known = known.ok_or(AuthError::InvalidToken).map_err(of_auth)?;
         Ok(Principal::User { name: known.user, auth_revision: known.auth_revision })

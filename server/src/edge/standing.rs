@@ -59,12 +59,12 @@ async fn until_refused(caller: &Caller, access: Access<'_>) -> Status {
     let mut news = handle.auth_news.subscribe();
     let mut standing: Option<Standing> = None;
     loop {
-        let root = handle.root();
+        let mut root = handle.root();
         let found = match &standing {
             Some(standing) if root.auth().is_enabled() => {
                 standing.principal(&root).map_err(of_auth)
             }
-            Some(_) | None => caller.principal(&root).await,
+            Some(_) | None => caller.principal(&mut root).await,
         };
         let allowed = found.and_then(|principal| {
             authorise(&root, &principal, access).map_err(of_auth)?;

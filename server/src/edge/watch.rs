@@ -1,7 +1,7 @@
 //! Watches: many on one stream, in one order.
 
 use bytes::Bytes;
-use kvorum_core::auth::Access;
+use kvorum_core::auth::{Access, Principal};
 use kvorum_core::watch::{Body, WatchId, WatchReply};
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{WatchCreateRequest, WatchRequest as WatchMessage, WatchResponse};
@@ -87,11 +87,11 @@ async fn permit(
     create: &WatchCreateRequest,
     permits: &Mutex<Permits>,
 ) -> Result<(), WatchResponse> {
-    let root = handle.root();
+    let mut root = handle.root();
     let range = watched(create);
     let caller = permits.lock().caller();
     let access = if create.start_revision < 0 { Access::Open } else { Access::Read(&range) };
-    match caller.authorise(&root, access).await {
+    match caller.authorise(&mut root, access).await {
         Ok(principal) => {
             permits.lock().asked(range, &principal, &root);
             Ok(())
@@ -173,13 +173,17 @@ async fn end_forbidden(
     responses: &Sender,
     permits: &Mutex<Permits>,
 ) -> Result<bool, Status> {
-    let root = handle.root();
+    let mut root = handle.root();
     if permits.lock().is_current(&root) {
         return Ok(true);
     }
-    let caller = permits.lock().caller();
-    let principal = caller.principal(&root).await;
-    let lost = permits.lock().lost(&root, principal);
+    // A proof is looked at only as long as it has proved nothing yet.
+    let unproved = permits.lock().unproved();
+    let found = match unproved {
+        Some(caller) => caller.principal(&mut root).await,
+        None => Ok(Principal::Anonymous),
+    };
+    let lost = permits.lock().lost(&root, found);
     for (watch_id, cancel_reason) in lost {
         sender.cancel(watch_id);
         let canceled = WatchResponse {
