@@ -267,6 +267,12 @@ pub const MAX_PASSWORD_BYTES: usize = 72;
 /// half of the shortest time a request may take; who waits longer is about to give up.
 pub const PASSWORD_QUEUE: usize = 64;
 
+/// New passwords that may wait to be hashed, apart from logins: more than anybody sets at a time.
+pub const NEW_PASSWORD_QUEUE: usize = 16;
+
+/// How much of a name that anybody may send is written into the log: enough to know whose it is.
+pub const LOGGED_NAME_CHARS: usize = 64;
+
 /// How long a simple token lives after its last use; etcd's default.
 pub const DEFAULT_AUTH_TOKEN_TTL: Duration = Duration::from_secs(300);
 

@@ -12,7 +12,9 @@ mod password;
 mod secret;
 mod simple;
 mod tokens;
+mod turns;
 
 pub(crate) use password::{PasswordError, Passwords};
 pub(crate) use secret::Secret;
 pub(crate) use tokens::{Issued, TokenConfig, TokenError, Tokens};
+pub(crate) use turns::Origin;

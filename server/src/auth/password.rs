@@ -2,21 +2,24 @@
 //!
 //! One hash takes tens of milliseconds of a core on purpose. So few are computed at once, few may
 //! wait, and the rest is refused: a flood of logins costs the store nothing but its share of the
-//! cores. An unknown user takes the same time as a wrong password; of one who
-//! has none etcd tells so, and clients rely on its texts.
+//! cores. Anybody may try to log in, so what a flood from one place leaves is for others, and who
+//! may give out new passwords does not wait among them. An unknown user takes the same time as a
+//! wrong password; of one who has none etcd tells so, and clients rely on its texts.
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::available_parallelism;
 
 use bcrypt::{BcryptError, HashParts, Version, hash_with_result};
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
 
 use super::Secret;
-use crate::limits::{BCRYPT_COSTS, DEFAULT_BCRYPT_COST, MAX_PASSWORD_BYTES, PASSWORD_QUEUE};
+use super::turns::{Origin, Turns};
+use crate::limits::{
+    BCRYPT_COSTS, DEFAULT_BCRYPT_COST, MAX_PASSWORD_BYTES, NEW_PASSWORD_QUEUE, PASSWORD_QUEUE,
+};
 
 /// Why a password was neither hashed nor compared. The texts are etcd's.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -36,12 +39,11 @@ pub(crate) enum PasswordError {
 #[derive(Clone, Debug)]
 pub(crate) struct Passwords {
     cost: u32,
-    /// Compared with when there is nothing to compare with.
-    dummy: Arc<str>,
-    /// One for each that runs or waits.
-    places: Arc<Semaphore>,
-    /// One for each that runs.
-    cores: Arc<Semaphore>,
+    /// The cost of the last password that was compared with: that of most users, whatever the cost
+    /// of new ones is. It is what comparing with nothing costs.
+    usual: Arc<AtomicU32>,
+    logins: Turns,
+    changes: Turns,
 }
 
 impl Passwords {
@@ -52,20 +54,21 @@ impl Passwords {
         let at_once = available_parallelism().map_or(1, |cores| cores.get() / 2).max(1);
         Passwords {
             cost,
-            dummy: dummy_hash(cost).into(),
-            places: Arc::new(Semaphore::new(at_once + PASSWORD_QUEUE)),
-            cores: Arc::new(Semaphore::new(at_once)),
+            usual: Arc::new(AtomicU32::new(cost)),
+            logins: Turns::new(at_once, PASSWORD_QUEUE),
+            changes: Turns::new(1, NEW_PASSWORD_QUEUE),
         }
     }
 
-    /// The hash of a password, `$2a$…`, with a salt of its own.
+    /// The hash of a password, `$2a$…`, with a salt of its own, for somebody who may set it.
     pub(crate) async fn hash(&self, password: Secret) -> Result<Bytes, PasswordError> {
         if password.expose().len() > MAX_PASSWORD_BYTES {
             return Err(PasswordError::TooLong);
         }
         let cost = self.cost;
         let hashed = self
-            .in_turn(move || {
+            .changes
+            .take(Origin::default(), move || {
                 hash_with_result(password.expose(), cost)
                     .map(|parts| parts.format_for_version(Version::TwoA))
             })
@@ -81,42 +84,30 @@ impl Passwords {
     /// Only the first 72 bytes count, as in etcd, which keeps the passwords of 3.4 valid.
     pub(crate) async fn verify(
         &self,
+        origin: Origin,
         password: Secret,
         hash: Option<Bytes>,
     ) -> Result<bool, PasswordError> {
-        let dummy = self.dummy.clone();
-        self.in_turn(move || {
-            let known = hash
-                .as_deref()
-                .and_then(|hash| std::str::from_utf8(hash).ok())
-                .filter(|hash| is_hash(hash));
-            let same = bcrypt::verify(password.expose(), known.unwrap_or(&dummy));
-            known.is_some() && same.unwrap_or(false)
-        })
-        .await
-    }
-
-    /// Runs `work` beside the serving threads when it is its turn. Who gives up waiting gives
-    /// its place up; what runs keeps its core until it is done.
-    async fn in_turn<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let place =
-            self.places.clone().try_acquire_owned().map_err(|_| PasswordError::TooManyRequests)?;
-        let core = self.cores.clone().acquire_owned().await.map_err(|_| PasswordError::Stopped)?;
-        let held: (OwnedSemaphorePermit, OwnedSemaphorePermit) = (place, core);
-        let done = spawn_blocking(move || {
-            let done = work();
-            drop(held);
-            done
-        });
-        done.await.map_err(|_| PasswordError::Stopped)
+        let usual = Arc::clone(&self.usual);
+        let compare = move || {
+            let known = hash.as_deref().and_then(|hash| std::str::from_utf8(hash).ok());
+            if let Some((hash, cost)) = known.and_then(|hash| Some((hash, cost_of(hash)?))) {
+                usual.store(cost, Ordering::Relaxed);
+                bcrypt::verify(password.expose(), hash).unwrap_or(false)
+            } else {
+                let dummy = dummy_hash(usual.load(Ordering::Relaxed));
+                let _ = bcrypt::verify(password.expose(), &dummy);
+                false
+            }
+        };
+        self.logins.take(origin, compare).await
     }
 }
 
-fn is_hash(text: &str) -> bool {
-    HashParts::from_str(text).is_ok_and(|parts| BCRYPT_COSTS.contains(&parts.get_cost()))
+/// None for what is no hash.
+fn cost_of(text: &str) -> Option<u32> {
+    let cost = HashParts::from_str(text).ok()?.get_cost();
+    BCRYPT_COSTS.contains(&cost).then_some(cost)
 }
 
 /// A hash of nothing anybody knows, at this cost. It need not be computed: what counts is that
@@ -147,7 +138,8 @@ mod tests {
             ("", false),
             ("correct horse\0", false),
         ] {
-            let verified = passwords.verify(secret(password), Some(hash.clone())).await;
+            let verified =
+                passwords.verify(Origin::default(), secret(password), Some(hash.clone())).await;
             assert_eq!(verified, Ok(same), "{password:?}");
         }
     }
@@ -157,19 +149,24 @@ mod tests {
         // From the tests of golang.org/x/crypto/bcrypt, the library etcd hashes with.
         let hash = "$2a$10$XajjQvNhvvRt5GSeFk1xFeyqRrsxkhBkUiQeg0dt.wU1qD4aFDcga";
         let passwords = Passwords::new(CHEAP);
-        assert_eq!(passwords.verify(secret("allmine"), Some(hash.into())).await, Ok(true));
-        assert_eq!(passwords.verify(secret("notmine"), Some(hash.into())).await, Ok(false));
+        assert_eq!(
+            passwords.verify(Origin::default(), secret("allmine"), Some(hash.into())).await,
+            Ok(true)
+        );
+        assert_eq!(
+            passwords.verify(Origin::default(), secret("notmine"), Some(hash.into())).await,
+            Ok(false)
+        );
     }
 
     #[tokio::test]
     async fn what_has_no_hash_takes_the_same_way_and_is_refused() {
         let passwords = Passwords::new(5);
-        assert!(is_hash(&passwords.dummy), "comparing with it would take no time");
-        assert_eq!(HashParts::from_str(&passwords.dummy).unwrap().get_cost(), 5);
+        assert_eq!(cost_of(&dummy_hash(5)), Some(5), "comparing with it would take no time");
         let rubbish = [None, Some(""), Some("$2a$99$"), Some("plain"), Some("\u{fffd}$2a$")];
         for hash in rubbish {
             let hash = hash.map(Bytes::from_static_str);
-            assert_eq!(passwords.verify(secret("x"), hash).await, Ok(false));
+            assert_eq!(passwords.verify(Origin::default(), secret("x"), hash).await, Ok(false));
         }
     }
 
@@ -188,36 +185,31 @@ mod tests {
         let passwords = Passwords::new(CHEAP);
         let longest = "x".repeat(72);
         let hash = passwords.hash(secret(&longest)).await.unwrap();
-        assert_eq!(passwords.verify(secret(&longest), Some(hash)).await, Ok(true));
+        assert_eq!(
+            passwords.verify(Origin::default(), secret(&longest), Some(hash)).await,
+            Ok(true)
+        );
         let error = passwords.hash(secret(&"x".repeat(73))).await.unwrap_err();
         assert_eq!(error.to_string(), "bcrypt: password length exceeds 72 bytes");
     }
 
     #[tokio::test]
-    async fn who_comes_when_too_many_wait_is_refused_at_once() {
+    async fn a_flood_of_logins_leaves_room_for_others_and_for_new_passwords() {
         let passwords = Passwords::new(CHEAP);
-        let at_once = passwords.cores.available_permits();
-        let cores = passwords.cores.clone().acquire_many_owned(at_once as u32).await.unwrap();
-        let waiting: Vec<_> = (0..at_once + PASSWORD_QUEUE)
+        let origin = |last: u8| Origin::of(Some([10, 0, 0, last].into()));
+        let stuck: Vec<_> = (0..200)
             .map(|_| {
                 let passwords = passwords.clone();
-                tokio::spawn(async move { passwords.verify(secret("x"), None).await })
+                tokio::spawn(async move { passwords.verify(origin(1), secret("x"), None).await })
             })
             .collect();
-        while passwords.places.available_permits() > 0 {
-            tokio::task::yield_now().await;
+        assert_eq!(passwords.verify(origin(2), secret("x"), None).await, Ok(false));
+        assert!(passwords.hash(secret("x")).await.is_ok());
+        let mut refused = 0;
+        for login in stuck {
+            refused += usize::from(login.await.unwrap() == Err(PasswordError::TooManyRequests));
         }
-        assert_eq!(passwords.verify(secret("x"), None).await, Err(PasswordError::TooManyRequests));
-        // One that gives up makes room for another.
-        waiting[0].abort();
-        while passwords.places.available_permits() == 0 {
-            tokio::task::yield_now().await;
-        }
-        drop(cores);
-        assert_eq!(passwords.verify(secret("x"), None).await, Ok(false));
-        for waiting in waiting.into_iter().skip(1) {
-            assert_eq!(waiting.await.unwrap(), Ok(false));
-        }
+        assert!(refused > 0, "there is no limit");
     }
 
     #[test]

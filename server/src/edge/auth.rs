@@ -5,10 +5,10 @@
 //! digest only.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use kvorum_core::auth::{Access, AuthError, Principal, ROOT_ROLE};
 use kvorum_core::error::StoreError;
 use kvorum_core::node::Refusal;
@@ -28,11 +28,13 @@ use kvorum_proto::etcdserverpb::{
     AuthUserRevokeRoleResponse, AuthenticateRequest, AuthenticateResponse,
     InternalAuthenticateRequest, InternalRaftRequest, ResponseHeader, auth_server,
 };
+use tokio::time::timeout;
 use tonic::{Code, Request, Response, Status};
 
 use super::principal::Caller;
 use super::status::{of_auth, of_refusal, of_request};
-use crate::auth::{PasswordError, Secret, TokenError};
+use crate::auth::{Origin, PasswordError, Secret, TokenError};
+use crate::limits::LOGGED_NAME_CHARS;
 use crate::runtime::{Handle, RequestError};
 
 pub(super) struct Auth(pub(super) Handle);
@@ -65,8 +67,12 @@ impl auth_server::Auth for Auth {
         &self,
         asked: Request<AuthenticateRequest>,
     ) -> Answer<AuthenticateResponse> {
+        // None by the gateway, which says nothing of its client's connection.
+        let origin = asked.extensions().get::<Origin>().copied().unwrap_or_default();
         let AuthenticateRequest { name, password } = asked.into_inner();
-        let (header, token) = self.prove(&name, &Secret::new(password)).await?;
+        let password = Secret::new(password);
+        let proving = self.prove(origin, &name, &password);
+        let (header, token) = self.in_time(proving).await?;
         let (header, token) = (Some(header), token.expose().to_owned());
         Ok(Response::new(AuthenticateResponse { header, token }))
     }
@@ -77,7 +83,7 @@ impl auth_server::Auth for Auth {
         let AuthUserAddRequest { name, password, options, .. } = request;
         let hashed_password = match options {
             Some(UserAddOptions { no_password: true }) => String::new(),
-            Some(_) | None => self.hash(password).await?,
+            Some(_) | None => self.hash(&caller, password).await?,
         };
         let add = AuthUserAddRequest { name, password: String::new(), options, hashed_password };
         let entry = InternalRaftRequest { auth_user_add: Some(add), ..Default::default() };
@@ -113,8 +119,11 @@ impl auth_server::Auth for Auth {
         let (caller, request) = Caller::split(&self.0, asked);
         let AuthUserChangePasswordRequest { name, password, hashed_password } = request;
         // As in etcd, a hash counts if there is no password.
-        let hashed_password =
-            if password.is_empty() { hashed_password } else { self.hash(password).await? };
+        let hashed_password = if password.is_empty() {
+            hashed_password
+        } else {
+            self.hash(&caller, password).await?
+        };
         let password = String::new();
         let change = AuthUserChangePasswordRequest { name, password, hashed_password };
         let entry =
@@ -217,43 +226,55 @@ impl Auth {
         Some(self.0.header(root.revision()))
     }
 
-    /// As it is written into the log.
-    async fn hash(&self, password: String) -> Result<String, Status> {
-        let hash = self
-            .0
-            .passwords
-            .hash(Secret::new(password))
-            .await
-            .map_err(|error| of_password(&error))?;
-        Ok(BASE64_STANDARD.encode(hash))
+    /// As it is written into the log. Hashing is work, so it is only done for who may want it; that
+    /// it may be written is decided where it is applied.
+    async fn hash(&self, caller: &Caller, password: String) -> Result<String, Status> {
+        if caller.authorise(&mut self.0.root(), Access::Admin).await.is_err() {
+            self.read(caller, Access::Admin).await?;
+        }
+        let hashing = self.0.passwords.hash(Secret::new(password));
+        let hash = self.in_time(async { hashing.await.map_err(|error| of_password(&error)) });
+        Ok(BASE64_STANDARD.encode(hash.await?))
+    }
+
+    /// Waits for its turn no longer than any other request.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let done = timeout(self.0.limits.request_timeout, work).await;
+        done.unwrap_or_else(|_| Err(of_refusal(Refusal::Timeout)))
+    }
+
+    /// What a password is to be compared with, and the auth revision at which that is so. A state is
+    /// not held for longer: who logs in may have to wait.
+    fn account(&self, name: &str) -> Result<(Option<Bytes>, u64), Status> {
+        let root = self.0.root();
+        let auth = root.auth();
+        if !auth.is_enabled() {
+            return Err(of_auth(AuthError::NotEnabled));
+        }
+        let user = auth.user(name).ok();
+        if user.is_some_and(has_no_password) {
+            return Err(of_auth(AuthError::NoPasswordUser));
+        }
+        Ok((user.map(|user| user.password.clone()), auth.revision()))
     }
 
     /// Compares the password, and lets every member know of a token by which its user is known
     /// from then on. If users or roles change meanwhile, it is all done again.
     async fn prove(
         &self,
+        origin: Origin,
         name: &str,
         password: &Secret,
     ) -> Result<(ResponseHeader, Secret), Status> {
         self.0.read_barrier().await.map_err(of_request)?;
-        let until = Instant::now() + self.0.limits.request_timeout;
-        while Instant::now() < until {
-            let root = self.0.root();
-            let auth = root.auth();
-            if !auth.is_enabled() {
-                return Err(of_auth(AuthError::NotEnabled));
-            }
-            let user = auth.user(name).ok();
-            if user.is_some_and(has_no_password) {
-                return Err(of_auth(AuthError::NoPasswordUser));
-            }
-            let hash = user.map(|user| user.password.clone());
-            let same = self.0.passwords.verify(password.clone(), hash).await;
+        loop {
+            let (hash, revision) = self.account(name)?;
+            let same = self.0.passwords.verify(origin, password.clone(), hash).await;
             if !same.map_err(|error| of_password(&error))? {
-                tracing::warn!(user = name, "invalid authentication was requested");
+                let user: String = name.chars().take(LOGGED_NAME_CHARS).collect();
+                tracing::warn!(user, "invalid authentication was requested");
                 return Err(of_auth(AuthError::Failed));
             }
-            let revision = auth.revision();
             let issued = self.0.tokens.issue(name, revision).map_err(|error| of_token(&error))?;
             let (name, simple_token) = (name.to_owned(), issued.digest.clone());
             let principal = Principal::User { name: name.clone(), auth_revision: revision };
@@ -270,7 +291,6 @@ impl Auth {
                 }
             }
         }
-        Err(of_refusal(Refusal::Timeout))
     }
 }
 

@@ -21,6 +21,7 @@ use super::access::Secure;
 use super::pings::Pinged;
 use super::room::Room;
 use super::welcome::{Door, Welcomed};
+use crate::auth::Origin;
 use crate::config::KeepAlive;
 use crate::limits::{
     CONNECTION_FIRST_BYTES_TIMEOUT, CONNECTION_FIRST_REQUEST_TIMEOUT, HTTP1_HEAD_TIMEOUT,
@@ -131,6 +132,7 @@ impl Shared {
                 common_name: welcomed.common_name.as_ref().map(|name| name.0.clone()),
             }),
             common_name: welcomed.common_name,
+            origin: Origin::of(welcomed.wire.remote()),
             used: Arc::clone(&used),
         };
         let service = TowerToHyperService::new(service);
@@ -167,6 +169,7 @@ struct Marked {
     router: Router,
     secure: Option<Secure>,
     common_name: Option<CommonName>,
+    origin: Origin,
     used: Arc<AtomicBool>,
 }
 
@@ -184,6 +187,7 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         self.used.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(self.origin);
         if let Some(secure) = &self.secure {
             request.extensions_mut().insert(secure.clone());
         }
