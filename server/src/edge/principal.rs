@@ -93,7 +93,11 @@ impl Caller {
     async fn bearer(&self, bearer: &str, root: &mut Arc<Root>) -> Result<Principal, Status> {
         let tokens = &self.handle.tokens;
         let mut known = tokens.identify(bearer, root.auth().revision());
-        if known.is_none() && tokens.known_from(bearer).is_some_and(|index| index > root.index()) {
+        let is_ahead = match &known {
+            Some(known) => known.auth_revision > root.auth().revision(),
+            None => tokens.known_from(bearer).is_some_and(|index| index > root.index()),
+        };
+        if is_ahead {
             self.handle.read_barrier().await.map_err(of_request)?;
             *root = self.handle.root();
             if !root.auth().is_enabled() {
@@ -101,6 +105,8 @@ impl Caller {
             }
             known = tokens.identify(bearer, root.auth().revision());
         }
+        // One that speaks of what has not been is from a history that was given up for a backup.
+        let known = known.filter(|known| known.auth_revision <= root.auth().revision());
         let known = known.ok_or(AuthError::InvalidToken).map_err(of_auth)?;
         Ok(Principal::User { name: known.user, auth_revision: known.auth_revision })
     }

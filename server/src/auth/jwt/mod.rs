@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Secret;
@@ -61,10 +61,13 @@ struct Claims<'a> {
 }
 
 /// Numbers may have a fraction, as they may in etcd and in RFC 7519. A token without `exp` does
-/// not expire, there as here: whoever makes tokens elsewhere decides.
+/// not expire, there as here: whoever makes tokens elsewhere decides. One that has it has a number
+/// there, and no null.
 #[derive(Deserialize)]
 struct GivenClaims {
+    #[serde(default, deserialize_with = "number")]
     exp: Option<f64>,
+    #[serde(default, deserialize_with = "number")]
     nbf: Option<f64>,
     revision: f64,
     username: String,
@@ -155,6 +158,10 @@ impl Jwt {
         let auth_revision = claims.revision as u64;
         Ok(Identified { user: claims.username, auth_revision })
     }
+}
+
+fn number<'a, D: Deserializer<'a>>(claim: D) -> Result<Option<f64>, D::Error> {
+    f64::deserialize(claim).map(Some)
 }
 
 fn read(path: Option<&str>) -> Result<Option<Vec<u8>>, TokenConfigError> {

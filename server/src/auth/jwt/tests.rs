@@ -163,6 +163,8 @@ fn claims_are_taken_as_etcd_takes_them() {
         r#"{"username":"alice","revision":"7"}"#,
         r#"{"username":"alice","revision":7,"exp":"4102444800"}"#,
         r#"{"username":"alice","revision":7,"exp":1800000000}"#,
+        r#"{"username":"alice","revision":7,"exp":null}"#,
+        r#"{"username":"alice","revision":7,"nbf":null}"#,
         r#"{"username":"alice","revision":7,"nbf":1800000001}"#,
         "[]",
         "",
