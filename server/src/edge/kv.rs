@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::answer::{self, Answer, Layout};
-use super::principal::Caller;
+use super::principal::{Caller, mark};
 use super::status::{not_a, of_refusal, of_request, of_store};
 use super::{convert, range_stream, validate};
 use crate::limits::{INLINE_RANGE_KEYS, STREAM_CHUNK_BYTES, WHOLE_ANSWER_BYTES};
@@ -74,9 +74,13 @@ impl kv_server::Kv for Kv {
             self.0.read_barrier().await.map_err(of_request)?;
         }
         let mut root = self.0.root();
-        caller.authorise(&mut root, Access::Read(&key_range(&request))).await?;
+        let keys = key_range(&request);
+        caller.authorise(&mut root, Access::Read(&keys)).await?;
+        let allowed_at = mark(&root);
         let quick = is_quick(&request, &root);
-        self.answer(quick, move |handle| range(handle, &root, &request)).await
+        let found = self.answer(quick, move |handle| range(handle, &root, &request)).await?;
+        caller.still_may(allowed_at, Access::Read(&keys)).await?;
+        Ok(found)
     }
 
     type RangeStreamStream =
@@ -93,8 +97,10 @@ impl kv_server::Kv for Kv {
             self.0.read_barrier().await.map_err(of_request)?;
         }
         let mut root = self.0.root();
-        caller.authorise(&mut root, Access::Read(&key_range(&request))).await?;
+        let keys = key_range(&request);
+        caller.authorise(&mut root, Access::Read(&keys)).await?;
         let charge = self.0.reading.charge(2 * STREAM_CHUNK_BYTES).await.map_err(of_request)?;
+        caller.still_may(mark(&root), Access::Read(&keys)).await?;
         // One chunk is read while the one before is sent.
         let (sender, receiver) = mpsc::channel(1);
         let run = range_stream::run(self.0.clone(), root, request, sender);
@@ -143,7 +149,9 @@ impl kv_server::Kv for Kv {
             caller.authorise(&mut root, Access::Txn(&txn)).await?;
             let reply = root.txn_read(&txn).map_err(of_store)?;
             self.0.metrics.operations.count_txn(&reply);
-            return self.txn_answer(reply, root.revision()).await;
+            let found = self.txn_answer(reply, root.revision()).await?;
+            caller.still_may(mark(&root), Access::Txn(&txn)).await?;
+            return Ok(found);
         }
         let entry = InternalRaftRequest { txn: Some(txn), ..Default::default() };
         let outcome = caller.write(entry).await?;

@@ -17,7 +17,7 @@ use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use kvorum_proto::key_range::KeyRange;
 use tonic::{Code, Status};
 
-use super::principal::Caller;
+use super::principal::{AuthMark, Caller, mark};
 use super::standing::Standing;
 use super::status::of_auth;
 
@@ -31,14 +31,14 @@ pub(super) struct Permits {
     open: BTreeMap<WatchId, KeyRange>,
     /// Canceled here; what the hub still says of them is kept back.
     ending: BTreeSet<WatchId>,
-    /// Whether auth was enabled, and its revision, when everything was looked at.
-    seen: (bool, u64),
+    /// When everything was looked at.
+    seen: AuthMark,
 }
 
 struct Asked {
     range: KeyRange,
     /// The state it was allowed in.
-    seen: (bool, u64),
+    seen: AuthMark,
 }
 
 impl Permits {
@@ -153,11 +153,7 @@ pub(super) fn cancel_reason(status: &Status) -> String {
 }
 
 /// No auth revision is 0.
-const NEVER: (bool, u64) = (false, 0);
-
-fn mark(root: &Root) -> (bool, u64) {
-    (root.auth().is_enabled(), root.auth().revision())
-}
+const NEVER: AuthMark = (false, 0);
 
 #[cfg(test)]
 mod tests {

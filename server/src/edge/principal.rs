@@ -84,6 +84,16 @@ impl Caller {
         Ok(principal)
     }
 
+    /// Whether it may still do what it might at `mark`: users and roles may have changed while the
+    /// answer was looked for, or waited for its turn.
+    pub(super) async fn still_may(&self, mark: AuthMark, access: Access<'_>) -> Result<(), Status> {
+        let mut root = self.handle.root();
+        if mark == self::mark(&root) {
+            return Ok(());
+        }
+        self.authorise(&mut root, access).await.map(|_| ())
+    }
+
     /// Takes a request through the log. Whether the caller may is decided where it is applied.
     pub(super) async fn write(&self, request: InternalRaftRequest) -> Result<Outcome, Status> {
         let principal = self.principal(&mut self.handle.root()).await?;
@@ -110,6 +120,13 @@ impl Caller {
         let known = known.ok_or(AuthError::InvalidToken).map_err(of_auth)?;
         Ok(Principal::User { name: known.user, auth_revision: known.auth_revision })
     }
+}
+
+/// Whether auth is enabled, and its revision: what was decided holds until this is another.
+pub(super) type AuthMark = (bool, u64);
+
+pub(super) fn mark(root: &Root) -> AuthMark {
+    (root.auth().is_enabled(), root.auth().revision())
 }
 
 impl Proof {
