@@ -62,9 +62,11 @@ impl Permits {
         self.standing.is_none().then(|| self.caller())
     }
 
-    /// A watch is asked for, by one who may.
-    pub(super) fn asked(&mut self, range: KeyRange, principal: &Principal, root: &Root) {
-        self.standing = Standing::of(principal, root);
+    /// A watch is asked for, by one who may; by nobody in particular if it will be refused anyway.
+    pub(super) fn asked(&mut self, range: KeyRange, principal: Option<&Principal>, root: &Root) {
+        if let Some(principal) = principal {
+            self.standing = Standing::of(&self.caller, principal, root);
+        }
         self.asked.push_back(Asked { range, seen: mark(root) });
     }
 
@@ -113,7 +115,7 @@ impl Permits {
             None => found,
         };
         if let Ok(principal) = &principal {
-            self.standing = Standing::of(principal, root);
+            self.standing = Standing::of(&self.caller, principal, root);
         }
         let mut lost = Vec::new();
         for (id, range) in &self.open {

@@ -60,6 +60,11 @@ impl Caller {
         &self.handle
     }
 
+    /// Whether it says who it is by a token, which somebody got for a password.
+    pub(super) fn has_token(&self) -> bool {
+        matches!(self.proof, Proof::Token(_))
+    }
+
     /// Who it is in the state of `root`, which is a newer one if this member had to catch up.
     pub(super) async fn principal(&self, root: &mut Arc<Root>) -> Result<Principal, Status> {
         let revision = root.auth().revision();

@@ -1,8 +1,8 @@
 //! Who somebody was found to be, for as long as what was asked for then goes on.
 //!
 //! What goes on belongs to a user, not to a token: a token that is too old to be used for
-//! something new ends nothing. Its user's end does, another password, and the end of auth itself,
-//! for then who asked is not known any more when it begins again.
+//! something new ends nothing. Its user's end does, another password if it was one that proved who
+//! it is, and the end of auth itself, for then who asked is not known any more when it begins again.
 
 use bytes::Bytes;
 use kvorum_core::auth::{Access, AuthError, Principal, authorise};
@@ -13,30 +13,30 @@ use super::principal::Caller;
 use super::status::{of_auth, of_request};
 use crate::runtime::RequestError;
 
-/// A user, and the password by which it was the same one.
+/// A user, and the hash of the password by which it was one; none if it was by a certificate.
 pub(super) struct Standing {
     user: String,
-    password: Bytes,
+    password: Option<Bytes>,
 }
 
 impl Standing {
     /// None for who is no user.
-    pub(super) fn of(principal: &Principal, root: &Root) -> Option<Standing> {
+    pub(super) fn of(caller: &Caller, principal: &Principal, root: &Root) -> Option<Standing> {
         let user = principal.user()?.to_owned();
-        let password = root.auth().user(&user).ok()?.password.clone();
+        let password = &root.auth().user(&user).ok()?.password;
+        let password = caller.has_token().then(|| password.clone());
         Some(Standing { user, password })
     }
 
     /// The user, by today's auth revision, if it is still the same one.
     pub(super) fn principal(&self, root: &Root) -> Result<Principal, AuthError> {
         let auth = root.auth();
-        match auth.user(&self.user) {
-            Ok(user) if user.password == self.password => {
-                let (name, auth_revision) = (self.user.clone(), auth.revision());
-                Ok(Principal::User { name, auth_revision })
-            }
-            Ok(_) | Err(_) => Err(AuthError::PermissionDenied),
+        let user = auth.user(&self.user).map_err(|_| AuthError::PermissionDenied)?;
+        if self.password.as_ref().is_some_and(|password| *password != user.password) {
+            // Its tokens ended with the old one.
+            return Err(AuthError::InvalidToken);
         }
+        Ok(Principal::User { name: self.user.clone(), auth_revision: auth.revision() })
     }
 }
 
@@ -71,7 +71,7 @@ async fn until_refused(caller: &Caller, access: Access<'_>) -> Status {
             Ok(principal)
         });
         match allowed {
-            Ok(principal) => standing = Standing::of(&principal, &root),
+            Ok(principal) => standing = Standing::of(caller, &principal, &root),
             Err(status) => return status,
         }
         drop(root);

@@ -89,11 +89,14 @@ async fn permit(
 ) -> Result<(), WatchResponse> {
     let mut root = handle.root();
     let range = watched(create);
+    if create.start_revision < 0 {
+        permits.lock().asked(range, None, &root);
+        return Ok(());
+    }
     let caller = permits.lock().caller();
-    let access = if create.start_revision < 0 { Access::Open } else { Access::Read(&range) };
-    match caller.authorise(&mut root, access).await {
+    match caller.authorise(&mut root, Access::Read(&range)).await {
         Ok(principal) => {
-            permits.lock().asked(range, &principal, &root);
+            permits.lock().asked(range, Some(&principal), &root);
             Ok(())
         }
         Err(status) => Err(WatchResponse {
