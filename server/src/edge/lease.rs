@@ -84,9 +84,8 @@ impl lease_server::Lease for Lease {
         let (caller, request) = Caller::split(&self.0, request);
         self.0.read_barrier().await.map_err(of_request)?;
         let mut root = self.0.root();
-        if request.keys {
-            caller.authorise(&mut root, Access::ReadLease(request.id)).await?;
-        }
+        let access = if request.keys { Access::ReadLease(request.id) } else { Access::User };
+        caller.authorise(&mut root, access).await?;
         let header = Some(self.0.header(root.revision()));
         let mut response =
             LeaseTimeToLiveResponse { header, id: request.id, ttl: -1, ..Default::default() };

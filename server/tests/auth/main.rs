@@ -18,7 +18,7 @@ use kvorum_proto::etcdserverpb::{
     AlarmRequest, AuthDisableRequest, AuthEnableRequest, AuthRoleAddRequest, AuthRoleGetRequest,
     AuthRoleGrantPermissionRequest, AuthRoleRevokePermissionRequest, AuthStatusRequest,
     AuthUserAddRequest, AuthUserChangePasswordRequest, AuthUserDeleteRequest, AuthUserGetRequest,
-    AuthUserGrantRoleRequest, AuthUserListRequest, AuthenticateRequest,
+    AuthUserGrantRoleRequest, AuthUserListRequest, AuthUserRevokeRoleRequest, AuthenticateRequest,
     CompactionRequest, HashRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseLeasesRequest,
     LeaseRevokeRequest, LeaseTimeToLiveRequest, MemberListRequest, PutRequest, RangeRequest,
     RequestOp, StatusRequest, TxnRequest,
@@ -327,6 +327,54 @@ fn a_token_is_good_at_every_member_at_once() {
                 let answer = code(kv.range(by(&token, serializable)).await);
                 assert_eq!(answer.0, Code::Ok, "round {round}, member {member}: {answer:?}");
             }
+        }
+    });
+}
+
+#[test]
+fn a_user_of_just_now_is_known_wherever_its_token_is_shown() {
+    Site::start(3).run(async |site| {
+        for round in 0..10 {
+            let (name, role) = (format!("user{round}"), "some".to_owned());
+            let (user, password) = (name.clone(), "p".to_owned());
+            let add = AuthUserAddRequest { name: name.clone(), password, ..Default::default() };
+            site.auth().user_add(by(&site.root, add)).await.unwrap();
+            let grant = AuthUserGrantRoleRequest { user, role };
+            site.auth().user_grant_role(by(&site.root, grant)).await.unwrap();
+            let token = login(&site.cluster, 0, &name, "p").await.unwrap();
+            for member in (0..3).rev() {
+                let serializable = RangeRequest { serializable: true, ..get("a") };
+                let mut kv = site.cluster.client(member).kv();
+                let answer = code(kv.range(by(&token, serializable)).await);
+                assert_eq!(answer.0, Code::Ok, "round {round}, member {member}: {answer:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_member_that_is_behind_refuses_no_administrator() {
+    Site::start(3).run(async |site| {
+        let mut first = site.auth();
+        let mut root = site.root.clone();
+        for round in 0..20 {
+            let mut other = auth(&site.cluster, 1 + round % 2);
+            let add = AuthRoleAddRequest { name: format!("by nobody {round}") };
+            first.auth_disable(by(&root, AuthDisableRequest {})).await.unwrap();
+            let answer = code(other.role_add(add).await);
+            assert_eq!(answer.0, Code::Ok, "round {round}: {answer:?}");
+            first.auth_enable(AuthEnableRequest {}).await.unwrap();
+            // Tokens ended with auth.
+            root = login(&site.cluster, 0, "root", ROOT_PASSWORD).await.unwrap();
+            let alice = login(&site.cluster, 0, "alice", ALICE_PASSWORD).await.unwrap();
+            let (user, role) = ("alice".to_owned(), "root".to_owned());
+            let grant = AuthUserGrantRoleRequest { user: user.clone(), role: role.clone() };
+            first.user_grant_role(by(&root, grant)).await.unwrap();
+            let add = AuthRoleAddRequest { name: format!("by alice {round}") };
+            let answer = code(other.role_add(by(&alice, add)).await);
+            assert_eq!(answer.0, Code::Ok, "round {round}: {answer:?}");
+            let revoke = AuthUserRevokeRoleRequest { name: user, role };
+            first.user_revoke_role(by(&root, revoke)).await.unwrap();
         }
     });
 }
