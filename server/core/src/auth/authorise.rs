@@ -5,6 +5,7 @@
 //! transactions were) and CVE-2026-44283 (`prev_kv` and the lease of a put in a transaction were).
 //! An operation in a transaction is decided by the code that decides it on its own.
 
+use bytes::Bytes;
 use kvorum_proto::authpb::User;
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RequestOp, TxnRequest};
@@ -70,8 +71,7 @@ pub fn authorise(root: &Root, principal: &Principal, access: Access) -> Result<(
         Access::WriteLease(id) => asking.name().and_then(|_| asking.lease(id, Kind::Write)),
         Access::ReadLease(id) => asking.name().and_then(|_| asking.lease(id, Kind::Read)),
         Access::ReadLeases => {
-            asking.name()?;
-            root.lease_ids().try_for_each(|id| asking.lease(id, Kind::Read))
+            asking.name().and_then(|_| asking.leases(root.lease_ids(), Kind::Read))
         }
     }
 }
@@ -162,22 +162,32 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Whether every key of a lease may be read or written; one without keys is everybody's. It
-    /// takes as many steps as there are spans of keys that the user may touch, however many keys
-    /// hang on the lease.
     fn lease(&self, id: i64, kind: Kind) -> Result<(), AuthError> {
-        let Some(mut key) = self.root.lease_key_from(id, &[]) else { return Ok(()) };
-        if self.admin().is_ok() {
+        self.leases(std::iter::once(id), kind)
+    }
+
+    /// Whether every key of the leases may be read or written; those without keys are everybody's.
+    fn leases(&self, ids: impl Iterator<Item = i64>, kind: Kind) -> Result<(), AuthError> {
+        let mut with_keys =
+            ids.filter_map(|id| Some((id, self.root.lease_key_from(id, &[])?))).peekable();
+        if with_keys.peek().is_none() || self.admin().is_ok() {
             return Ok(());
         }
         let covers = self.covers(self.user()?, kind);
+        let covered = with_keys.all(|(id, first)| self.lease_is_within(&covers, id, first));
+        if covered { Ok(()) } else { Err(AuthError::PermissionDenied) }
+    }
+
+    /// It takes as many steps as there are spans of keys, however many keys hang on the lease.
+    fn lease_is_within(&self, covers: &[&Cover], id: i64, first: Bytes) -> bool {
+        let mut key = first;
         loop {
-            match union_reach(&covers, &key) {
-                None => return Err(AuthError::PermissionDenied),
-                Some(Reach::Unbounded) => return Ok(()),
+            match union_reach(covers, &key) {
+                None => return false,
+                Some(Reach::Unbounded) => return true,
                 Some(Reach::Before(end)) => match self.root.lease_key_from(id, end) {
                     Some(next) => key = next,
-                    None => return Ok(()),
+                    None => return true,
                 },
             }
         }
