@@ -133,6 +133,11 @@ fn keys(page: &mut Page, handle: &Handle, root: &Root) {
         "The revision of the last compaction.",
         root.compacted_revision(),
     );
+    page.gauge(
+        "etcd_debugging_auth_revision",
+        "Counts the changes of users and roles.",
+        root.auth().revision(),
+    );
 }
 
 fn disk(page: &mut Page, handle: &Handle) {
