@@ -65,12 +65,26 @@ impl HttpsClient {
 
     /// `GET` of a path at `127.0.0.1:port`.
     pub fn get(&self, port: u16, path: &str) -> io::Result<Answer> {
+        self.ask(port, &format!("GET {path}"), "")
+    }
+
+    pub fn post(&self, port: u16, path: &str, body: &str) -> io::Result<Answer> {
+        self.ask(port, &format!("POST {path}"), body)
+    }
+
+    fn ask(&self, port: u16, asked: &str, body: &str) -> io::Result<Answer> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let name = ServerName::try_from("127.0.0.1").expect("an address is a name");
         let session = ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, stream);
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let length = body.len();
+        // By this header, which it passes on, etcd's gateway marks its calls as its own.
+        write!(
+            stream,
+            "{asked} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: */*\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )?;
         let mut text = String::new();
         let read = stream.read_to_string(&mut text);
         if let Err(error) = read

@@ -143,9 +143,8 @@ impl Proof {
         }
         let from_gateway = headers.contains_key("grpcgateway-accept");
         match extensions.get::<CommonName>() {
-            Some(CommonName(name)) if !from_gateway && !name.is_empty() => {
-                Proof::Certificate(name.clone())
-            }
+            // As in etcd, who has no name is a user whom nobody knows, and not nobody.
+            Some(CommonName(name)) if !from_gateway => Proof::Certificate(name.clone()),
             Some(_) | None => Proof::Nothing,
         }
     }
@@ -178,7 +177,7 @@ mod tests {
         assert_eq!(proof(&[("authorization", "Bearer b.2")], None), "token b.2");
         assert_eq!(proof(&[("authorization", "b.2")], None), "token b.2");
         assert_eq!(proof(&[], Some("alice")), "certificate alice");
-        assert_eq!(proof(&[], Some("")), "nothing");
+        assert_eq!(proof(&[], Some("")), "certificate ");
         assert_eq!(proof(&[("grpcgateway-accept", "*/*")], Some("alice")), "nothing");
         assert_eq!(proof(&[("token", "")], Some("alice")), "token ");
     }

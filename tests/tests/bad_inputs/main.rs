@@ -12,7 +12,7 @@
 //! | B30 | applied lags behind committed | the limits of `server/src/runtime` |
 //! | B41, B65 | no leader, with and without `hasleader` | `server/tests/three_members.rs` |
 //! | B60 | leadership moved by a follower | `server/tests/three_members.rs` |
-//! | B83 | a certificate's name at the gateway | the tests of TLS |
+//! | B83 | a certificate's name at the gateway | `tests/tests/tls/common_name.rs`, of etcd too |
 //! | B86, B87 | a peer of another cluster, or of another version of the protocol | etcd's members speak HTTP to each other, ours gRPC: the greeting of every peer call is refused, `server/tests/hostile_peer.rs` |
 //! | B88 | a removed member | comes with changes of membership |
 //! | B89 | wrong sender or addressee | dropped and counted, `server/tests/hostile_peer.rs` |

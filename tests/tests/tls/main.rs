@@ -1,6 +1,7 @@
 //! TLS as clients and peers meet it: who gets in, on every listener; files that change under load;
 //! connections on which nothing is said.
 
+mod common_name;
 mod refusals;
 mod rotation;
 mod silent;
