@@ -80,12 +80,11 @@ impl ApplyStage {
                 self.store.skip(entry.index, entry.term);
                 continue;
             };
-            if request.compaction.is_some() {
-                before_compactions.push(Arc::new(self.store.root()));
-            }
+            let before = request.compaction.map(|_| Arc::new(self.store.root()));
             let applied = self.store.apply(entry.index, entry.term, &request);
             let answer = match applied.reply {
                 Ok(reply) => {
+                    before_compactions.extend(before);
                     leases.note(&request, &reply);
                     Ok(Outcome { reply, revision: applied.revision, index: entry.index })
                 }
@@ -152,4 +151,39 @@ fn decode(entry: &Entry) -> Result<Option<InternalRaftRequest>, ApplyError> {
     InternalRaftRequest::decode(entry.data.clone())
         .map(Some)
         .map_err(|source| ApplyError::Decode { index, source })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use kvorum_proto::etcdserverpb::{CompactionRequest, PutRequest};
+    use raft_proto::eraftpb::ConfState;
+
+    use super::*;
+
+    #[test]
+    fn the_state_before_a_compaction_is_kept_unless_it_is_refused() {
+        let mut stage = ApplyStage::new(Store::bootstrap(Vec::new(), ConfState::default()));
+        let put = PutRequest { key: "k".into(), ..PutRequest::default() };
+        let compact = |revision| InternalRaftRequest {
+            compaction: Some(CompactionRequest { revision, physical: false }),
+            ..InternalRaftRequest::default()
+        };
+        let requests = [
+            InternalRaftRequest { put: Some(put), ..InternalRaftRequest::default() },
+            compact(99),
+            compact(2),
+            compact(2),
+        ];
+        let entries = (1..).zip(requests).map(|(index, request)| Entry {
+            index,
+            term: 1,
+            data: request.encode_to_vec().into(),
+            ..Entry::default()
+        });
+        let batch = stage.apply(&entries.collect::<Vec<_>>()).unwrap();
+        let refused = batch.answers.iter().filter(|(_, answer)| answer.is_err()).count();
+        assert_eq!((refused, batch.before_compactions.len()), (2, 1));
+        assert_eq!(batch.before_compactions[0].index(), 2);
+    }
 }
