@@ -30,7 +30,6 @@ pub enum Refused {
     MemberNotLearner,
     UnknownMethod,
     InvalidClientApiVersion,
-    WatchCanceled,
 }
 
 impl From<Refused> for Status {
@@ -81,7 +80,6 @@ impl From<Refused> for Status {
             Refused::InvalidClientApiVersion => {
                 (Code::InvalidArgument, "etcdserver: invalid client api version")
             }
-            Refused::WatchCanceled => (Code::Cancelled, "etcdserver: watch canceled"),
         };
         Status::new(code, text)
     }
@@ -272,7 +270,6 @@ mod tests {
             (Refused::MemberNotLearner, 9, "etcdserver: can only promote a learner member"),
             (Refused::UnknownMethod, 2, "etcdserver: unknown method"),
             (Refused::InvalidClientApiVersion, 3, "etcdserver: invalid client api version"),
-            (Refused::WatchCanceled, 1, "etcdserver: watch canceled"),
         ] {
             let status = Status::from(refused);
             assert_eq!((status.code() as i32, status.message()), (code, text));
