@@ -174,6 +174,10 @@ pub const LARGE_READS: usize = 4;
 /// lists of a million keys, or 200 clients that are slow.
 pub const READ_BUDGET_BYTES: usize = 128 << 20;
 
+/// Lists of answers that wait for room in that budget; more are turned away. Without it each of
+/// those that may wait could bring a million keys.
+pub const WAITING_LISTS_BYTES: usize = 64 << 20;
+
 /// Reads that may wait for a turn or for memory; each is a request of at most
 /// `--max-request-bytes`.
 pub const WAITING_READS: usize = 1_000;
@@ -181,8 +185,17 @@ pub const WAITING_READS: usize = 1_000;
 /// Old values that one answer may be sorted by: they are not in memory until then.
 pub const SORTED_VALUES_BYTES: usize = 64 << 20;
 
-/// Answers with more keys than this are put together off the thread that serves clients.
-pub const INLINE_RANGE_KEYS: i64 = 1_000;
+/// Versions that an answer may look at on the thread that serves clients, about 100 µs; more are
+/// looked at beside it.
+pub const INLINE_LOOKS: u64 = 1_000;
+
+/// Versions that one transaction may look at, in comparisons too: a second's work, and ten times a
+/// million keys.
+pub const TXN_LOOKS: u64 = 10_000_000;
+
+/// How long finding the answer to a transaction may take. What reading the past takes is not known
+/// before.
+pub const TXN_READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Keys in a chunk of a streamed range at first; adapted to `STREAM_CHUNK_BYTES`.
 pub const STREAM_CHUNK_KEYS: i64 = 10;
@@ -190,12 +203,12 @@ pub const STREAM_CHUNK_KEYS: i64 = 10;
 /// Target size of a chunk of a streamed range.
 pub const STREAM_CHUNK_BYTES: usize = DEFAULT_MAX_REQUEST_BYTES;
 
-/// How long a streamed range, or a large answer, waits for its client to take a chunk: a link too slow for one in
-/// this time is of no use, and the state that is read holds up physical compaction.
+/// How long a streamed range, or a large answer, waits for its client to take a chunk: a link too
+/// slow for one in this time is of no use, and the state that is read holds up physical compaction.
 pub const LARGE_READ_SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a streamed range, or a large answer, may take in all, to within one more wait for its client: the shortest
-/// usual interval between compactions, so that it holds up one at most.
+/// How long a streamed range, or a large answer, may take in all, to within one more wait for its
+/// client: the shortest usual interval between compactions, so that it holds up one at most.
 pub const LARGE_READ_MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
 /// Replies the hub may make for one watch stream before the shell has looked at their size. Each

@@ -7,15 +7,21 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::uri::PathAndQuery;
 use kvorum_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::response_op::Response;
 use kvorum_proto::etcdserverpb::{
-    DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest, RequestOp, TxnRequest,
+    CompactionRequest, Compare, DeleteRangeRequest, LeaseGrantRequest, PutRequest, RangeRequest,
+    RangeResponse, RequestOp, TxnRequest, TxnResponse,
 };
 use kvorum_proto::mvccpb::KeyValue;
 use kvorum_server::limits::WHOLE_ANSWER_BYTES;
+use prost::Message;
 use tokio::time::timeout;
+use tonic::client::Grpc;
+use tonic::{Code, Request as Asked, Streaming};
+use tonic_prost::ProstCodec;
 
 use support::{Client, Cluster};
 
@@ -108,7 +114,7 @@ fn a_large_answer_is_the_message_that_a_small_one_would_be() {
         // The past, whose values are on the disk only.
         let past = client.kv().range(RangeRequest { revision, ..all() }).await.unwrap();
         assert_eq!(past.into_inner().kvs, kvs);
-        let past = client.kv().range(RangeRequest { revision, ..sorted }).await.unwrap();
+        let past = client.kv().range(RangeRequest { revision, ..sorted.clone() }).await.unwrap();
         assert!(
             past.into_inner()
                 .kvs
@@ -116,10 +122,117 @@ fn a_large_answer_is_the_message_that_a_small_one_would_be() {
                 .map(|kv| &kv.value)
                 .eq(by_value.iter().map(|kv| &kv.value))
         );
+        // The same in a transaction, where what is cut off must not be counted as sent.
+        let past = RangeRequest { revision, ..sorted };
+        let read = RequestOp { request: Some(Request::RequestRange(past)) };
+        let txn = TxnRequest { success: vec![read.clone(), read], ..TxnRequest::default() };
+        for response in client.kv().txn(txn).await.unwrap().into_inner().responses {
+            let Some(Response::ResponseRange(past)) = response.response else { panic!("no range") };
+            assert!(past.more);
+            let values = past.kvs.iter().map(|kv| &kv.value);
+            assert!(values.eq(by_value.iter().map(|kv| &kv.value)));
+        }
         fill(&client).await;
         let deleted = client.kv().delete_range(delete).await.unwrap().into_inner();
         assert_eq!(deleted.prev_kvs.len(), kvs.len());
         assert!(deleted.prev_kvs.iter().map(|kv| &kv.value).eq(kvs.iter().map(|kv| &kv.value)));
+    });
+}
+
+/// Asks for one answer and reads nothing of it yet.
+async fn unread<Q, A>(client: &Client, method: &'static str, question: Q) -> Streaming<A>
+where
+    Q: Message + Default + 'static,
+    A: Message + Default + 'static,
+{
+    let mut grpc = Grpc::new(client.channel()).max_decoding_message_size(usize::MAX);
+    grpc.ready().await.unwrap();
+    let path = PathAndQuery::from_static(method);
+    let codec = ProstCodec::<Q, A>::default();
+    grpc.server_streaming(Asked::new(question), path, codec).await.unwrap().into_inner()
+}
+
+#[test]
+fn what_a_large_answer_of_the_past_has_yet_to_read_is_not_compacted_away() {
+    const KEYS: usize = 32;
+    let mut cluster = Cluster::start(1);
+    let client = cluster.client(0);
+    let value = |i: usize| Bytes::from(vec![b'a' + i as u8; 1 << 20]);
+    let revision = cluster.runtime.block_on(async {
+        let mut revision = 0;
+        for i in 0..KEYS {
+            let put = PutRequest { key: key(i), value: value(i), ..PutRequest::default() };
+            revision = client.kv().put(put).await.unwrap().into_inner().header.unwrap().revision;
+        }
+        let delete = DeleteRangeRequest { key: "k".into(), range_end: "l".into(), prev_kv: false };
+        client.kv().delete_range(delete).await.unwrap();
+        revision
+    });
+    // After a start old values are on the disk only.
+    cluster.stop(0);
+    cluster.restart(0);
+    let (slow, client) = (cluster.client(0), cluster.client(0));
+    cluster.runtime.block_on(async {
+        let past = RangeRequest { revision, ..all() };
+        let op = RequestOp { request: Some(Request::RequestRange(past.clone())) };
+        let txn = TxnRequest { success: vec![op], ..TxnRequest::default() };
+        let mut range = unread(&slow, "/etcdserverpb.KV/Range", past).await;
+        let mut txn = unread(&slow, "/etcdserverpb.KV/Txn", txn).await;
+        let compaction = CompactionRequest { revision: revision + 1, physical: true };
+        let mut kv = client.kv();
+        let mut compacted = Box::pin(kv.compact(compaction));
+        // It waits for those who read. Would it not, it were done by then.
+        let done = timeout(Duration::from_secs(2), &mut compacted).await;
+        assert!(done.is_err(), "what is read is gone: {done:?}");
+        let range: RangeResponse = range.message().await.unwrap().unwrap();
+        let answer: TxnResponse = txn.message().await.unwrap().unwrap();
+        let Some(Response::ResponseRange(in_txn)) = &answer.responses[0].response else {
+            panic!("no range")
+        };
+        for kvs in [&range.kvs, &in_txn.kvs] {
+            assert!((0..KEYS).map(value).eq(kvs.iter().map(|kv| kv.value.clone())));
+        }
+        compacted.await.unwrap();
+    });
+}
+
+#[test]
+fn a_transaction_that_reads_too_much_is_refused_before_it_is_read_or_written() {
+    let cluster = Cluster::start(1);
+    let client = cluster.client(0);
+    cluster.runtime.block_on(async {
+        for i in 0..1_000 {
+            client.kv().put(PutRequest { key: key(i), ..PutRequest::default() }).await.unwrap();
+        }
+        let op = |request| RequestOp { request: Some(request) };
+        let of = |op: &RequestOp, times| TxnRequest {
+            success: vec![op.clone(); times],
+            ..TxnRequest::default()
+        };
+        let read = op(Request::RequestRange(all()));
+        let many = op(Request::RequestTxn(of(&read, 100)));
+        let refusal = "kvorum: the transaction reads more than one may; divide it, or ask for \
+                       fewer keys";
+        let mut writing = of(&many, 101);
+        writing.success.push(op(Request::RequestPut(support::put("written", "1"))));
+        let compare = Compare { key: "k".into(), range_end: "l".into(), ..Compare::default() };
+        let comparing = TxnRequest { compare: vec![compare; 10_001], ..of(&read, 1) };
+        for too_much in [of(&many, 101), writing, comparing] {
+            let status = client.kv().txn(too_much).await.unwrap_err();
+            assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, refusal));
+        }
+        assert_eq!(client.get("written").await, None);
+        // Large, but not too large.
+        let answer = client.kv().txn(of(&many, 1)).await.unwrap().into_inner();
+        let Some(Response::ResponseTxn(nested)) = &answer.responses[0].response else {
+            panic!("no txn")
+        };
+        for response in &nested.responses {
+            let Some(Response::ResponseRange(range)) = &response.response else {
+                panic!("no range")
+            };
+            assert_eq!(range.kvs.len(), 1_000);
+        }
     });
 }
 

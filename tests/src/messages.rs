@@ -42,7 +42,7 @@ pub fn range(
     revision: i64,
     read: &mut Read,
 ) -> Result<RangeResponse, String> {
-    reply.resolve(|version| read(version.at))?;
+    reply.resolve(|versions| versions.iter().map(|version| read(version.at)).collect())?;
     let kvs = reply.versions.iter().map(|version| {
         if reply.keys_only {
             Ok(key_value_with(version, Bytes::new()))

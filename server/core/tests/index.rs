@@ -1,7 +1,9 @@
 //! The index against std's ordered map, with snapshots held across changes.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use kvorum_core::index::{Entry, Tree};
@@ -126,6 +128,10 @@ fn run<const B: usize>(ops: Vec<Op>, seed: u64) {
                 let got = tree.range(&from, Some(&to)).take(n).map(|held| &held.0.key);
                 let wanted = model.keys().filter(|key| from <= **key && **key < to).take(n);
                 assert!(got.eq(wanted));
+                let got = tree.range_counted(&from, Some(&to)).take(n).map(|held| &held.0.key);
+                let inside = model.range(from..).take_while(|(key, _)| **key < to);
+                let wanted = inside.filter(|(_, value)| !value.is_multiple_of(4));
+                assert!(got.eq(wanted.take(n).map(|(key, _)| key)));
             }
             Op::Hold => held.push((tree.clone(), model.clone())),
             Op::LetGo(i) if !held.is_empty() => drop(held.swap_remove(i % held.len())),
@@ -184,4 +190,37 @@ fn what_grew_in_key_order_shrinks_in_any() {
             assert_same(tree, model);
         }
     }
+}
+
+#[derive(Clone)]
+struct Watched {
+    key: [u8; 4],
+    weight: u32,
+    looked_at: Rc<Cell<usize>>,
+}
+
+impl Entry for Watched {
+    fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    fn weight(&self) -> u32 {
+        self.looked_at.update(|times| times + 1);
+        self.weight
+    }
+}
+
+#[test]
+fn what_does_not_count_is_passed_over_however_much_it_is() {
+    const ENTRIES: u32 = 100_000;
+    let looked_at = Rc::new(Cell::new(0));
+    let mut tree: Tree<Watched, 16> = Tree::default();
+    for n in 0..ENTRIES {
+        let (key, weight) = (n.to_be_bytes(), u32::from(n == ENTRIES / 2));
+        tree.upsert(&key, |_| Watched { key, weight, looked_at: Rc::clone(&looked_at) });
+    }
+    looked_at.set(0);
+    let found: Vec<_> = tree.range_counted(&[], None).map(|entry| entry.key).collect();
+    assert_eq!(found, [(ENTRIES / 2).to_be_bytes()]);
+    assert!(looked_at.get() <= 2 * 16, "{} entries were looked at", looked_at.get());
 }

@@ -1,6 +1,6 @@
 //! From the store's answers to etcd's messages.
 
-use kvorum_core::store::{DeleteReply, OpReply, PutReply, RangeReply, TxnReply, Version};
+use kvorum_core::store::{Deferred, DeleteReply, OpReply, PutReply, RangeReply, TxnReply, Version};
 use kvorum_proto::etcdserverpb::response_op::Response;
 use kvorum_proto::etcdserverpb::{
     DeleteRangeResponse, Member, PutResponse, RangeResponse, ResponseHeader, ResponseOp,
@@ -42,26 +42,24 @@ pub(super) fn inner(revision: i64) -> Option<ResponseHeader> {
     Some(ResponseHeader { revision, ..ResponseHeader::default() })
 }
 
-/// Reads its ranges; every value they lack is read back by `resolve`.
+/// Its ranges are read by `read`, with all values they want.
 pub(super) fn txn<E>(
     reply: &TxnReply,
     header: Option<ResponseHeader>,
-    resolve: &impl Fn(&mut RangeReply) -> Result<(), E>,
+    read: &impl Fn(&Deferred) -> Result<RangeReply, E>,
 ) -> Result<TxnResponse, E> {
     let mut responses = Vec::with_capacity(reply.ops.len());
     for op in &reply.ops {
         let response = match op {
             OpReply::Range(deferred, revision) => {
-                let mut reply = deferred.read();
-                resolve(&mut reply)?;
-                Response::ResponseRange(range(&reply, inner(*revision)))
+                Response::ResponseRange(range(&read(deferred)?, inner(*revision)))
             }
             OpReply::Put(reply, revision) => Response::ResponsePut(put(reply, inner(*revision))),
             OpReply::Delete(reply, revision) => {
                 Response::ResponseDeleteRange(delete(reply, inner(*revision)))
             }
             OpReply::Txn(reply, revision) => {
-                Response::ResponseTxn(txn(reply, inner(*revision), resolve)?)
+                Response::ResponseTxn(txn(reply, inner(*revision), read)?)
             }
         };
         responses.push(ResponseOp { response: Some(response) });

@@ -1,20 +1,22 @@
 //! Keys and values.
 
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kvorum_core::auth::Access;
 use kvorum_core::node::Refusal;
-use kvorum_core::store::{OpReply, RangeReply, Reply, Root, TxnReply, is_read_only};
+use kvorum_core::store::{
+    Deferred, DeleteReply, Looks, PAST_LOOKS, Reply, Root, TxnReply, is_read_only,
+};
 use kvorum_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
     InternalRaftRequest, PutRequest, PutResponse, RangeRequest, RangeResponse, RangeStreamResponse,
-    TxnRequest, TxnResponse, kv_server,
+    ResponseHeader, TxnRequest, TxnResponse, kv_server,
 };
 use kvorum_proto::key_range::KeyRange;
 use prost::Message;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,41 +25,28 @@ use tonic::{Request, Response, Status};
 use super::answer::{self, Answer, Layout};
 use super::principal::{Caller, mark};
 use super::status::{not_a, of_refusal, of_request, of_store};
-use super::{convert, range_stream, validate};
-use crate::limits::{INLINE_RANGE_KEYS, STREAM_CHUNK_BYTES, WHOLE_ANSWER_BYTES};
+use super::{beside, convert, range_stream, validate};
+use crate::limits::{
+    INLINE_LOOKS, STREAM_CHUNK_BYTES, TXN_LOOKS, TXN_READ_TIMEOUT, WHOLE_ANSWER_BYTES,
+};
 use crate::runtime::{Handle, RequestError};
 
 pub(super) struct Kv(pub(super) Handle);
 
 impl Kv {
-    /// Looks for an answer: what is quick here, and what may take long, may be large or waits for
-    /// the disk in its turn and beside the thread that serves everybody.
     async fn answer<T: Default + Send + 'static>(
         &self,
         quick: bool,
         find: impl FnOnce(&Handle) -> Result<Answer<T>, Status> + Send + 'static,
     ) -> Result<Response<T>, Status> {
-        if quick {
-            let found = find(&self.0)?;
-            return answer::respond(&self.0, found, None).await;
-        }
-        let turn = self.0.reading.turn().await.map_err(of_request)?;
-        let handle = self.0.clone();
-        // Who asked may be gone by now; what it asked for is counted as long as it is there.
-        let found = spawn_blocking(move || find(&handle).map(|found| (found, turn)));
-        let (found, turn) = found.await.map_err(|_| of_request(RequestError::Stopped))??;
-        answer::respond(&self.0, found, Some(turn)).await
-    }
-
-    async fn txn_answer(
-        &self,
-        reply: TxnReply,
-        revision: i64,
-    ) -> Result<Response<TxnResponse>, Status> {
-        let quick = is_quick_txn(&reply);
-        self.answer(quick, move |handle| txn(handle, reply, revision)).await
+        let found = beside::find(&self.0, quick, find).await?;
+        answer::respond(&self.0, found).await
     }
 }
+
+/// What is answered on the thread that serves everybody: short, and of values that are in memory.
+const QUICK: Looks = Looks::at_most(INLINE_LOOKS);
+const _: () = assert!(INLINE_LOOKS < PAST_LOOKS, "the past is read beside that thread");
 
 /// Old readers may hold history for as long as they live; a client need not wait for them all.
 const PHYSICAL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -77,7 +66,7 @@ impl kv_server::Kv for Kv {
         let keys = key_range(&request);
         caller.authorise(&mut root, Access::Read(&keys)).await?;
         let allowed_at = mark(&root);
-        let quick = is_quick(&request, &root);
+        let quick = QUICK.for_range(&root, &request).is_some();
         let found = self.answer(quick, move |handle| range(handle, &root, &request)).await?;
         caller.still_may(allowed_at, Access::Read(&keys)).await?;
         Ok(found)
@@ -99,7 +88,7 @@ impl kv_server::Kv for Kv {
         let mut root = self.0.root();
         let keys = key_range(&request);
         caller.authorise(&mut root, Access::Read(&keys)).await?;
-        let charge = self.0.reading.charge(2 * STREAM_CHUNK_BYTES).await.map_err(of_request)?;
+        let charge = self.0.reading.charge(2 * STREAM_CHUNK_BYTES, 0).await.map_err(of_request)?;
         caller.still_may(mark(&root), Access::Read(&keys)).await?;
         // One chunk is read while the one before is sent.
         let (sender, receiver) = mpsc::channel(1);
@@ -130,12 +119,8 @@ impl kv_server::Kv for Kv {
         let outcome = caller.write(entry).await?;
         let Reply::Delete(reply) = outcome.reply else { return Err(not_a("deletion")) };
         let header = Some(self.0.header(outcome.revision));
-        let answer = if answer::is_large(&reply.prev, false) {
-            Answer::Large(Layout::delete(reply, header))
-        } else {
-            Answer::Whole(convert::delete(&reply, header))
-        };
-        answer::respond(&self.0, answer, None).await
+        let quick = QUICK.for_deletion(&reply).is_some();
+        self.answer(quick, move |_| Ok(deletion(reply, header))).await
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
@@ -147,16 +132,21 @@ impl kv_server::Kv for Kv {
             }
             let mut root = self.0.root();
             caller.authorise(&mut root, Access::Txn(&txn)).await?;
-            let reply = root.txn_read(&txn).map_err(of_store)?;
-            self.0.metrics.operations.count_txn(&reply);
-            let found = self.txn_answer(reply, root.revision()).await?;
-            caller.still_may(mark(&root), Access::Txn(&txn)).await?;
+            let (allowed_at, txn) = (mark(&root), Arc::new(txn));
+            let quick = QUICK.for_txn(&root, &txn).is_some();
+            let read = Arc::clone(&txn);
+            let found =
+                self.answer(quick, move |handle| read_txn(handle, &root, &read, quick)).await?;
+            caller.still_may(allowed_at, Access::Txn(&txn)).await?;
             return Ok(found);
         }
+        // No member could refuse it any more when it is applied.
+        affordable(&self.0.root(), &txn)?;
         let entry = InternalRaftRequest { txn: Some(txn), ..Default::default() };
         let outcome = caller.write(entry).await?;
         let Reply::Txn(reply) = outcome.reply else { return Err(not_a("transaction")) };
-        self.txn_answer(reply, outcome.revision).await
+        let quick = QUICK.for_reply(&reply).is_some();
+        self.answer(quick, move |handle| answer_txn(handle, &reply, outcome.revision, quick)).await
     }
 
     async fn compact(
@@ -193,55 +183,72 @@ fn range(
     let mut reply = root.range(request).map_err(of_store)?;
     handle.metrics.operations.count_range();
     let header = Some(handle.header(root.revision()));
-    if reply.by_value.is_none() && answer::is_large(&reply.versions, reply.keys_only) {
-        return Ok(Answer::Large(Layout::range(reply, header)));
-    }
-    handle.resolve(&mut reply).map_err(of_request)?;
+    handle.sort(&mut reply).map_err(of_request)?;
     if answer::is_large(&reply.versions, reply.keys_only) {
         return Ok(Answer::Large(Layout::range(reply, header)));
     }
+    handle.resolve(&mut reply).map_err(of_request)?;
     Ok(Answer::Whole(convert::range(&reply, header)))
 }
 
-/// Only the newest values are sure to be in memory, and only short answers are made in no time.
-fn is_quick(request: &RangeRequest, root: &Root) -> bool {
-    if request.revision > 0 {
-        return false;
+fn deletion(reply: DeleteReply, header: Option<ResponseHeader>) -> Answer<DeleteRangeResponse> {
+    if answer::is_large(&reply.prev, false) {
+        Answer::Large(Layout::delete(&reply, header))
+    } else {
+        Answer::Whole(convert::delete(&reply, header))
     }
-    if request.range_end.is_empty() || request.count_only {
-        return true;
-    }
-    let count = RangeRequest {
-        key: request.key.clone(),
-        range_end: request.range_end.clone(),
-        count_only: true,
-        ..RangeRequest::default()
-    };
-    let plain = request.sort_order == 0 && request.sort_target == 0;
-    (plain && (1..=INLINE_RANGE_KEYS).contains(&request.limit))
-        || root.range(&count).is_ok_and(|reply| reply.count <= INLINE_RANGE_KEYS)
 }
 
-fn txn(handle: &Handle, reply: TxnReply, revision: i64) -> Result<Answer<TxnResponse>, Status> {
+/// Whether it looks at no more than a transaction may, here or where it is applied.
+fn affordable(root: &Root, txn: &TxnRequest) -> Result<(), Status> {
+    let left = Looks::at_most(TXN_LOOKS).for_txn(root, txn);
+    left.map(|_| ()).ok_or_else(|| of_request(RequestError::TooMuchToRead))
+}
+
+fn read_txn(
+    handle: &Handle,
+    root: &Root,
+    request: &TxnRequest,
+    quick: bool,
+) -> Result<Answer<TxnResponse>, Status> {
+    affordable(root, request)?;
+    let reply = root.txn_read(request).map_err(of_store)?;
+    handle.metrics.operations.count_txn(&reply);
+    answer_txn(handle, &reply, root.revision(), quick)
+}
+
+/// Unless it is quick its length is known before anything of it is made.
+fn answer_txn(
+    handle: &Handle,
+    reply: &TxnReply,
+    revision: i64,
+    quick: bool,
+) -> Result<Answer<TxnResponse>, Status> {
     let header = Some(handle.header(revision));
-    if !is_quick_txn(&reply) {
-        let layout = Layout::txn(reply.clone(), header);
+    let until = Instant::now() + TXN_READ_TIMEOUT;
+    let read = |range: &Deferred| {
+        if Instant::now() > until {
+            return Err(RequestError::TooMuchToRead);
+        }
+        let mut reply = range.read();
+        handle.sort(&mut reply)?;
+        Ok(reply)
+    };
+    let lay_out = || Layout::txn(reply, header, &read).map_err(of_request);
+    if !quick {
+        let layout = lay_out()?;
         if layout.bytes() > WHOLE_ANSWER_BYTES {
             return Ok(Answer::Large(layout));
         }
     }
-    let resolve = |range: &mut RangeReply| handle.resolve(range);
-    let whole = convert::txn(&reply, header, &resolve).map_err(of_request)?;
+    let resolved = |range: &Deferred| {
+        let mut reply = read(range)?;
+        handle.resolve(&mut reply)?;
+        Ok(reply)
+    };
+    let whole = convert::txn(reply, header, &resolved).map_err(of_request)?;
     if whole.encoded_len() > WHOLE_ANSWER_BYTES {
-        return Ok(Answer::Large(Layout::txn(reply, header)));
+        return Ok(Answer::Large(lay_out()?));
     }
     Ok(Answer::Whole(whole))
-}
-
-fn is_quick_txn(reply: &TxnReply) -> bool {
-    reply.ops.iter().all(|op| match op {
-        OpReply::Range(range, _) => is_quick(range.request(), range.root()),
-        OpReply::Txn(txn, _) => is_quick_txn(txn),
-        OpReply::Put(..) | OpReply::Delete(..) => true,
-    })
 }

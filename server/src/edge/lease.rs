@@ -19,7 +19,8 @@ use tonic::{Request, Response, Status, Streaming};
 use super::principal::Caller;
 use super::require_leader::while_led;
 use super::status::{not_a, of_request};
-use super::wants_leader;
+use super::{beside, wants_leader};
+use crate::limits::INLINE_LOOKS;
 use crate::runtime::Handle;
 
 pub(super) struct Lease(pub(super) Handle);
@@ -96,7 +97,9 @@ impl lease_server::Lease for Lease {
         }
         response.granted_ttl = lease.ttl_s;
         if request.keys {
-            response.keys = root.lease_keys(request.id).collect();
+            let quick = root.lease_key_count(request.id) <= INLINE_LOOKS;
+            let keys = move |_: &Handle| Ok(root.lease_keys(request.id).collect());
+            response.keys = beside::find(&self.0, quick, keys).await?;
         }
         Ok(Response::new(response))
     }
@@ -107,8 +110,10 @@ impl lease_server::Lease for Lease {
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         let mut root = self.0.root();
         Caller::of(&self.0, &request).authorise(&mut root, Access::ReadLeases).await?;
-        let leases = root.lease_ids().map(|id| LeaseStatus { id }).collect();
         let header = Some(self.0.header(root.revision()));
+        let quick = root.lease_count() <= INLINE_LOOKS;
+        let leases = move |_: &Handle| Ok(root.lease_ids().map(|id| LeaseStatus { id }).collect());
+        let leases = beside::find(&self.0, quick, leases).await?;
         Ok(Response::new(LeaseLeasesResponse { header, leases }))
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod answer;
 mod auth;
+mod beside;
 mod cluster;
 mod convert;
 mod downgrade;

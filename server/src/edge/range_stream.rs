@@ -93,6 +93,8 @@ struct Chunks {
     request: RangeRequest,
     /// Of the whole answer; 0 for none.
     limit: i64,
+    /// Keys in the whole range, once the first chunk was read.
+    count: Option<i64>,
     sent: i64,
     /// Keys of the next chunk, at most.
     size: i64,
@@ -106,14 +108,15 @@ impl Chunks {
             sort_target: SortTarget::Key as i32,
             ..request
         };
-        Chunks { handle, root, request, limit, sent: 0, size: STREAM_CHUNK_KEYS }
+        Chunks { handle, root, request, limit, count: None, sent: 0, size: STREAM_CHUNK_KEYS }
     }
 
     /// The next chunk, and whether it is the last.
     fn next(&mut self) -> Result<(RangeResponse, bool), Status> {
         let left = if self.limit > 0 { self.limit - self.sent } else { i64::MAX };
         self.request.limit = self.size.min(left);
-        let mut reply = self.root.range(&self.request).map_err(of_store)?;
+        let count = self.count()?;
+        let mut reply = self.root.page(&self.request).map_err(of_store)?;
         let (fitting, bytes) = fitting(&reply);
         let cut = fitting < reply.versions.len();
         // Before values are read back, so that they are never in memory all at once.
@@ -131,11 +134,20 @@ impl Chunks {
         }
         let header = last.then(|| self.handle.header(self.root.revision()));
         let mut response = convert::range(&reply, header);
-        // The first chunk's count is that of the whole range, a later one's of what was left.
-        response.count = if last { reply.count + self.sent } else { 0 };
+        response.count = if last { count } else { 0 };
         response.more = last && reply.more;
         self.sent += found;
         Ok((response, last))
+    }
+
+    /// In the past keys are counted one by one, so that is done once.
+    fn count(&mut self) -> Result<i64, Status> {
+        if let Some(count) = self.count {
+            return Ok(count);
+        }
+        let whole = RangeRequest { count_only: true, ..self.request.clone() };
+        let count = self.root.range(&whole).map_err(of_store)?.count;
+        Ok(*self.count.insert(count))
     }
 }
 

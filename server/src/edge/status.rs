@@ -134,7 +134,10 @@ pub(super) fn of_request(error: RequestError) -> Status {
         RequestError::Refused(refusal) => of_refusal(refusal),
         RequestError::Store(error) => of_store(error),
         RequestError::TooLarge => Refused::RequestTooLarge.into(),
-        RequestError::TooMuchToSort | RequestError::TooManyReads | RequestError::StoreBusy => {
+        RequestError::TooMuchToSort
+        | RequestError::TooMuchToRead
+        | RequestError::TooManyReads
+        | RequestError::StoreBusy => {
             Status::new(Code::ResourceExhausted, format!("kvorum: {error}"))
         }
         RequestError::Stopped => Status::new(Code::Unavailable, "etcdserver: server stopped"),

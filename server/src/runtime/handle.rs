@@ -47,6 +47,8 @@ pub enum RequestError {
     TooLarge,
     #[error("more old values than can be sorted; sort by something else, or read the newest ones")]
     TooMuchToSort,
+    #[error("the transaction reads more than one may; divide it, or ask for fewer keys")]
+    TooMuchToRead,
     #[error("too many large reads are under way; try again later, or read in pages, with a limit")]
     TooManyReads,
     #[error("the store is defragmented or replaced already; try again when that is done")]
@@ -251,9 +253,9 @@ impl Handle {
         }
     }
 
-    /// Reads back the values an answer lacks. Blocks on the disk. What is to be sorted by more old
-    /// values than may be in memory at a time is refused.
-    pub(crate) fn resolve(&self, reply: &mut RangeReply) -> Result<(), RequestError> {
+    /// Finishes an order by values, some of which are not in memory. Blocks on the disk. What is to
+    /// be sorted by more old values than may be in memory at a time is refused.
+    pub(crate) fn sort(&self, reply: &mut RangeReply) -> Result<(), RequestError> {
         if reply.by_value.is_some() {
             let stored = reply.versions.iter().filter(|version| version.value == Value::Stored);
             let bytes: usize = stored.map(|version| version.value_len as usize).sum();
@@ -261,19 +263,25 @@ impl Handle {
                 return Err(RequestError::TooMuchToSort);
             }
         }
-        reply.resolve(|version| self.value(version))
+        reply.sort(|versions| self.values(versions))
     }
 
-    /// The value of a version that is not in memory. Blocks on the disk.
-    ///
-    /// What was verified at the start may have rotted since: a value that is not the one that was
-    /// written is served to nobody, and stops the member.
+    /// Reads back the values an answer lacks, in its order. Blocks on the disk.
+    pub(crate) fn resolve(&self, reply: &mut RangeReply) -> Result<(), RequestError> {
+        self.sort(reply)?;
+        reply.resolve(|versions| self.values(versions))
+    }
+
+    /// The value of a version that is not in memory.
     pub(crate) fn value(&self, version: &Version) -> Result<Bytes, RequestError> {
         let mut values = self.values(&[version])?;
         Ok(values.pop().expect("there is a value for each version"))
     }
 
-    /// As [`Handle::value`], of many versions in their order.
+    /// The values of versions that are not in memory, in their order. Blocks on the disk.
+    ///
+    /// What was verified at the start may have rotted since: a value that is not the one that was
+    /// written is served to nobody, and stops the member.
     pub(crate) fn values(&self, versions: &[&Version]) -> Result<Vec<Bytes>, RequestError> {
         let found = self.values.of(versions).map_err(|error| {
             tracing::error!(error = %error, "cannot read a value back");

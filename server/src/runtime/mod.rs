@@ -42,7 +42,7 @@ pub use stop::Reason;
 
 pub(crate) use handle::{Handle, Leadership};
 pub(crate) use quota::Space;
-pub(crate) use read_budget::{Charge, Turn};
+pub(crate) use read_budget::Charge;
 pub(crate) use snapshots::Held;
 pub(crate) use start::Newborn;
 pub(crate) use stop::Stop;

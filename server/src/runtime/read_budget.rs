@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::RequestError;
-use crate::limits::{LARGE_READS, READ_BUDGET_BYTES, WAITING_READS};
+use crate::limits::{LARGE_READS, READ_BUDGET_BYTES, WAITING_LISTS_BYTES, WAITING_READS};
 
 /// Reads that are not quick take turns, and what they hold while their clients take it is charged.
 /// Who waits too long, or finds too many waiting, is told so instead of the member dying of it.
@@ -16,6 +16,8 @@ pub(crate) struct ReadBudget {
     /// In units of 1 KiB.
     bytes: Arc<Semaphore>,
     waiting: Semaphore,
+    /// In the same units: what is in memory already of that which waits for room.
+    lists: Semaphore,
     patience: Duration,
 }
 
@@ -33,6 +35,7 @@ impl ReadBudget {
             turns: Arc::new(Semaphore::new(LARGE_READS)),
             bytes: Arc::new(Semaphore::new(READ_BUDGET_BYTES / UNIT_BYTES)),
             waiting: Semaphore::new(WAITING_READS),
+            lists: Semaphore::new(WAITING_LISTS_BYTES / UNIT_BYTES),
             patience,
         }
     }
@@ -41,10 +44,12 @@ impl ReadBudget {
         self.wait_for(&self.turns, 1).await.map(Turn)
     }
 
-    /// What is larger than the whole budget goes alone.
-    pub(crate) async fn charge(&self, bytes: usize) -> Result<Charge, RequestError> {
-        let units = bytes.min(READ_BUDGET_BYTES).div_ceil(UNIT_BYTES);
-        self.wait_for(&self.bytes, units as u32).await.map(Charge)
+    /// What is larger than the whole budget goes alone. `listed` bytes are there already while it
+    /// waits.
+    pub(crate) async fn charge(&self, bytes: usize, listed: usize) -> Result<Charge, RequestError> {
+        let listed = self.lists.try_acquire_many(units(listed.min(WAITING_LISTS_BYTES)));
+        let _listed = listed.map_err(|_| RequestError::TooManyReads)?;
+        self.wait_for(&self.bytes, units(bytes.min(READ_BUDGET_BYTES))).await.map(Charge)
     }
 
     async fn wait_for(
@@ -60,6 +65,10 @@ impl ReadBudget {
     }
 }
 
+fn units(bytes: usize) -> u32 {
+    bytes.div_ceil(UNIT_BYTES) as u32
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
@@ -68,11 +77,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_too_long_is_turned_away_and_room_comes_back() {
         let budget = Arc::new(ReadBudget::new(Duration::from_secs(7)));
-        let whole = budget.charge(usize::MAX).await.unwrap();
-        let Err(refused) = budget.charge(1).await else { panic!("there is no room") };
+        let whole = budget.charge(usize::MAX, 0).await.unwrap();
+        let Err(refused) = budget.charge(1, 0).await else { panic!("there is no room") };
         assert_eq!(refused, RequestError::TooManyReads);
         drop(whole);
-        budget.charge(1).await.unwrap();
+        budget.charge(1, 0).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_what_waits_only_so_much_may_be_in_memory() {
+        let budget = Arc::new(ReadBudget::new(Duration::from_secs(7)));
+        let whole = budget.charge(usize::MAX, 0).await.unwrap();
+        let waits = tokio::spawn({
+            let budget = Arc::clone(&budget);
+            async move { budget.charge(1, WAITING_LISTS_BYTES).await.map(drop) }
+        });
+        while budget.lists.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let asked = tokio::time::Instant::now();
+        assert!(budget.charge(1, 1).await.is_err_and(|error| error == RequestError::TooManyReads));
+        assert_eq!(asked.elapsed(), Duration::ZERO, "it is told at once");
+        drop(whole);
+        waits.await.unwrap().unwrap();
+        budget.charge(1, 1).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,16 +11,23 @@ use super::node::Node;
 /// thinnest path.
 const DEPTH_MAX: usize = 24;
 
-/// Entries of a range in key order, those of weight 0 included. A step costs O(1) amortised.
+/// Entries of a range in key order. A step costs O(1) amortised.
 pub struct Iter<'a, E, const B: usize> {
     /// Inner nodes on the way down, each with the child that comes next.
     path: ArrayVec<(&'a Inner<E, B>, usize), DEPTH_MAX>,
     leaf: &'a [E],
     to: Fence<'a>,
+    /// Passes over what weighs nothing, whole subtrees at a time.
+    counted_only: bool,
 }
 
 impl<'a, E: Entry, const B: usize> Iter<'a, E, B> {
-    pub(super) fn new(root: &'a Node<E, B>, from: &[u8], to: Fence<'a>) -> Self {
+    pub(super) fn new(
+        root: &'a Node<E, B>,
+        from: &[u8],
+        to: Fence<'a>,
+        counted_only: bool,
+    ) -> Self {
         let mut path = ArrayVec::new();
         let mut node = root;
         loop {
@@ -32,7 +39,7 @@ impl<'a, E: Entry, const B: usize> Iter<'a, E, B> {
                 }
                 Node::Leaf(leaf) => {
                     let (i, _) = leaf.find(from);
-                    return Iter { path, leaf: &leaf.entries[i..], to };
+                    return Iter { path, leaf: &leaf.entries[i..], to, counted_only };
                 }
             }
         }
@@ -52,20 +59,22 @@ impl<'a, E: Entry, const B: usize> Iterator for Iter<'a, E, B> {
                     return None;
                 }
                 self.leaf = rest;
+                if self.counted_only && entry.weight() == 0 {
+                    continue;
+                }
                 return Some(entry);
             }
             let (inner, i) = self.path.last_mut()?;
-            let Some(mut child) = inner.children.get(*i) else {
+            let Some(child) = inner.children.get(*i) else {
                 self.path.pop();
                 continue;
             };
+            let weight = inner.weights[*i];
             *i += 1;
-            while let Node::Inner(inner) = child {
-                self.path.push((&**inner, 1));
-                child = &inner.children[0];
-            }
-            if let Node::Leaf(leaf) = child {
-                self.leaf = &leaf.entries;
+            match child {
+                _ if self.counted_only && weight == 0 => {}
+                Node::Inner(inner) => self.path.push((&**inner, 0)),
+                Node::Leaf(leaf) => self.leaf = &leaf.entries,
             }
         }
     }

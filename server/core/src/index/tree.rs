@@ -78,9 +78,16 @@ impl<E: Entry, const B: usize> Tree<E, B> {
         end.saturating_sub(self.weight_below(from))
     }
 
-    /// The entries of `[from, to)` in key order; no `to` is plus infinity.
+    /// The entries of `[from, to)` in key order, those of weight 0 included; no `to` is plus
+    /// infinity.
     pub fn range<'a>(&'a self, from: &[u8], to: Option<&'a [u8]>) -> Iter<'a, E, B> {
-        Iter::new(&self.root, from, to)
+        Iter::new(&self.root, from, to, false)
+    }
+
+    /// As [`Tree::range`], without those of weight 0: however many lie between two that count, the
+    /// way from one to the next is O(log n).
+    pub fn range_counted<'a>(&'a self, from: &[u8], to: Option<&'a [u8]>) -> Iter<'a, E, B> {
+        Iter::new(&self.root, from, to, true)
     }
 
     pub fn iter(&self) -> Iter<'_, E, B> {

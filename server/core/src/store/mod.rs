@@ -17,6 +17,7 @@
 mod adopt;
 mod apply;
 mod change;
+mod cost;
 mod dead;
 mod element;
 mod export;
@@ -42,6 +43,7 @@ use kvorum_proto::membershippb::Member;
 use raft_proto::eraftpb::ConfState;
 
 pub use change::{Change, Position, Table};
+pub use cost::{Looks, PAST_LOOKS};
 pub use hash::StateHash;
 pub use kv_hash::KvHash;
 pub use lease::LeaseRecord;

@@ -24,22 +24,34 @@ impl Root {
             let count = self.count(&range, at);
             return Ok(RangeReply { count, ..RangeReply::default() });
         }
-        let order = Order::of(request);
-        let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
-        let fetched = match limit {
-            Some(limit) if !is_filtered(request) && !order.needs_all => limit.saturating_add(1),
-            _ => usize::MAX,
-        };
-        let (mut versions, count) = self.select(&range, at, fetched);
-        if is_filtered(request) {
-            versions.retain(|version| passes(request, version));
+        let most = most(request);
+        let found = self.existing(&range, at).filter(|version| passes(request, version));
+        let versions: Vec<_> = found.take(most).cloned().collect();
+        let found_all = versions.len() < most && !is_filtered(request);
+        let count = if found_all { versions.len() as i64 } else { self.count(&range, at) };
+        Ok(RangeReply { count, ..self.reply(request, versions) })
+    }
+
+    /// The first keys of a range, as many as the request's limit says, without looking at the rest
+    /// of it: `count` is 0. For requests without filters and orders.
+    pub fn page(&self, request: &RangeRequest) -> Result<RangeReply, StoreError> {
+        if request.count_only {
+            return Ok(RangeReply::default());
         }
+        let range = KeyRange::new(request.key.clone(), request.range_end.clone());
+        let at = self.readable(request.revision)?;
+        let versions = self.existing(&range, at).take(most(request)).cloned().collect();
+        Ok(self.reply(request, versions))
+    }
+
+    /// Sorts what was found and cuts it.
+    fn reply(&self, request: &RangeRequest, versions: Vec<Arc<Version>>) -> RangeReply {
+        let (order, limit) = (Order::of(request), limit(request));
         let stored = versions.iter().any(|version| version.value == Value::Stored);
         let by_value = order.target == SortTarget::Value && order.direction.is_some();
         let mut reply = RangeReply {
             versions,
             keys_only: request.keys_only,
-            count,
             pin: (stored && (by_value || !request.keys_only)).then(|| self.pin.clone()),
             ..RangeReply::default()
         };
@@ -56,7 +68,7 @@ impl Root {
             }
             None => reply.truncate(limit),
         }
-        Ok(reply)
+        reply
     }
 
     /// The revision that a read at `revision` means: none given is the current one.
@@ -73,40 +85,32 @@ impl Root {
         &'a self,
         range: &'a KeyRange,
     ) -> impl Iterator<Item = &'a Arc<Version>> + 'a {
-        let single = range.as_single().and_then(|key| self.keys.get(key));
-        let many = span(range).map(|(from, to)| self.keys.range(from, to));
-        let newest = single.into_iter().chain(many.into_iter().flatten());
-        newest.filter(|version| !version.is_deletion())
+        self.existing(range, self.revision)
     }
 
-    /// The first `limit` keys of the range at revision `at`, and how many there are in all.
-    fn select(&self, range: &KeyRange, at: i64, limit: usize) -> (Vec<Arc<Version>>, i64) {
-        if let Some(key) = range.as_single() {
-            let version = self.keys.get(key).and_then(|newest| self.valid_at(newest, at));
-            return (version.into_iter().cloned().collect(), i64::from(version.is_some()));
-        }
-        let Some((from, to)) = span(range) else { return (Vec::new(), 0) };
-        let newest = self.keys.range(from, to);
-        if at == self.revision {
-            let live = newest.filter(|version| !version.is_deletion());
-            return (live.take(limit).cloned().collect(), self.count(range, at));
-        }
-        let (mut versions, mut count) = (Vec::new(), 0);
-        for version in newest.filter_map(|newest| self.valid_at(newest, at)) {
-            count += 1;
-            if versions.len() < limit {
-                versions.push(version.clone());
+    /// Every key of the range that existed at revision `at`, in key order.
+    fn existing<'a>(
+        &'a self,
+        range: &'a KeyRange,
+        at: i64,
+    ) -> impl Iterator<Item = &'a Arc<Version>> + 'a {
+        let single = range.as_single().and_then(|key| self.keys.get(key));
+        let many = span(range).map(|(from, to)| {
+            if at == self.revision {
+                self.keys.range_counted(from, to)
+            } else {
+                self.keys.range(from, to)
             }
-        }
-        (versions, count)
+        });
+        let newest = single.into_iter().chain(many.into_iter().flatten());
+        newest.filter_map(move |newest| self.valid_at(newest, at))
     }
 
     /// O(log n) at the current revision.
-    fn count(&self, range: &KeyRange, at: i64) -> i64 {
+    pub(super) fn count(&self, range: &KeyRange, at: i64) -> i64 {
         match span(range) {
             Some((from, to)) if at == self.revision => self.keys.count(from, to) as i64,
-            _ if range.is_empty() => 0,
-            _ => self.select(range, at, 0).1,
+            _ => self.existing(range, at).count() as i64,
         }
     }
 }
@@ -143,7 +147,24 @@ impl Order {
     }
 }
 
-fn is_filtered(request: &RangeRequest) -> bool {
+fn limit(request: &RangeRequest) -> Option<usize> {
+    usize::try_from(request.limit).ok().filter(|limit| *limit > 0)
+}
+
+/// How many versions have to be found: one more than the limit says that there are more.
+fn most(request: &RangeRequest) -> usize {
+    limit(request)
+        .filter(|_| !needs_all(request))
+        .map_or(usize::MAX, |limit| limit.saturating_add(1))
+}
+
+/// Whether the limit cuts only what was sorted.
+pub(super) fn needs_all(request: &RangeRequest) -> bool {
+    let order = Order::of(request);
+    order.needs_all || (order.direction.is_some() && is_filtered(request))
+}
+
+pub(super) fn is_filtered(request: &RangeRequest) -> bool {
     request.min_mod_revision != 0
         || request.max_mod_revision != 0
         || request.min_create_revision != 0
@@ -163,5 +184,36 @@ fn compare(target: SortTarget, a: &Version, b: &Version) -> Ordering {
         SortTarget::Create => a.create_revision.cmp(&b.create_revision),
         SortTarget::Mod => a.at.main.cmp(&b.at.main),
         SortTarget::Value => a.value.resident().cmp(&b.value.resident()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_proto::etcdserverpb::{InternalRaftRequest, PutRequest};
+    use raft_proto::eraftpb::ConfState;
+
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn a_page_is_a_range_that_is_not_counted() {
+        let mut store = Store::bootstrap(Vec::new(), ConfState::default());
+        for index in 1..=20 {
+            let put = PutRequest { key: format!("k{index:02}").into(), ..PutRequest::default() };
+            let entry = InternalRaftRequest { put: Some(put), ..InternalRaftRequest::default() };
+            store.apply(index, 1, &entry).reply.expect("a put is done");
+        }
+        let root = store.root();
+        let all =
+            RangeRequest { key: "k".into(), range_end: "l".into(), ..RangeRequest::default() };
+        for (revision, keys) in [(0, 20), (11, 10)] {
+            for limit in [0, 1, keys - 1, keys, 50] {
+                let request = RangeRequest { revision, limit, ..all.clone() };
+                let range = root.range(&request).expect("it can be read");
+                assert_eq!(range.count, keys);
+                let page = root.page(&request).expect("it can be read");
+                assert_eq!(page, RangeReply { count: 0, ..range });
+            }
+        }
     }
 }

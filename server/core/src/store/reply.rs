@@ -94,20 +94,23 @@ pub enum OpReply {
 /// A range of a transaction, of the state that its operation saw. It is read when its answer is
 /// made, by the one member whose client waits for it, and not while the transaction is applied.
 #[derive(Clone)]
-pub struct Deferred(Arc<(Root, RangeRequest)>);
+pub struct Deferred {
+    root: Arc<Root>,
+    request: RangeRequest,
+}
 
 impl Deferred {
     /// The revision of the request was checked against `root`.
-    pub(super) fn new(root: &Root, request: &RangeRequest) -> Self {
-        Deferred(Arc::new((root.clone(), request.clone())))
+    pub(super) fn new(root: Arc<Root>, request: &RangeRequest) -> Self {
+        Deferred { root, request: request.clone() }
     }
 
     pub fn root(&self) -> &Root {
-        &self.0.0
+        &self.root
     }
 
     pub fn request(&self) -> &RangeRequest {
-        &self.0.1
+        &self.request
     }
 
     /// Always the same answer.
@@ -130,30 +133,50 @@ impl fmt::Debug for Deferred {
 }
 
 impl RangeReply {
-    /// Reads back what is not resident, by its revision, and finishes the order that had to wait
-    /// for it. Afterwards every version has its value, unless only keys are wanted.
+    /// Finishes an order that had to wait for values that are not resident; `read` reads back
+    /// those of many versions at a time, in their order. The versions are as before.
+    pub fn sort<E>(
+        &mut self,
+        read: impl FnOnce(&[&Version]) -> Result<Vec<Bytes>, E>,
+    ) -> Result<(), E> {
+        let Some(ByValue { descending, limit }) = self.by_value else { return Ok(()) };
+        let mut found = read(&self.stored())?.into_iter();
+        let versions = std::mem::take(&mut self.versions).into_iter().map(|version| {
+            let value = version.value.resident().cloned().or_else(|| found.next());
+            (value.unwrap_or_default(), version)
+        });
+        let mut sorted: Vec<_> = versions.collect();
+        sorted.sort_by(|(a, _), (b, _)| if descending { b.cmp(a) } else { a.cmp(b) });
+        self.versions = sorted.into_iter().map(|(_, version)| version).collect();
+        self.by_value = None;
+        self.pin.take_if(|_| self.keys_only);
+        self.truncate(limit);
+        Ok(())
+    }
+
+    /// Reads back what is not resident, in the order that was asked for. Afterwards every version
+    /// has its value, unless only keys are wanted.
     pub fn resolve<E>(
         &mut self,
-        mut read: impl FnMut(&Version) -> Result<Bytes, E>,
+        mut read: impl FnMut(&[&Version]) -> Result<Vec<Bytes>, E>,
     ) -> Result<(), E> {
-        if self.keys_only && self.by_value.is_none() {
+        self.sort(&mut read)?;
+        if self.keys_only {
             return Ok(());
         }
-        for version in &mut self.versions {
-            if version.value == Value::Stored {
-                let value = Value::Resident(read(version)?);
-                *version = Arc::new(Version { value, ..Version::clone(version) });
-            }
-        }
-        if let Some(ByValue { descending, limit }) = self.by_value.take() {
-            self.versions.sort_by(|a, b| {
-                let ascending = a.value.resident().cmp(&b.value.resident());
-                if descending { ascending.reverse() } else { ascending }
-            });
-            self.truncate(limit);
+        let found = read(&self.stored())?;
+        let missing = self.versions.iter_mut().filter(|version| version.value == Value::Stored);
+        for (version, value) in missing.zip(found) {
+            let value = Value::Resident(value);
+            *version = Arc::new(Version { value, ..Version::clone(version) });
         }
         self.pin = None;
         Ok(())
+    }
+
+    fn stored(&self) -> Vec<&Version> {
+        let versions = self.versions.iter().map(|version| &**version);
+        versions.filter(|version| version.value == Value::Stored).collect()
     }
 
     pub(super) fn truncate(&mut self, limit: Option<usize>) {

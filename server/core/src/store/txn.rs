@@ -4,6 +4,7 @@
 //! state before the transaction; only its operations see each other's writes.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use kvorum_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use kvorum_proto::etcdserverpb::request_op::Request;
@@ -34,20 +35,22 @@ impl Root {
         }
         let branch = Branch::choose(self, request);
         branch.check(self)?;
-        self.read_branch(&branch)
+        read_branch(&Arc::new(self.clone()), &branch)
     }
+}
 
-    fn read_branch(&self, branch: &Branch) -> Result<TxnReply, StoreError> {
-        let mut ops = Vec::with_capacity(branch.steps.len());
-        for step in &branch.steps {
-            ops.push(match step {
-                Step::Range(range) => OpReply::Range(Deferred::new(self, range), self.revision),
-                Step::Txn(nested) => OpReply::Txn(self.read_branch(nested)?, 0),
-                Step::Put(_) | Step::Delete(_) => return Err(StoreError::NotReadOnly),
-            });
-        }
-        Ok(TxnReply { succeeded: branch.succeeded, ops })
+fn read_branch(root: &Arc<Root>, branch: &Branch) -> Result<TxnReply, StoreError> {
+    let mut ops = Vec::with_capacity(branch.steps.len());
+    for step in &branch.steps {
+        ops.push(match step {
+            Step::Range(range) => {
+                OpReply::Range(Deferred::new(Arc::clone(root), range), root.revision)
+            }
+            Step::Txn(nested) => OpReply::Txn(read_branch(root, nested)?, 0),
+            Step::Put(_) | Step::Delete(_) => return Err(StoreError::NotReadOnly),
+        });
     }
+    Ok(TxnReply { succeeded: branch.succeeded, ops })
 }
 
 /// The branch that a transaction takes, with those of the transactions nested in it.

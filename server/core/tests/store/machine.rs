@@ -96,7 +96,8 @@ impl Machine {
     }
 
     pub(crate) fn resolve(&self, reply: &mut RangeReply) {
-        reply.resolve(|version| self.read(version.at)).expect("what can be read is in the backend");
+        let read = |versions: &[&Version]| versions.iter().map(|v| self.read(v.at)).collect();
+        reply.resolve(read).expect("what can be read is in the backend");
     }
 
     fn write(&mut self, changes: &[Change]) {

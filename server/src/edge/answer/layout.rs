@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kvorum_core::store::{
-    Deferred, DeleteReply, OpReply, PutReply, RangeReply, TxnReply, Value, Version,
+    Deferred, DeleteReply, OpReply, Pin, PutReply, RangeReply, TxnReply, Value, Version,
 };
 use kvorum_proto::etcdserverpb::{DeleteRangeResponse, RangeResponse, ResponseHeader, TxnResponse};
 use prost::{Message, encode_length_delimiter, length_delimiter_len};
@@ -36,6 +36,10 @@ pub(super) struct Versions {
     pub(super) list: std::vec::IntoIter<Arc<Version>>,
     pub(super) keys_only: bool,
     pub(super) tag: u8,
+    /// Values that are not resident, of the next versions that have such; read back some at a time.
+    pub(super) values: VecDeque<Bytes>,
+    /// Keeps those values from being compacted.
+    _pin: Option<Pin>,
 }
 
 /// Field numbers of the messages, with the wire type of what has a length in front.
@@ -57,59 +61,74 @@ impl Layout {
         self.bytes
     }
 
-    /// What making the message takes at a time: the list, and a chunk that is made while one waits
-    /// to be taken. The versions themselves belong to the state.
-    pub(super) fn held_bytes(&self) -> usize {
-        (self.listed + self.longest) * size_of::<Arc<Version>>() + 2 * CHUNK_BYTES
+    /// What there is of the message already. The versions themselves belong to the state.
+    pub(super) fn listed_bytes(&self) -> usize {
+        self.listed * size_of::<Arc<Version>>() + self.pieces.len() * size_of::<Piece>()
     }
 
+    /// What making the message takes at a time: the lists, and a chunk that is made, of values that
+    /// were read back, while one waits to be taken.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.listed_bytes() + self.longest * size_of::<Arc<Version>>() + 3 * CHUNK_BYTES
+    }
+
+    /// Of a range whose order is made.
     pub(in crate::edge) fn range(reply: RangeReply, header: Option<ResponseHeader>) -> Layout {
         let (head, tail) = around_range(&reply, header);
         let mut layout = Layout::empty();
         layout.push(head);
-        layout.push_versions(reply.versions, reply.keys_only, RANGE_KVS);
+        layout.push_versions(Versions::of(reply));
         layout.push(tail);
         layout
     }
 
-    pub(in crate::edge) fn delete(reply: DeleteReply, header: Option<ResponseHeader>) -> Layout {
+    pub(in crate::edge) fn delete(reply: &DeleteReply, header: Option<ResponseHeader>) -> Layout {
         let head = DeleteRangeResponse { header, deleted: reply.deleted, prev_kvs: Vec::new() };
         let mut layout = Layout::empty();
         layout.push(head.encode_to_vec());
-        layout.push_versions(reply.prev, false, DELETE_PREV_KVS);
+        layout.push_versions(Versions::deleted(reply));
         layout
     }
 
-    pub(in crate::edge) fn txn(reply: TxnReply, header: Option<ResponseHeader>) -> Layout {
+    /// Its ranges are read by `read`, in the order that was asked for: what is cut from a range is
+    /// known only then.
+    pub(in crate::edge) fn txn<E>(
+        reply: &TxnReply,
+        header: Option<ResponseHeader>,
+        read: &impl Fn(&Deferred) -> Result<RangeReply, E>,
+    ) -> Result<Layout, E> {
         let head = TxnResponse { header, succeeded: reply.succeeded, responses: Vec::new() };
         let mut layout = Layout::empty();
         layout.push(head.encode_to_vec());
-        for op in reply.ops {
+        for op in &reply.ops {
             let (tag, inner) = match op {
-                OpReply::Range(range, revision) => (OP_RANGE, Layout::deferred(range, revision)),
-                OpReply::Put(put, revision) => (OP_PUT, Layout::put(&put, revision)),
-                OpReply::Delete(delete, revision) => {
-                    (OP_DELETE, Layout::delete(delete, convert::inner(revision)))
+                OpReply::Range(range, revision) => {
+                    (OP_RANGE, Layout::deferred(range, &read(range)?, *revision))
                 }
-                OpReply::Txn(txn, revision) => (OP_TXN, Layout::txn(txn, convert::inner(revision))),
+                OpReply::Put(put, revision) => (OP_PUT, Layout::put(put, *revision)),
+                OpReply::Delete(delete, revision) => {
+                    (OP_DELETE, Layout::delete(delete, convert::inner(*revision)))
+                }
+                OpReply::Txn(txn, revision) => {
+                    (OP_TXN, Layout::txn(txn, convert::inner(*revision), read)?)
+                }
             };
             let mut op = Layout::empty();
             op.nest(tag, inner);
             layout.nest(TXN_RESPONSES, op);
         }
-        layout
+        Ok(layout)
     }
 
-    fn deferred(range: Deferred, revision: i64) -> Layout {
-        let reply = range.read();
-        let (head, tail) = around_range(&reply, convert::inner(revision));
-        let bytes: usize =
-            reply.versions.iter().map(|version| element_bytes(version, reply.keys_only)).sum();
+    fn deferred(range: &Deferred, reply: &RangeReply, revision: i64) -> Layout {
+        let (head, tail) = around_range(reply, convert::inner(revision));
         let mut layout = Layout::empty();
         layout.push(head);
-        layout.pieces.push_back(Piece::Range(range));
-        layout.bytes += bytes;
-        layout.longest = reply.versions.len();
+        if !reply.versions.is_empty() {
+            layout.bytes += elements_bytes(&reply.versions, reply.keys_only);
+            layout.longest = reply.versions.len();
+            layout.pieces.push_back(Piece::Range(range.clone()));
+        }
         layout.push(tail);
         layout
     }
@@ -130,12 +149,11 @@ impl Layout {
         self.pieces.push_back(Piece::Bytes(bytes));
     }
 
-    fn push_versions(&mut self, versions: Vec<Arc<Version>>, keys_only: bool, tag: u8) {
-        self.bytes +=
-            versions.iter().map(|version| element_bytes(version, keys_only)).sum::<usize>();
-        self.listed += versions.len();
-        let list = versions.into_iter();
-        self.pieces.push_back(Piece::Versions(Versions { list, keys_only, tag }));
+    fn push_versions(&mut self, versions: Versions) {
+        let list = versions.list.as_slice();
+        self.bytes += elements_bytes(list, versions.keys_only);
+        self.listed += list.len();
+        self.pieces.push_back(Piece::Versions(versions));
     }
 
     /// Appends a message as a field of this one.
@@ -160,10 +178,17 @@ pub(in crate::edge) fn is_large(versions: &[Arc<Version>], keys_only: bool) -> b
 }
 
 impl Versions {
-    /// The elements of a range that is read again.
+    /// The elements of a range.
     pub(super) fn of(reply: RangeReply) -> Versions {
-        let list = reply.versions.into_iter();
-        Versions { list, keys_only: reply.keys_only, tag: RANGE_KVS }
+        let RangeReply { versions, keys_only, pin, .. } = reply;
+        let (list, values) = (versions.into_iter(), VecDeque::new());
+        Versions { list, keys_only, tag: RANGE_KVS, values, _pin: pin }
+    }
+
+    /// The previous values of a deletion, which are all resident.
+    fn deleted(reply: &DeleteReply) -> Versions {
+        let (list, values) = (reply.prev.clone().into_iter(), VecDeque::new());
+        Versions { list, keys_only: false, tag: DELETE_PREV_KVS, values, _pin: None }
     }
 }
 
@@ -177,6 +202,10 @@ pub(super) fn put_length(out: &mut BytesMut, tag: u8, bytes: usize) {
 pub(super) fn value_bytes(version: &Version, keys_only: bool) -> usize {
     let without_value = keys_only || version.value == Value::Resident(Bytes::new());
     if without_value { 0 } else { version.value_len as usize }
+}
+
+fn elements_bytes(versions: &[Arc<Version>], keys_only: bool) -> usize {
+    versions.iter().map(|version| element_bytes(version, keys_only)).sum()
 }
 
 /// Bytes of a version as an element of a list.

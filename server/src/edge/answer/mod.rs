@@ -22,7 +22,7 @@ use tonic::{Response, Status};
 pub(super) use layout::{Layout, is_large};
 
 use super::status::of_request;
-use crate::runtime::{Handle, Turn};
+use crate::runtime::Handle;
 
 /// A message, or how it is made.
 pub(super) enum Answer<T> {
@@ -34,18 +34,18 @@ pub(super) enum Answer<T> {
 #[derive(Clone)]
 struct LargeBody(Arc<Mutex<Option<Body>>>);
 
-/// The response around an answer. `turn` covers the answer's memory until the budget does.
+/// The response around an answer. Whoever waits here for room has no turn: what is only slow to
+/// find passes it.
 pub(super) async fn respond<T: Default>(
     handle: &Handle,
     answer: Answer<T>,
-    turn: Option<Turn>,
 ) -> Result<Response<T>, Status> {
     let layout = match answer {
         Answer::Whole(message) => return Ok(Response::new(message)),
         Answer::Large(layout) => layout,
     };
-    let charge = handle.reading.charge(layout.held_bytes()).await.map_err(of_request)?;
-    drop(turn);
+    let charge = handle.reading.charge(layout.held_bytes(), layout.listed_bytes());
+    let charge = charge.await.map_err(of_request)?;
     let body = stream::body(handle, layout, charge)?;
     let mut response = Response::new(T::default());
     response.extensions_mut().insert(LargeBody(Arc::new(Mutex::new(Some(body)))));

@@ -123,8 +123,7 @@ impl Chunks {
                     self.versions = None;
                     continue;
                 };
-                let (keys_only, tag) = (versions.keys_only, versions.tag);
-                bytes += self.element(&version, keys_only, tag, &mut parts)?;
+                bytes += self.element(&version, &mut parts)?;
                 continue;
             }
             match self.layout.pieces.pop_front() {
@@ -132,9 +131,7 @@ impl Chunks {
                 Some(Piece::Versions(versions)) => self.versions = Some(versions),
                 Some(Piece::Range(range)) => {
                     let mut reply = range.read();
-                    if reply.by_value.is_some() {
-                        self.handle.resolve(&mut reply)?;
-                    }
+                    self.handle.sort(&mut reply)?;
                     self.versions = Some(Versions::of(reply));
                 }
                 None => break,
@@ -150,18 +147,18 @@ impl Chunks {
     fn element(
         &mut self,
         version: &Version,
-        keys_only: bool,
-        tag: u8,
         parts: &mut Vec<Bytes>,
     ) -> Result<usize, RequestError> {
-        put_length(&mut self.out, tag, message_bytes(version, keys_only));
+        let versions = self.versions.as_mut().expect("an element is one of those being listed");
+        let keys_only = versions.keys_only;
+        put_length(&mut self.out, versions.tag, message_bytes(version, keys_only));
         if value_bytes(version, keys_only) == 0 {
             put(&mut self.out, &convert::key_value(version, true));
             return Ok(0);
         }
         let value = match &version.value {
             Value::Resident(value) => value.clone(),
-            Value::Stored => self.handle.value(version)?,
+            Value::Stored => read_back(&self.handle, versions, version)?,
         };
         let kv = KeyValue { value, ..convert::key_value(version, true) };
         if kv.value.len() < SHARED_VALUE_BYTES {
@@ -178,6 +175,26 @@ impl Chunks {
         put(&mut self.out, &KeyValue { lease, ..KeyValue::default() });
         Ok(bytes)
     }
+}
+
+/// The value of a version, and with it those of the next ones, a chunk of them at a time.
+fn read_back(
+    handle: &Handle,
+    versions: &mut Versions,
+    version: &Version,
+) -> Result<Bytes, RequestError> {
+    if versions.values.is_empty() {
+        let next = versions.list.as_slice().iter().map(|version| &**version);
+        let stored =
+            next.filter(|next| next.value == Value::Stored && value_bytes(next, false) > 0);
+        let (mut together, mut bytes) = (vec![version], version.value_len as usize);
+        together.extend(stored.take_while(|next| {
+            bytes += next.value_len as usize;
+            bytes <= CHUNK_BYTES
+        }));
+        versions.values = handle.values(&together)?.into();
+    }
+    Ok(versions.values.pop_front().expect("a value was read back for each version"))
 }
 
 /// Field 5, with a length in front.

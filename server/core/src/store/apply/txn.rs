@@ -1,5 +1,7 @@
 //! Txn: the operations of one branch, all or none, at one revision.
 
+use std::sync::Arc;
+
 use kvorum_proto::etcdserverpb::TxnRequest;
 
 use super::write::Write;
@@ -33,7 +35,7 @@ impl Write<'_> {
         match step {
             Step::Range(request) => {
                 let root = &self.store.root;
-                OpReply::Range(Deferred::new(root, request), root.revision)
+                OpReply::Range(Deferred::new(Arc::new(root.clone()), request), root.revision)
             }
             Step::Put(request) => {
                 let reply = self.put_request(request);
