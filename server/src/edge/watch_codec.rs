@@ -1,28 +1,33 @@
 //! Watch responses on the wire.
 //!
 //! The events of a response come encoded: what many streams get is encoded once, off the thread
-//! that serves clients, and only copied here. Were it done here, a thousand responses of a megabyte
-//! each would stand in the way of everybody else. protobuf allows it: the bytes of two messages one
+//! that serves clients, and goes out as it is held, in a frame of its own. Were it made or copied
+//! here, a thousand responses of a megabyte each would stand in the way of everybody else, and take
+//! a gigabyte while their clients do not read. protobuf allows it: the bytes of two messages one
 //! after the other are those of both merged, and `events` is the last of a response's fields.
 
 use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
-use bytes::{BufMut, Bytes};
+use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use http::{Request as HttpRequest, Response as HttpResponse};
-use http_body::Body as HttpBody;
+use futures::stream::{self, Empty, StreamExt};
+use http::{HeaderMap, Request as HttpRequest, Response as HttpResponse};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::StreamBody;
 use kvorum_proto::etcdserverpb::watch_server::SERVICE_NAME;
 use kvorum_proto::etcdserverpb::{WatchRequest, WatchResponse};
 use prost::Message;
 use tonic::body::Body;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::codegen::{Service, StdError};
 use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
+use super::answer::{self, FRAME_HEAD_BYTES, put_frame_head};
 use super::watch::{Responses, watch};
+use crate::limits::{MAX_MESSAGE_BYTES, SHARED_VALUE_BYTES};
 use crate::runtime::Handle;
 
 /// A response: what is around the events, and they.
@@ -41,37 +46,38 @@ impl Encoded {
     }
 }
 
-#[derive(Default)]
-struct WatchCodec(ProstCodec<WatchResponse, WatchRequest>);
-
-impl Codec for WatchCodec {
-    type Encode = Encoded;
-    type Decode = WatchRequest;
-    type Encoder = WatchEncoder;
-    type Decoder = <ProstCodec<WatchResponse, WatchRequest> as Codec>::Decoder;
-
-    fn encoder(&mut self) -> WatchEncoder {
-        WatchEncoder
-    }
-
-    fn decoder(&mut self) -> Self::Decoder {
-        self.0.decoder()
-    }
+/// What a client is sent, in order, as the body of the response; it ends with a status.
+fn body(responses: Responses) -> axum::body::Body {
+    let frames = responses.flat_map(|response| {
+        let framed = response.and_then(frames).unwrap_or_else(|status| vec![trailers(&status)]);
+        stream::iter(framed.into_iter().map(Ok::<_, Infallible>))
+    });
+    axum::body::Body::new(StreamBody::new(frames))
 }
 
-struct WatchEncoder;
-
-impl Encoder for WatchEncoder {
-    type Item = Encoded;
-    type Error = Status;
-
-    fn encode(&mut self, response: Encoded, out: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        out.reserve(response.head.encoded_len() + response.events.len());
-        let encoded = response.head.encode(out);
-        encoded.map_err(|error| Status::internal(error.to_string()))?;
-        out.put(response.events);
-        Ok(())
+/// A response with what gRPC wants in front of it; its events are copied only if they are few.
+fn frames(Encoded { head, events }: Encoded) -> Result<Vec<Frame<Bytes>>, Status> {
+    let bytes = head.encoded_len() + events.len();
+    let framed = u32::try_from(bytes).ok().filter(|bytes| *bytes <= MAX_MESSAGE_BYTES);
+    let framed = framed.ok_or_else(|| {
+        let text = "trying to send message larger than max";
+        Status::resource_exhausted(format!("{text} ({bytes} vs. {MAX_MESSAGE_BYTES})"))
+    })?;
+    let mut out = BytesMut::with_capacity(FRAME_HEAD_BYTES + head.encoded_len());
+    put_frame_head(&mut out, framed);
+    head.encode(&mut out).map_err(|error| Status::internal(error.to_string()))?;
+    if events.len() < SHARED_VALUE_BYTES {
+        out.extend_from_slice(&events);
+        return Ok(vec![Frame::data(out.freeze())]);
     }
+    Ok(vec![Frame::data(out.freeze()), Frame::data(events)])
+}
+
+fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    // What cannot be a header is left out.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
 }
 
 /// The service `Watch`, of one method.
@@ -87,13 +93,13 @@ impl NamedService for WatchServer {
 }
 
 impl StreamingService<WatchRequest> for WatchServer {
-    type Response = Encoded;
-    type ResponseStream = Responses;
-    type Future = BoxFuture<'static, Result<Response<Responses>, Status>>;
+    type Response = WatchResponse;
+    type ResponseStream = Empty<Result<WatchResponse, Status>>;
+    type Future = Ready<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<WatchRequest>>) -> Self::Future {
-        let handle = self.handle.clone();
-        Box::pin(async move { Ok(Response::new(watch(&handle, request))) })
+        let responses = watch(&self.handle, request);
+        ready(Ok(answer::with_body(stream::empty(), body(responses))))
     }
 }
 
@@ -116,7 +122,7 @@ where
             if request.uri().path() != "/etcdserverpb.Watch/Watch" {
                 return Ok(Status::unimplemented("").into_http());
             }
-            let mut grpc = Grpc::new(WatchCodec::default())
+            let mut grpc = Grpc::new(ProstCodec::default())
                 .apply_max_message_size_config(Some(server.limit), Some(usize::MAX));
             Ok(grpc.streaming(server, request).await)
         })
@@ -135,17 +141,25 @@ mod tests {
         let header = Some(ResponseHeader { revision: 9, ..ResponseHeader::default() });
         let (watch_id, fragment) = (7, true);
         let head = WatchResponse { header, watch_id, fragment, ..WatchResponse::default() };
-        let event = |n: u8| {
-            let kv = Some(KeyValue { key: vec![n].into(), ..KeyValue::default() });
-            Event { kv, ..Event::default() }
-        };
-        let events = vec![event(1), event(2)];
-        let whole = WatchResponse { events: events.clone(), ..head.clone() };
-        let alone = WatchResponse { events, ..WatchResponse::default() };
-        let encoded = || Encoded { head: head.clone(), events: alone.encode_to_vec().into() };
+        for (value, parts) in [(1, 1), (SHARED_VALUE_BYTES, 2)] {
+            let event = |n: u8| {
+                let (key, value) = (vec![n].into(), vec![n; value].into());
+                let kv = Some(KeyValue { key, value, ..KeyValue::default() });
+                Event { kv, ..Event::default() }
+            };
+            let events = vec![event(1), event(2)];
+            let whole = WatchResponse { events: events.clone(), ..head.clone() };
+            let alone = WatchResponse { events, ..WatchResponse::default() };
+            let encoded = || Encoded { head: head.clone(), events: alone.encode_to_vec().into() };
 
-        let apart = [encoded().head.encode_to_vec(), encoded().events.to_vec()].concat();
-        assert_eq!(apart, whole.encode_to_vec());
-        assert_eq!(encoded().message().expect("it can be read"), whole);
+            let frames = frames(encoded()).expect("it is not too long");
+            assert_eq!(frames.len(), parts);
+            let parts = frames.into_iter().map(|frame| frame.into_data().expect("it is data"));
+            let apart = parts.collect::<Vec<_>>().concat();
+            let (framed, message) = apart.split_at(FRAME_HEAD_BYTES);
+            assert_eq!(framed, [&[0], &(message.len() as u32).to_be_bytes()[..]].concat());
+            assert_eq!(message, whole.encode_to_vec());
+            assert_eq!(encoded().message().expect("it can be read"), whole);
+        }
     }
 }

@@ -7,7 +7,8 @@
 //! has taken the one before, under a [budget](crate::runtime::Charge) for all of them.
 //!
 //! A service hands its large answer to the response as an extension, and [`attach`] puts it in the
-//! place of the empty message around which the framework has built headers.
+//! place of the empty message around which the framework has built headers. Watch streams go the
+//! same way.
 
 mod layout;
 mod stream;
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use tonic::{Response, Status};
 
 pub(super) use layout::{Layout, is_large};
+pub(super) use stream::{FRAME_HEAD_BYTES, put_frame_head};
 
 use super::status::of_request;
 use crate::runtime::Handle;
@@ -30,9 +32,9 @@ pub(super) enum Answer<T> {
     Large(Layout),
 }
 
-/// The body of an answer that goes out in chunks; taken once.
+/// The body of an answer that is not made by the framework; taken once.
 #[derive(Clone)]
-struct LargeBody(Arc<Mutex<Option<Body>>>);
+struct OwnBody(Arc<Mutex<Option<Body>>>);
 
 /// The response around an answer. Whoever waits here for room has no turn: what is only slow to
 /// find passes it.
@@ -47,14 +49,19 @@ pub(super) async fn respond<T: Default>(
     let charge = handle.reading.charge(layout.held_bytes(), layout.listed_bytes());
     let charge = charge.await.map_err(of_request)?;
     let body = stream::body(handle, layout, charge)?;
-    let mut response = Response::new(T::default());
-    response.extensions_mut().insert(LargeBody(Arc::new(Mutex::new(Some(body)))));
-    Ok(response)
+    Ok(with_body(T::default(), body))
 }
 
-/// Gives a response the large body that its service has made for it.
+/// A response whose message, or stream of messages, is in `body`, framed as gRPC wants it.
+pub(super) fn with_body<T>(instead_of: T, body: Body) -> Response<T> {
+    let mut response = Response::new(instead_of);
+    response.extensions_mut().insert(OwnBody(Arc::new(Mutex::new(Some(body)))));
+    response
+}
+
+/// Gives a response the body that its service has made for it.
 pub(super) async fn attach(mut response: HttpResponse) -> HttpResponse {
-    if let Some(LargeBody(body)) = response.extensions_mut().remove()
+    if let Some(OwnBody(body)) = response.extensions_mut().remove()
         && let Some(body) = body.lock().take()
     {
         *response.body_mut() = body;

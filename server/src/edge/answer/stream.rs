@@ -23,6 +23,16 @@ use crate::limits::{
 };
 use crate::runtime::{Charge, Handle, RequestError};
 
+/// What stands in front of a message: whether it is compressed, and its length.
+pub(in crate::edge) const FRAME_HEAD_BYTES: usize = 5;
+
+/// Of a message of so many bytes, which is not compressed.
+pub(in crate::edge) fn put_frame_head(out: &mut BytesMut, bytes: u32) {
+    const UNCOMPRESSED: u8 = 0;
+    out.put_u8(UNCOMPRESSED);
+    out.put_u32(bytes);
+}
+
 type Frames = mpsc::Sender<Result<Frame<Bytes>, RequestError>>;
 
 /// The one gRPC frame of the answer, then the trailers that end it well. The charge is kept until
@@ -106,10 +116,8 @@ struct Chunks {
 
 impl Chunks {
     fn new(handle: Handle, layout: Layout, bytes: u32) -> Chunks {
-        const UNCOMPRESSED: u8 = 0;
-        let mut out = BytesMut::new();
-        out.put_u8(UNCOMPRESSED);
-        out.put_u32(bytes);
+        let mut out = BytesMut::with_capacity(FRAME_HEAD_BYTES);
+        put_frame_head(&mut out, bytes);
         Chunks { handle, layout, versions: None, out }
     }
 
