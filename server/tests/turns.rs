@@ -316,6 +316,27 @@ fn what_lacks_a_leader_or_a_lease_is_refused_in_etcds_words() {
     });
 }
 
+#[test]
+fn who_says_much_leads_as_well() {
+    with_one(async |client| {
+        // More than is answered as a whole.
+        let long = "v".repeat(1_200_000);
+        let first = campaign(&client, lease(&client, 1).await, &long).await.unwrap();
+        assert_eq!(leader(&client).await.unwrap().value.len(), long.len());
+        let again = campaign(&client, 1, &long).await.unwrap();
+        assert_eq!(first, again);
+        let next = candidate(&client, lease(&client, 2).await, "b").await;
+        assert!(!next.is_finished());
+        let observe = LeaderRequest { name: "e".into() };
+        let observed = client.election().max_decoding_message_size(usize::MAX).observe(observe);
+        let mut leaders = observed.await.unwrap().into_inner();
+        assert_eq!(told(&mut leaders).await, (long, first.rev));
+        resign(&client, &first).await;
+        let second = ended(next).await.unwrap();
+        assert_eq!(told(&mut leaders).await, ("b".to_owned(), second.rev));
+    });
+}
+
 async fn told(leaders: &mut Streaming<LeaderResponse>) -> (String, i64) {
     let response = timeout(PATIENCE, leaders.message()).await.expect("nothing is told");
     let response = response.unwrap().expect("the observation ended");

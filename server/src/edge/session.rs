@@ -13,6 +13,7 @@ use kvorum_proto::etcdserverpb::{
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Extensions, Request, Status};
 
+use super::answer;
 use super::kv::Kv;
 use super::lease::Lease;
 use super::principal::Caller;
@@ -56,12 +57,12 @@ impl Session {
 
     pub(super) async fn range(&self, range: RangeRequest) -> Result<RangeResponse, Status> {
         let response = Kv(self.handle.clone()).range(self.request(range)).await?;
-        Ok(response.into_inner())
+        answer::whole(response).await
     }
 
     pub(super) async fn txn(&self, txn: TxnRequest) -> Result<TxnResponse, Status> {
         let response = Kv(self.handle.clone()).txn(self.request(txn)).await?;
-        Ok(response.into_inner())
+        answer::whole(response).await
     }
 
     pub(super) async fn delete(
@@ -69,7 +70,7 @@ impl Session {
         delete: DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, Status> {
         let response = Kv(self.handle.clone()).delete_range(self.request(delete)).await?;
-        Ok(response.into_inner())
+        answer::whole(response).await
     }
 
     /// Watches what the client may read: the caller has read it in this session, and waits no longer

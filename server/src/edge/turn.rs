@@ -199,7 +199,8 @@ async fn come(session: &Session, entrant: Entrant) -> Result<(Place, Option<PutR
     let entry = |value: Bytes| {
         let own = RangeRequest { key: key.clone(), ..RangeRequest::default() };
         let put = PutRequest { key: key.clone(), value, lease, ..PutRequest::default() };
-        let oldest = op(Op::RequestRange(first(&prefix)));
+        let oldest = RangeRequest { keys_only: true, ..first(&prefix) };
+        let oldest = op(Op::RequestRange(oldest));
         TxnRequest {
             compare: vec![created_at(&key, 0)],
             success: vec![op(Op::RequestPut(put)), oldest.clone()],

@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::Response as HttpResponse;
+use http_body_util::BodyExt;
 use parking_lot::Mutex;
+use prost::Message;
 use tonic::{Response, Status};
 
 pub(super) use layout::{Layout, is_large};
@@ -67,4 +69,15 @@ pub(super) async fn attach(mut response: HttpResponse) -> HttpResponse {
         *response.body_mut() = body;
     }
     response
+}
+
+/// The message in a response that does not go to a client as it is.
+pub(super) async fn whole<T: Message + Default>(mut response: Response<T>) -> Result<T, Status> {
+    let own: Option<OwnBody> = response.extensions_mut().remove();
+    let Some(body) = own.and_then(|OwnBody(body)| body.lock().take()) else {
+        return Ok(response.into_inner());
+    };
+    let collected = body.collect().await.map_err(|error| Status::internal(error.to_string()))?;
+    let message = collected.to_bytes().split_off(stream::FRAME_HEAD_BYTES);
+    T::decode(message).map_err(|error| Status::internal(error.to_string()))
 }
