@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kvorum_core::auth::{Access, Principal};
-use kvorum_core::watch::{Body, WatchId, WatchReply};
+use kvorum_core::watch::{Body, Refusal, WatchReply};
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{WatchCreateRequest, WatchRequest as WatchMessage, WatchResponse};
 use parking_lot::Mutex;
@@ -33,7 +33,7 @@ pub(super) fn watch(handle: &Handle, request: Request<Streaming<WatchMessage>>) 
     tokio::spawn(async move {
         let stream = Watches::open(&handle);
         let permits = Mutex::new(Permits::new(caller, &handle.root()));
-        let asking = ask(&handle, messages, stream.sender.clone(), &permits, &sender);
+        let asking = ask(&handle, messages, stream.sender.clone(), &permits);
         let answering = answer(&handle, stream, &sender, &permits);
         let both = async {
             tokio::select! {
@@ -56,17 +56,14 @@ async fn ask(
     mut messages: Streaming<WatchMessage>,
     sender: WatchSender,
     permits: &Mutex<Permits>,
-    responses: &Sender,
 ) -> Result<(), Status> {
     while let Some(message) = messages.message().await? {
         let request = match message.request_union {
             Some(RequestUnion::CreateRequest(create)) => {
-                if let Err(refused) = permit(handle, &create, permits).await {
-                    // Whoever does not take it is not served on either.
-                    let _ = responses.send(Ok(bare(refused))).await;
-                    continue;
+                match permit(handle, &create, permits).await {
+                    Ok(()) => WatchRequest::Create(create),
+                    Err(reason) => WatchRequest::Deny { reason },
                 }
-                WatchRequest::Create(create)
             }
             Some(RequestUnion::CancelRequest(cancel)) => WatchRequest::Cancel(cancel.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => WatchRequest::Progress,
@@ -80,13 +77,13 @@ async fn ask(
     std::future::pending().await
 }
 
-/// Whether a watch may be created; if not, what its client is told. A start that is not possible
+/// Whether a watch may be created; if not, the reason for its client. A start that is not possible
 /// is refused by the hub, as in etcd before anybody asks who asks.
 async fn permit(
     handle: &Handle,
     create: &WatchCreateRequest,
     permits: &Mutex<Permits>,
-) -> Result<(), WatchResponse> {
+) -> Result<(), String> {
     let mut root = handle.root();
     let range = watched(create);
     if create.start_revision < 0 {
@@ -99,19 +96,9 @@ async fn permit(
             permits.lock().asked(range, Some(&principal), &root);
             Ok(())
         }
-        Err(status) => Err(WatchResponse {
-            header: Some(handle.header(root.revision())),
-            watch_id: NO_WATCH,
-            created: true,
-            canceled: true,
-            cancel_reason: cancel_reason(&status),
-            ..WatchResponse::default()
-        }),
+        Err(status) => Err(cancel_reason(&status)),
     }
 }
-
-/// In answers about no watch.
-const NO_WATCH: WatchId = -1;
 
 /// What a client is sent, in order.
 pub(super) type Responses = ReceiverStream<Result<Encoded, Status>>;
@@ -162,6 +149,8 @@ fn passes(reply: &WatchReply, permits: &Mutex<Permits>) -> bool {
     let mut permits = permits.lock();
     match &reply.body {
         Body::Created => permits.answered(Some(reply.watch_id)),
+        // Nothing was asked of the hub.
+        Body::Refused(Refusal::Denied(_)) => {}
         Body::Refused(_) => permits.answered(None),
         Body::Canceled | Body::Overtaken { .. } => return permits.ended(reply.watch_id),
         Body::Progress | Body::Events { .. } => return permits.passes(reply.watch_id),

@@ -25,6 +25,10 @@ use crate::limits::{WATCH_READERS, WATCH_STREAM_BYTES, WATCH_STREAM_CREDIT, WATC
 /// What a client asks of its stream.
 pub(crate) enum WatchRequest {
     Create(WatchCreateRequest),
+    /// To tell the client, when its turn comes, that it may not create one.
+    Deny {
+        reason: String,
+    },
     Cancel(WatchId),
     Progress,
 }
@@ -34,11 +38,11 @@ enum Work {
         stream: StreamId,
         replies: mpsc::UnboundedSender<Outgoing>,
     },
-    /// `taken` is answered once the stream may ask for more.
+    /// `taken`, if somebody waits for it, is answered once the stream may ask for more.
     Request {
         stream: StreamId,
         request: WatchRequest,
-        taken: oneshot::Sender<()>,
+        taken: Option<oneshot::Sender<()>>,
     },
     /// The stream has passed so much on to its client.
     Consumed {
@@ -143,6 +147,7 @@ impl WatchSender {
     /// Hands a request in, and waits while too many answers to earlier ones are unread.
     pub(crate) async fn request(&self, request: WatchRequest) {
         let (taken, done) = oneshot::channel();
+        let taken = Some(taken);
         self.handle.watches.work.push(Work::Request { stream: self.id, request, taken });
         // A stream that is gone asks for nothing more.
         let _ = done.await;
@@ -150,9 +155,8 @@ impl WatchSender {
 
     /// Ends a watch without waiting; at most once for each that is open.
     pub(crate) fn cancel(&self, watch_id: WatchId) {
-        let (taken, _) = oneshot::channel();
         let request = WatchRequest::Cancel(watch_id);
-        self.handle.watches.work.push(Work::Request { stream: self.id, request, taken });
+        self.handle.watches.work.push(Work::Request { stream: self.id, request, taken: None });
     }
 }
 
@@ -287,16 +291,23 @@ impl WatchThread {
         self.deliver();
     }
 
-    fn request(&mut self, stream: StreamId, request: WatchRequest, taken: oneshot::Sender<()>) {
+    fn request(
+        &mut self,
+        stream: StreamId,
+        request: WatchRequest,
+        taken: Option<oneshot::Sender<()>>,
+    ) {
         let root = self.handle.root();
         match request {
             WatchRequest::Create(create) => {
                 self.hub.create(stream, &create, &root, &mut self.out);
             }
+            WatchRequest::Deny { reason } => self.hub.deny(stream, reason, &root, &mut self.out),
             WatchRequest::Cancel(id) => self.hub.cancel(stream, id, &root, &mut self.out),
             WatchRequest::Progress => self.hub.progress_request(stream, &root, &mut self.out),
         }
         self.deliver();
+        let Some(taken) = taken else { return };
         if self.hub.backlog(stream) < BACKLOG {
             let _ = taken.send(());
         } else if let Some(outlet) = self.outlets.get_mut(&stream) {

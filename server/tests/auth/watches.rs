@@ -9,6 +9,7 @@ use kvorum_proto::etcdserverpb::{
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
@@ -60,6 +61,26 @@ fn a_watch_is_refused_in_etcds_words() {
             let answer = watch.next().await;
             assert!(answer.created && answer.watch_id == -1, "{answer:?}");
             assert_ended(&answer, reason);
+        }
+    });
+}
+
+#[test]
+fn watches_are_answered_in_the_order_they_are_asked_for_refused_or_not() {
+    const PAIRS: usize = 50;
+    Site::start(1).run(async |site| {
+        let asked = (0..2 * PAIRS).map(|n| {
+            let key = if n % 2 == 0 { "a" } else { "c" };
+            let create = WatchCreateRequest { key: key.into(), ..WatchCreateRequest::default() };
+            WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) }
+        });
+        let watched = by(&site.alice, tokio_stream::iter(asked).chain(tokio_stream::pending()));
+        let answers = site.cluster.client(0).watch().watch(watched).await.unwrap().into_inner();
+        let (requests, _) = mpsc::channel(1);
+        let mut watch = Watching { _requests: requests, answers };
+        for n in 0..2 * PAIRS {
+            let answer = watch.next().await;
+            assert_eq!((answer.created, answer.canceled), (true, n % 2 == 1), "answer {n}");
         }
     });
 }

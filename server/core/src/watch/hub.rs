@@ -126,6 +126,14 @@ impl Hub {
         self.pump(stream, out);
     }
 
+    /// A client may not have the watch it wants: it is told so after all that it asked before.
+    pub fn deny(&mut self, stream: StreamId, reason: String, root: &Root, out: &mut Vec<Delivery>) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let (revision, body) = (root.revision(), Body::Refused(Refusal::Denied(reason)));
+        known.answers.push_back(WatchReply { revision, watch_id: NO_WATCH, body });
+        self.pump(stream, out);
+    }
+
     /// A client no longer wants a watch, be it one that compaction overtook. An unknown id is
     /// ignored, as etcd does.
     pub fn cancel(

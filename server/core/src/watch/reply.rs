@@ -124,8 +124,11 @@ impl PartialEq for Events {
 }
 
 /// Why no watch was created; etcd's texts where it has them.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
+    /// By the shell, which knows who asks.
+    #[error("{0}")]
+    Denied(String),
     #[error("etcdserver: mvcc: required revision has been compacted")]
     NegativeRevision,
     #[error("mvcc: watcher range is empty")]
