@@ -129,7 +129,7 @@ async fn answer(
                 return Ok(());
             }
             let bytes = reply.bytes();
-            watching.note(&reply.reply.body);
+            watching.note(&reply.reply);
             if passes(&reply.reply, permits) {
                 let response = response(handle, reply).await?;
                 if !send(responses, response).await? {
