@@ -211,12 +211,13 @@ pub const LARGE_READ_SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// client: the shortest usual interval between compactions, so that it holds up one at most.
 pub const LARGE_READ_MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// Replies the hub may make for one watch stream before the shell has looked at their size. Each
-/// holds at most a chunk of about 1 MiB, so this and `WATCH_STREAM_BYTES` bound what a client
-/// that does not read can cost.
+/// Replies the hub may make for one watch stream before the shell gives it more credit: as many as
+/// are handed over at a time, far below `WATCH_STREAM_REPLIES`.
 pub const WATCH_STREAM_CREDIT: usize = 64;
 
-/// Bytes of events waiting for one stream's client, beyond which it gets no more credit.
+/// Bytes of replies on their way to one stream's client, beyond which it gets no more events. Each
+/// holds about 1 MiB at most, so this is what a client that does not read can cost, but for what its
+/// connection buffers.
 pub const WATCH_STREAM_BYTES: usize = 4 << 20;
 
 /// Replies waiting for one stream's client, beyond which it gets no more credit: created and

@@ -107,7 +107,7 @@ impl Events {
         let Some(reply) = self.waiting.pop() else {
             return Err(of_request(RequestError::Stopped));
         };
-        self.stream.consumed(1, reply.bytes());
+        self.stream.consumed(1, reply.reply.bytes());
         watch::response(&self.handle, reply).await?.message()
     }
 }

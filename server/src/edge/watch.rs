@@ -128,7 +128,7 @@ async fn answer(
             if !end_forbidden(handle, &stream.sender, responses, permits).await? {
                 return Ok(());
             }
-            let bytes = reply.bytes();
+            let bytes = reply.reply.bytes();
             watching.note(&reply.reply);
             if passes(&reply.reply, permits) {
                 let response = response(handle, reply).await?;

@@ -1,7 +1,7 @@
 //! The watch thread: it owns the hub and hands its replies to the streams of the edge.
 //!
 //! A stream's replies wait in a channel that has no bound of its own; what bounds it is the
-//! credit the hub has, and credit is given only while little is waiting, in number and in bytes.
+//! credit the hub has, given only while few are waiting, and the bytes that it lets be on their way.
 //! So a client that does not read costs bounded memory, and delays nobody.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kvorum_core::store::{Root, Version};
+use kvorum_core::store::Root;
 use kvorum_core::watch::{
-    BACKLOG, Body, Delivery, Event, Events, Feed, Hub, StreamId, WatchId, WatchReply,
+    BACKLOG, Body, Budget, Delivery, Events, Feed, Hub, StreamId, WatchId, WatchReply,
 };
 use kvorum_proto::etcdserverpb::WatchCreateRequest;
 use parking_lot::Mutex;
@@ -167,13 +167,6 @@ pub(crate) struct Outgoing {
     pub(crate) batch: Arc<Batch>,
 }
 
-impl Outgoing {
-    /// About what the reply takes in memory and on the wire.
-    pub(crate) fn bytes(&self) -> usize {
-        self.batch.bytes
-    }
-}
-
 /// The events of replies, made ready for clients once, by the first that is sent.
 pub(crate) struct Batch {
     pub(crate) bytes: usize,
@@ -181,14 +174,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    fn of(events: &[Event]) -> Arc<Batch> {
-        /// Header, ids and revisions.
-        const FRAME: usize = 64;
-        let len = |version: &Version| FRAME + version.key.len() + version.value_len as usize;
-        let bytes = events.iter().fold(FRAME, |sum, event| {
-            sum + len(&event.version) + event.prev.as_deref().map_or(0, len)
-        });
-        Arc::new(Batch { bytes, encoded: OnceCell::new() })
+    fn of(reply: &WatchReply) -> Arc<Batch> {
+        Arc::new(Batch { bytes: reply.bytes(), encoded: OnceCell::new() })
     }
 }
 
@@ -199,9 +186,9 @@ struct Batches(HashMap<(usize, Range<usize>), (Events, Arc<Batch>)>);
 
 impl Batches {
     fn of(&mut self, reply: &WatchReply) -> Arc<Batch> {
-        let Body::Events { events, .. } = &reply.body else { return Batch::of(&[]) };
+        let Body::Events { events, .. } = &reply.body else { return Batch::of(reply) };
         let known = self.0.entry(events.identity());
-        let (_, batch) = known.or_insert_with(|| (events.clone(), Batch::of(events)));
+        let (_, batch) = known.or_insert_with(|| (events.clone(), Batch::of(reply)));
         Arc::clone(batch)
     }
 }
@@ -212,7 +199,6 @@ struct Outlet {
     /// What the hub may still send, and what was sent and not yet consumed.
     credit: usize,
     waiting: usize,
-    waiting_bytes: usize,
     /// A request that was taken when the stream's answers were too many.
     stalled: Option<oneshot::Sender<()>>,
 }
@@ -226,7 +212,8 @@ pub(super) struct WatchThread {
 
 impl WatchThread {
     pub(super) fn new(handle: super::Handle, response_bytes: usize) -> WatchThread {
-        let hub = Hub::new(handle.root().revision(), response_bytes);
+        let budget = Budget { stream_bytes: WATCH_STREAM_BYTES, ..Budget::default() };
+        let hub = Hub::new(handle.root().revision(), response_bytes).with_budget(budget);
         WatchThread { handle, hub, outlets: BTreeMap::new(), out: Vec::new() }
     }
 
@@ -267,15 +254,14 @@ impl WatchThread {
             Work::Open { stream, replies } => {
                 let credit = WATCH_STREAM_CREDIT;
                 self.hub.open(stream, credit);
-                let outlet =
-                    Outlet { replies, credit, waiting: 0, waiting_bytes: 0, stalled: None };
+                let outlet = Outlet { replies, credit, waiting: 0, stalled: None };
                 self.outlets.insert(stream, outlet);
             }
             Work::Request { stream, request, taken } => self.request(stream, request, taken),
             Work::Consumed { stream, replies, bytes } => {
                 if let Some(outlet) = self.outlets.get_mut(&stream) {
                     outlet.waiting -= replies;
-                    outlet.waiting_bytes -= bytes;
+                    self.hub.taken(stream, bytes, &mut self.out);
                     self.refill(stream);
                 }
             }
@@ -325,7 +311,6 @@ impl WatchThread {
                 outlet.credit -= 1;
                 outlet.waiting += 1;
                 let batch = batches.of(&reply);
-                outlet.waiting_bytes += batch.bytes;
                 // A receiver that is gone says so by closing its stream.
                 let _ = outlet.replies.send(Outgoing { reply, batch });
                 if touched.last() != Some(&stream) {
@@ -340,7 +325,7 @@ impl WatchThread {
 
     fn refill(&mut self, stream: StreamId) {
         let Some(outlet) = self.outlets.get_mut(&stream) else { return };
-        if outlet.waiting_bytes < WATCH_STREAM_BYTES && outlet.waiting < WATCH_STREAM_REPLIES {
+        if outlet.waiting < WATCH_STREAM_REPLIES {
             let replies = WATCH_STREAM_CREDIT - outlet.credit;
             if replies > 0 {
                 outlet.credit = WATCH_STREAM_CREDIT;

@@ -206,6 +206,7 @@ fn draw_budget(random: &mut Random) -> Budget {
         walk_versions: upto(400),
         events: upto(100),
         bytes: upto(4096),
+        stream_bytes: usize::MAX,
         riders: upto(6),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gathered::Gathered;
+use super::gathered::{Gathered, Share};
 use super::index::{Index, Member, Options};
 use super::keys::Keys;
 use super::limits::Budget;
@@ -23,7 +23,8 @@ pub(super) struct Cohort {
 /// What handing out came to.
 #[derive(Default)]
 pub(super) struct HandedOut {
-    /// Watches whose streams had no credit left, and from where on they are owed.
+    /// Watches whose streams could take no more, or for which there was no room, and from where on
+    /// they are owed.
     pub(super) stuck: Vec<(Member, Revision)>,
     pub(super) streams: BTreeSet<StreamId>,
 }
@@ -63,13 +64,17 @@ impl Cohort {
         out: &mut Vec<Delivery>,
     ) -> HandedOut {
         let mut handed_out = HandedOut::default();
-        for (group, found) in self.gathered.take() {
+        for Share { group, found, left_out } in self.gathered.take() {
+            let owed = left_out.map(Revision::first_of);
             let Some(group) = self.index.group_if_there(group) else { continue };
             let batch = Batch { found: &found, revision, response_bytes };
             for &(id, watch_id) in &group.members {
                 let stream = streams.get_mut(&id).expect("an indexed watch has a stream");
                 let mut send = |reply| out.push(Delivery { stream: id, reply });
-                if let Err(cursor) = stream.deliver(watch_id, &batch, &mut send) {
+                let delivered = stream.deliver(watch_id, &batch, &mut send);
+                // A watch may begin later than that.
+                let owed = owed.map(|from| stream.cursor(watch_id).max(from));
+                if let Some(cursor) = delivered.err().or(owed) {
                     handed_out.stuck.push(((id, watch_id), cursor));
                 }
                 handed_out.streams.insert(id);

@@ -16,8 +16,18 @@ pub(super) struct Gathered {
     versions: usize,
     /// A group has as much as a response should hold.
     heavy: bool,
+    /// Groups for which there was no room, and the revision from which on they are owed.
+    left_out: BTreeMap<GroupId, i64>,
     /// Keep the values readable that are not resident.
     pins: Vec<Pin>,
+}
+
+/// What was found for a group.
+pub(super) struct Share {
+    pub(super) group: GroupId,
+    pub(super) found: Arc<Found>,
+    /// The revision from which on there was no room for it.
+    pub(super) left_out: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +39,7 @@ struct Batch {
 impl Gathered {
     /// Takes one step through the revisions from `from` to at most `until`, and returns the last
     /// one looked at. It stops only between revisions, so a revision is always whole, however
-    /// large.
+    /// large; if it is too much for all groups together, some of them get it later.
     pub(super) fn step(
         &mut self,
         root: &Root,
@@ -55,7 +65,9 @@ impl Gathered {
             versions += 1;
             self.versions += 1;
             index.watching(&version.key, &mut groups);
-            groups.retain(|group| index.group(*group).options.want(version));
+            groups.retain(|group| {
+                index.group(*group).options.want(version) && !self.left_out.contains_key(group)
+            });
             if groups.is_empty() {
                 continue;
             }
@@ -66,6 +78,9 @@ impl Gathered {
                 let prev = if with_prev(group) { prev.clone() } else { None };
                 self.add(*group, Event { version: Arc::clone(version), prev }, budget);
             }
+            if self.events > budget.events {
+                self.make_room(current, budget);
+            }
         }
         if stored {
             self.pins.push(root.pin());
@@ -75,14 +90,39 @@ impl Gathered {
 
     /// It is time to hand out what was found.
     pub(super) fn is_full(&self, budget: &Budget) -> bool {
-        self.heavy || self.events >= budget.events || self.versions >= budget.walk_versions
+        self.heavy
+            || self.events >= budget.events
+            || self.versions >= budget.walk_versions
+            || !self.left_out.is_empty()
     }
 
-    pub(super) fn take(&mut self) -> Vec<(GroupId, Arc<Found>)> {
-        let Gathered { batches, pins, .. } = std::mem::take(self);
+    pub(super) fn take(&mut self) -> Vec<Share> {
+        let Gathered { batches, left_out, pins, .. } = std::mem::take(self);
         let pins: Arc<[Pin]> = pins.into();
-        let share = |(group, batch): (_, Batch)| (group, Arc::new(Found::new(batch.events, &pins)));
+        let share = |(group, batch): (GroupId, Batch)| Share {
+            group,
+            found: Arc::new(Found::new(batch.events, &pins)),
+            left_out: left_out.get(&group).copied(),
+        };
         batches.into_iter().map(share).collect()
+    }
+
+    /// Forgets what a revision, not at its end yet, has for the youngest groups, until half of the
+    /// room is free or one group is left.
+    fn make_room(&mut self, revision: i64, budget: &Budget) {
+        let within = |event: &Event| event.version.at.main == revision;
+        let has_some = |batch: &Batch| batch.events.last().is_some_and(within);
+        let sharing = self.batches.iter_mut().filter(|(_, batch)| has_some(batch));
+        let mut others: Vec<_> = sharing.skip(1).collect();
+        while self.events > budget.events / 2
+            && let Some((group, batch)) = others.pop()
+        {
+            let kept = batch.events.partition_point(|event| !within(event));
+            let forgotten = batch.events.split_off(kept);
+            self.events -= forgotten.len();
+            batch.bytes -= forgotten.iter().map(Event::encoded_len).sum::<usize>();
+            self.left_out.insert(*group, revision);
+        }
     }
 
     fn add(&mut self, group: GroupId, event: Event, budget: &Budget) {

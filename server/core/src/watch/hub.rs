@@ -75,7 +75,7 @@ impl Hub {
 
     /// A client opened a stream that can take `credit` replies.
     pub fn open(&mut self, stream: StreamId, credit: usize) {
-        self.streams.insert(stream, Stream::new(credit));
+        self.streams.insert(stream, Stream::new(credit, self.budget.stream_bytes));
     }
 
     /// The stream is gone, and its watches with it.
@@ -96,7 +96,15 @@ impl Hub {
     /// The stream can take `replies` more.
     pub fn credit(&mut self, stream: StreamId, replies: usize, out: &mut Vec<Delivery>) {
         if let Some(known) = self.streams.get_mut(&stream) {
-            known.credit = known.credit.saturating_add(replies);
+            known.credit.replies = known.credit.replies.saturating_add(replies);
+            self.pump(stream, out);
+        }
+    }
+
+    /// So many [bytes](WatchReply::bytes) of the stream's replies are no longer held for its client.
+    pub fn taken(&mut self, stream: StreamId, bytes: usize, out: &mut Vec<Delivery>) {
+        if let Some(known) = self.streams.get_mut(&stream) {
+            known.credit.untaken = known.credit.untaken.saturating_sub(bytes);
             self.pump(stream, out);
         }
     }
@@ -242,7 +250,7 @@ impl Hub {
 
     /// The header of this one carries no revision in etcd.
     pub(super) fn overtake(&mut self, stream: StreamId, id: WatchId, compact_revision: i64) {
-        let full = self.streams.get(&stream).is_some_and(|known| known.credit == 0);
+        let full = self.streams.get(&stream).is_some_and(|known| !known.credit.allows_a_reply());
         if planted::is(Bug::OvertakenSilently) && full {
             return self.settle(stream, id, Revision::first_of(self.synced.upto + 1));
         }
@@ -256,31 +264,31 @@ impl Hub {
     /// watches of the stream can catch up.
     pub(super) fn pump(&mut self, id: StreamId, out: &mut Vec<Delivery>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let mut send = |reply| out.push(Delivery { stream: id, reply });
-        while stream.credit > 0
+        let mut send = |stream: &mut Stream, reply| {
+            stream.credit.spend(&reply);
+            out.push(Delivery { stream: id, reply });
+        };
+        while stream.credit.allows_a_reply()
             && let Some(answer) = stream.answers.pop_front()
         {
-            stream.credit -= 1;
-            send(answer);
+            send(stream, answer);
         }
         let upto = self.synced.upto;
         let progress = |watch_id| WatchReply { revision: upto, watch_id, body: Body::Progress };
-        while stream.credit > 0
+        while stream.credit.allows_a_reply()
             && let Some(watch_id) = stream.due.pop_first()
         {
-            stream.credit -= 1;
-            send(progress(watch_id));
+            send(stream, progress(watch_id));
         }
         if stream.watches.is_empty() {
             stream.asked = None;
         }
-        if stream.credit > 0
+        if stream.credit.allows_a_reply()
             && stream.asked.is_some_and(|asked| asked <= upto)
             && stream.is_synced()
         {
-            stream.credit -= 1;
             stream.asked = None;
-            send(progress(NO_WATCH));
+            send(stream, progress(NO_WATCH));
         }
         if stream.asked.is_none() {
             self.asking.remove(&id);

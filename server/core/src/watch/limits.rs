@@ -33,10 +33,15 @@ pub struct Budget {
     /// and then gets it together, and within some tens of milliseconds.
     pub walk_versions: usize,
     /// Events gathered over all groups of watches, so that thousands of different ranges over
-    /// the same keys cannot multiply the memory: each is a reference, 16 bytes.
+    /// the same keys cannot multiply the memory: each is a reference, 16 bytes. Groups for which
+    /// there is no room in a large revision get it later.
     pub events: usize,
     /// Bytes gathered for one group, and so, but for a single larger revision, in one response.
     pub bytes: usize,
+    /// Bytes of one stream's replies that are on their way, beyond which it gets no more events: what
+    /// a client that does not read can hold, but for one reply. The shell sets it, which knows when
+    /// they are taken.
+    pub stream_bytes: usize,
     /// Watches that catch up together, so many replies at most that a step hands out.
     pub riders: usize,
 }
@@ -48,6 +53,7 @@ impl Default for Budget {
             walk_versions: 65_536,
             events: 65_536,
             bytes: 1 << 20,
+            stream_bytes: usize::MAX,
             riders: 4_096,
         }
     }

@@ -72,10 +72,21 @@ pub(super) fn is_stored(version: &Version) -> bool {
     version.value == Value::Stored
 }
 
+impl WatchReply {
+    /// About what the reply takes as a message.
+    pub fn bytes(&self) -> usize {
+        /// Header, ids and revisions.
+        const FRAME: usize = 64;
+        FRAME + if let Body::Events { events, .. } = &self.body { events.bytes } else { 0 }
+    }
+}
+
 /// What one walk found for watches that ask for the same.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) events: Vec<Event>,
+    /// About what all of them take in a message.
+    bytes: usize,
     /// Keep the values readable that are not resident.
     _pins: Option<Arc<[Pin]>>,
 }
@@ -86,7 +97,8 @@ impl Found {
         let any_stored = events
             .iter()
             .any(|event| is_stored(&event.version) || event.prev.as_deref().is_some_and(is_stored));
-        Found { events, _pins: any_stored.then(|| Arc::clone(pins)) }
+        let bytes = events.iter().map(Event::encoded_len).sum();
+        Found { events, bytes, _pins: any_stored.then(|| Arc::clone(pins)) }
     }
 }
 
@@ -96,11 +108,18 @@ impl Found {
 pub struct Events {
     shared: Arc<Found>,
     range: Range<usize>,
+    bytes: usize,
 }
 
 impl Events {
     pub(super) fn new(shared: &Arc<Found>, range: Range<usize>) -> Events {
-        Events { shared: Arc::clone(shared), range }
+        let part = &shared.events[range.clone()];
+        let bytes = if part.len() == shared.events.len() {
+            shared.bytes
+        } else {
+            part.iter().map(Event::encoded_len).sum()
+        };
+        Events { shared: Arc::clone(shared), range, bytes }
     }
 
     /// Equal for replies that carry the very same list, so that it can be encoded once.

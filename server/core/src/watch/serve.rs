@@ -163,7 +163,7 @@ impl Hub {
         let mut boarded = Vec::new();
         for id in self.waiting.between(from, to, budget.riders) {
             let stream = self.streams.get_mut(&id).expect("a stream that waits is open");
-            let useful = stream.credit.saturating_mul(RIDERS_PER_CREDIT);
+            let useful = stream.credit.replies.saturating_mul(RIDERS_PER_CREDIT);
             let seats = share.min(useful).saturating_sub(stream.riding);
             let free = budget.riders.saturating_sub(convoy.index.len());
             let window = (Revision::first_of(from), WatchId::MIN)..;

@@ -41,10 +41,33 @@ impl Watch {
     }
 }
 
+/// What a stream's client can take now.
+#[derive(Debug, Default)]
+pub(super) struct Credit {
+    pub(super) replies: usize,
+    /// Bytes of replies that were sent and are not taken yet, and how many of them stop events.
+    pub(super) untaken: usize,
+    pub(super) most_untaken: usize,
+}
+
+impl Credit {
+    pub(super) fn allows_a_reply(&self) -> bool {
+        self.replies > 0
+    }
+
+    pub(super) fn allows_events(&self) -> bool {
+        self.replies > 0 && self.untaken < self.most_untaken
+    }
+
+    pub(super) fn spend(&mut self, reply: &WatchReply) {
+        self.replies -= 1;
+        self.untaken += reply.bytes();
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Stream {
-    /// Replies that can be sent now.
-    pub(super) credit: usize,
+    pub(super) credit: Credit,
     pub(super) watches: BTreeMap<WatchId, Watch>,
     /// Watches that compaction overtook, until their client cancels them: etcd keeps their ids, and
     /// etcd's client waits for the answer to its cancellation.
@@ -75,7 +98,8 @@ pub(super) struct Batch<'a> {
 }
 
 impl Stream {
-    pub(super) fn new(credit: usize) -> Stream {
+    pub(super) fn new(replies: usize, most_untaken: usize) -> Stream {
+        let credit = Credit { replies, untaken: 0, most_untaken };
         Stream { credit, ..Stream::default() }
     }
 
@@ -90,6 +114,11 @@ impl Stream {
 
     pub(super) fn is_taken(&self, id: WatchId) -> bool {
         self.watches.contains_key(&id) || self.overtaken.contains(&id)
+    }
+
+    /// Where the watch is owed something from.
+    pub(super) fn cursor(&self, id: WatchId) -> Revision {
+        self.watches.get(&id).map_or(Revision::default(), |watch| watch.cursor)
     }
 
     /// All watches have got everything that the hub has looked at.
@@ -149,7 +178,7 @@ impl Stream {
         let events = &batch.found.events[..];
         let mut from = events.partition_point(|event| event.version.at < watch.cursor);
         while from < events.len() {
-            if self.credit == 0 {
+            if !self.credit.allows_events() {
                 return Err(events[from].version.at);
             }
             let to = if watch.fragment {
@@ -160,8 +189,9 @@ impl Stream {
             let last = events[to - 1].version.at.main;
             let fragment = events.get(to).is_some_and(|next| next.version.at.main == last);
             let body = Body::Events { events: Events::new(batch.found, from..to), fragment };
-            send(WatchReply { revision: batch.revision, watch_id, body });
-            self.credit -= 1;
+            let reply = WatchReply { revision: batch.revision, watch_id, body };
+            self.credit.spend(&reply);
+            send(reply);
             self.due.remove(&watch_id);
             watch.quiet = false;
             from = to;

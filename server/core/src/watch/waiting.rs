@@ -7,7 +7,7 @@ use super::reply::StreamId;
 use super::stream::Stream;
 use crate::store::Revision;
 
-/// The streams that have credit and watches behind, by where the farthest and the closest of
+/// The streams that can take events and have watches behind, by where the farthest and the closest of
 /// these go on.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
@@ -23,7 +23,8 @@ impl Waiting {
     /// Brings the entry of a stream up to date.
     pub(super) fn list(&mut self, id: StreamId, stream: &mut Stream) {
         let ends = stream.behind.first().zip(stream.behind.last());
-        let ends = ends.filter(|_| stream.credit > 0).map(|(first, last)| (first.0, last.0));
+        let ends =
+            ends.filter(|_| stream.credit.allows_events()).map(|(first, last)| (first.0, last.0));
         if ends == stream.listed {
             return;
         }

@@ -3,4 +3,5 @@
 mod oracle;
 mod properties;
 mod resume;
+mod room;
 mod scripts;

@@ -380,6 +380,7 @@ fn small_budget(random: &mut Random) -> Budget {
         walk_versions: 1 + random.below(12),
         events: 1 + random.below(8),
         bytes: 1 + random.below(600),
+        stream_bytes: usize::MAX,
         riders: 1 + random.below(6),
     }
 }
