@@ -127,12 +127,13 @@ pub const OPEN_FILES_RESERVE: u64 = 64 + METRICS_CONNECTIONS as u64;
 /// Open files a server asks the system for, as far as it is let: all connections, and the rest.
 pub const OPEN_FILES_WANTED: u64 = 2 * MAX_CONNECTIONS as u64 + OPEN_FILES_RESERVE;
 
-/// Time for a connection to finish its handshake and to say what it speaks; etcd 3.7's for the
-/// former. Clients do so at once; one that does not takes a place from others.
-pub const CONNECTION_FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a connection to finish its handshake and to send the head of its first request, or in
+/// HTTP/2 to settle in; etcd 3.7's for the former. Clients do so at once; one that does not takes a
+/// place from others.
+pub const CONNECTION_OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time for the first request of a connection. A client that dials long before it asks anything
-/// dials again without anyone noticing.
+/// Time for the first request of an HTTP/2 connection whose client has settled in. One that dials
+/// long before it asks anything dials again without anyone noticing.
 pub const CONNECTION_FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Streams a client may have reset before they were looked at; more is an attack (CVE-2023-44487),
@@ -144,7 +145,7 @@ pub const HTTP2_PENDING_RESETS: usize = 20;
 pub const HTTP2_LOCAL_RESETS: usize = 1_024;
 
 /// Largest head of a request. A token of many roles takes some KiB.
-pub const HTTP2_HEADER_LIST_BYTES: u32 = 64 << 10;
+pub const HTTP_HEAD_BYTES: usize = 64 << 10;
 
 /// Bytes of an answer that wait for a client to take them, per stream; hyper's figure.
 pub const HTTP2_SEND_BUFFER_BYTES: usize = 400 << 10;

@@ -38,6 +38,8 @@ pub struct Member {
     pub name: String,
     client_port: u16,
     peer_port: u16,
+    /// What stands in its flags for `{port}`, in order.
+    pub other_ports: Vec<u16>,
     schemes: Schemes,
     folder: PathBuf,
     program: Program,
@@ -60,7 +62,8 @@ impl Cluster {
         Self::start_with(program, size, &[])
     }
 
-    /// Starts `size` members with more flags and waits until all of them serve.
+    /// Starts `size` members with more flags and waits until all of them serve. `{port}` in a flag
+    /// stands for a port that nobody else uses.
     pub fn start_with(program: &Program, size: usize, flags: &[&str]) -> Cluster {
         Self::start_over(program, size, Schemes::default(), flags)
     }
@@ -114,7 +117,9 @@ impl Cluster {
 
     fn planned(program: &Program, size: usize, schemes: Schemes, flags: &[&str]) -> Cluster {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let ports = ports::free(2 * size);
+        let others: usize = flags.iter().map(|flag| flag.matches("{port}").count()).sum();
+        let ports = ports::free((2 + others) * size);
+        let (ports, other_ports) = ports.split_at(2 * size);
         let name = |index: usize| format!("m{}", index + 1);
         let peers: Vec<String> = (0..size)
             .map(|index| {
@@ -125,16 +130,21 @@ impl Cluster {
         flags.push(format!("--initial-cluster={}", peers.join(",")));
         // Its own token, so that members of two tests that met on a port would not mix.
         flags.push(format!("--initial-cluster-token=test-{}", ports[0]));
-        let members = (0..size).map(|index| Member {
-            name: name(index),
-            client_port: ports[2 * index],
-            peer_port: ports[2 * index + 1],
-            schemes,
-            folder: folder.path().to_owned(),
-            program: program.clone(),
-            flags: flags.clone(),
-            process: None,
-            logged: 0,
+        let members = (0..size).map(|index| {
+            let mut member = Member {
+                name: name(index),
+                client_port: ports[2 * index],
+                peer_port: ports[2 * index + 1],
+                schemes,
+                folder: folder.path().to_owned(),
+                program: program.clone(),
+                other_ports: other_ports[index * others..][..others].to_vec(),
+                flags: flags.clone(),
+                process: None,
+                logged: 0,
+            };
+            member.fill_in_ports();
+            member
         });
         Cluster { members: members.collect(), _folder: folder }
     }
@@ -224,6 +234,14 @@ impl Member {
         self.log()
             .get(self.logged..)
             .is_some_and(|log| log.contains("serving client traffic securely"))
+    }
+
+    fn fill_in_ports(&mut self) {
+        for port in &self.other_ports {
+            if let Some(flag) = self.flags.iter_mut().find(|flag| flag.contains("{port}")) {
+                *flag = flag.replacen("{port}", &port.to_string(), 1);
+            }
+        }
     }
 
     fn gone(&mut self) -> ExitStatus {

@@ -1,7 +1,10 @@
-//! Clients that ping too often are told to be calm, as grpc-go's server tells them.
+//! What hyper does not tell of an HTTP/2 connection: whether its client has settled in, and whether
+//! it pings too often. The frames are looked at as they pass: only their heads, of nine bytes each.
 //!
-//! hyper answers pings and counts none, so the frames are looked at as they pass: only their heads,
-//! of nine bytes each. A client whose pings come faster than `--grpc-keepalive-min-time` too many
+//! A client has settled in when it acknowledges our settings, as each does at once that speaks
+//! HTTP/2 at all, also if it asks nothing for long.
+//!
+//! Clients that ping too often are told to be calm, as grpc-go's server tells them. A client whose pings come faster than `--grpc-keepalive-min-time` too many
 //! times in a row, with nothing sent to it in between, gets GOAWAY with ENHANCE_YOUR_CALM and
 //! `too_many_pings`, upon which grpc's clients ping half as often. Unlike grpc-go's, a client may
 //! ping while it asks nothing, and a tenth of the time is forgiven: a busy machine delays one ping
@@ -9,6 +12,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -22,6 +27,7 @@ const PREFACE_BYTES: usize = 24;
 
 const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
+const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const ACK: u8 = 0x1;
 
@@ -29,14 +35,15 @@ const ACK: u8 = 0x1;
 /// ENHANCE_YOUR_CALM, and the word grpc's clients look for.
 const GOODBYE: &[u8] = b"\0\0\x16\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\x0btoo_many_pings";
 
-/// A connection on which pings are counted, if it is one of HTTP/2 and there is a least time
-/// between them.
+/// A connection whose frames are looked at, if it is one of HTTP/2.
 pub(super) struct Pinged<S> {
     stream: S,
     watch: Option<Watch>,
 }
 
 struct Watch {
+    settled: Arc<AtomicBool>,
+    /// The least time between two pings; zero bears all.
     min_time: Duration,
     heard: Frames,
     said: Frames,
@@ -47,8 +54,15 @@ struct Watch {
 }
 
 impl<S> Pinged<S> {
-    pub(super) fn new(stream: S, is_http2: bool, min_time: Duration) -> Pinged<S> {
-        let watch = (is_http2 && !min_time.is_zero()).then(|| Watch {
+    /// `settled` is set when the client has settled in.
+    pub(super) fn new(
+        stream: S,
+        is_http2: bool,
+        min_time: Duration,
+        settled: Arc<AtomicBool>,
+    ) -> Pinged<S> {
+        let watch = is_http2.then(|| Watch {
+            settled,
             min_time,
             heard: Frames { skip: PREFACE_BYTES, ..Frames::default() },
             said: Frames::default(),
@@ -62,9 +76,12 @@ impl<S> Pinged<S> {
 
 impl Watch {
     fn hear(&mut self, bytes: &[u8]) {
-        let Watch { min_time, heard, last, strikes, goodbye, .. } = self;
+        let Watch { settled, min_time, heard, last, strikes, goodbye, .. } = self;
         heard.pass(bytes, |kind, flags| {
-            if kind != PING || flags & ACK != 0 {
+            if kind == SETTINGS && flags & ACK != 0 {
+                settled.store(true, Ordering::Relaxed);
+            }
+            if kind != PING || flags & ACK != 0 || min_time.is_zero() {
                 return;
             }
             let now = Instant::now();
@@ -223,7 +240,7 @@ mod tests {
 
     fn pair(min_time: Duration) -> (DuplexStream, Pinged<DuplexStream>) {
         let (client, server) = duplex(1 << 16);
-        (client, Pinged::new(server, true, min_time))
+        (client, Pinged::new(server, true, min_time, Arc::default()))
     }
 
     /// What the server reads of `said`, in pieces of three bytes so that frames are cut anywhere.
@@ -272,6 +289,19 @@ mod tests {
                 read(&mut client, &mut server, A_PING).await.unwrap();
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_has_settled_in_when_it_acknowledges_settings() {
+        let (mut client, server) = duplex(1 << 16);
+        let settled = Arc::new(AtomicBool::new(false));
+        let mut server = Pinged::new(server, true, Duration::ZERO, Arc::clone(&settled));
+        read(&mut client, &mut server, PREFACE).await.unwrap();
+        read(&mut client, &mut server, b"\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        read(&mut client, &mut server, AN_ACK).await.unwrap();
+        assert!(!settled.load(Ordering::Relaxed), "it has only said what it wants");
+        read(&mut client, &mut server, b"\0\0\0\x04\x01\0\0\0\0").await.unwrap();
+        assert!(settled.load(Ordering::Relaxed));
     }
 
     #[test]

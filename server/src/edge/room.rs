@@ -1,10 +1,12 @@
-//! Room for connections, and a shorter queue for those that have not said yet what they want.
+//! Room for connections, and less of it for those that have asked nothing yet.
 //!
-//! Without the second, whoever connects and keeps silent could take all places for as long as
-//! silence is borne. So the silent have half of them, and when those are full, the one that has
-//! been silent longest gives way.
+//! Without the second, whoever connects and asks nothing could take all places for as long as that
+//! is borne. So these have half of them, and when those are full, the one that has been there
+//! longest gives way: be it silent, in the midst of a handshake or of its first request, or a client
+//! that dialled early, which dials again.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,12 +22,12 @@ use crate::limits::{MAX_CONNECTIONS, METRICS_CONNECTIONS, MIN_CONNECTIONS, OPEN_
 pub(crate) struct Room {
     size: usize,
     places: Arc<Semaphore>,
-    silent: Arc<Mutex<Silent>>,
+    quiet: Arc<Mutex<Quiets>>,
 }
 
-/// Those that have said nothing yet, oldest first.
+/// Those that have asked nothing yet, oldest first.
 #[derive(Default)]
-struct Silent {
+struct Quiets {
     next: u64,
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
@@ -42,7 +44,7 @@ impl Room {
     }
 
     pub(super) fn new(size: usize) -> Room {
-        Room { size, places: Arc::new(Semaphore::new(size)), silent: Arc::default() }
+        Room { size, places: Arc::new(Semaphore::new(size)), quiet: Arc::default() }
     }
 
     /// A place, as soon as there is one.
@@ -51,18 +53,20 @@ impl Room {
         place.expect("a room is never closed")
     }
 
-    /// For somebody new, who says nothing yet.
-    pub(super) fn enter(&self) -> Quiet {
+    /// For somebody new, who asks nothing yet.
+    pub(super) fn enter(&self) -> (Quiet, GiveWay) {
         let (give_way, told) = oneshot::channel();
-        let mut silent = self.silent.lock();
-        let id = silent.next;
-        silent.next += 1;
-        silent.waiting.insert(id, give_way);
-        if silent.waiting.len() > (self.size / 2).max(1) {
-            // Dropping the sender tells.
-            silent.waiting.pop_first();
+        let mut quiet = self.quiet.lock();
+        let id = quiet.next;
+        quiet.next += 1;
+        quiet.waiting.insert(id, give_way);
+        if quiet.waiting.len() > (self.size / 2).max(1)
+            && let Some((_, oldest)) = quiet.waiting.pop_first()
+        {
+            // It may have gone meanwhile.
+            let _ = oldest.send(());
         }
-        Quiet { id, room: self.clone(), told }
+        (Quiet { id, room: self.clone() }, GiveWay(told))
     }
 
     /// Waits until all places are free again, or the time is up.
@@ -71,23 +75,34 @@ impl Room {
     }
 }
 
-/// Somebody who has said nothing yet; dropped when that has changed.
+/// Somebody who has asked nothing yet; dropped when gone.
 pub(super) struct Quiet {
     id: u64,
     room: Room,
-    told: oneshot::Receiver<()>,
 }
 
 impl Quiet {
-    /// Resolves when it has to give way.
-    pub(super) async fn gives_way(&mut self) {
-        let _ = (&mut self.told).await;
+    /// There was a request: from now on it gives way to nobody.
+    pub(super) fn asks(&self) {
+        self.room.quiet.lock().waiting.remove(&self.id);
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        self.room.silent.lock().waiting.remove(&self.id);
+        self.asks();
+    }
+}
+
+/// What somebody hears who has to give way.
+pub(super) struct GiveWay(oneshot::Receiver<()>);
+
+impl GiveWay {
+    /// Resolves when it is told to; never, once it has asked for something.
+    pub(super) async fn told(self) {
+        if self.0.await.is_err() {
+            pending::<()>().await;
+        }
     }
 }
 
@@ -109,14 +124,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_longest_silent_gives_way_when_half_the_places_are_taken() {
+    async fn the_longest_quiet_gives_way_when_half_the_places_are_taken() {
         let room = Room::new(4);
-        let (mut first, mut second) = (room.enter(), room.enter());
-        let third = room.enter();
-        first.gives_way().await;
+        let ((_first, first), (asking, second)) = (room.enter(), room.enter());
+        let (third, _) = room.enter();
+        first.told().await;
         drop(third);
-        let _fourth = room.enter();
-        let waits = timeout(Duration::from_millis(20), second.gives_way()).await;
-        assert!(waits.is_err(), "a place that was given back is free");
+        asking.asks();
+        let (_fourth, fourth) = room.enter();
+        let _others = [room.enter(), room.enter()];
+        fourth.told().await;
+        let waits = timeout(Duration::from_millis(20), second.told()).await;
+        assert!(waits.is_err(), "whoever has asked for something stays");
     }
 }

@@ -13,19 +13,19 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::task::JoinSet;
-use tokio::time;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{self, Instant};
 use tower::Service;
 
 use super::access::Secure;
 use super::pings::Pinged;
-use super::room::Room;
+use super::room::{Quiet, Room};
 use super::welcome::{Door, Welcomed};
 use crate::auth::Origin;
 use crate::config::KeepAlive;
 use crate::limits::{
-    CONNECTION_FIRST_BYTES_TIMEOUT, CONNECTION_FIRST_REQUEST_TIMEOUT, HTTP1_HEAD_TIMEOUT,
-    HTTP2_HEADER_LIST_BYTES, HTTP2_LOCAL_RESETS, HTTP2_PENDING_RESETS, HTTP2_SEND_BUFFER_BYTES,
+    CONNECTION_FIRST_REQUEST_TIMEOUT, CONNECTION_OPENING_TIMEOUT, HTTP_HEAD_BYTES,
+    HTTP1_HEAD_TIMEOUT, HTTP2_LOCAL_RESETS, HTTP2_PENDING_RESETS, HTTP2_SEND_BUFFER_BYTES,
     STOP_GRACE,
 };
 use crate::net::{Listener, Listening, Wire};
@@ -47,9 +47,9 @@ pub(crate) struct Site {
 pub(crate) struct Manners {
     pub(crate) max_concurrent_streams: u32,
     pub(crate) keep_alive: KeepAlive,
-    /// Time for a handshake, and until it is clear what a client speaks.
-    pub(crate) first_bytes_timeout: Duration,
-    /// Time for the first request of a connection.
+    /// Time for a handshake and the head of the first request; in HTTP/2 for settling in.
+    pub(crate) opening_timeout: Duration,
+    /// Time for the first request of a client that has settled in.
     pub(crate) first_request_timeout: Duration,
 }
 
@@ -58,7 +58,7 @@ impl Manners {
         Manners {
             max_concurrent_streams,
             keep_alive,
-            first_bytes_timeout: CONNECTION_FIRST_BYTES_TIMEOUT,
+            opening_timeout: CONNECTION_OPENING_TIMEOUT,
             first_request_timeout: CONNECTION_FIRST_REQUEST_TIMEOUT,
         }
     }
@@ -84,21 +84,17 @@ pub(crate) async fn serve(site: Site, manners: Manners, stop: Stop) -> io::Resul
             loop {
                 let place = room.place().await;
                 let wire = accept(&listening).await;
-                let mut quiet = room.enter();
+                let (quiet, give_way) = room.enter();
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
-                    let welcomed = tokio::select! {
-                        welcomed = shared.welcome(wire) => welcomed,
-                        () = quiet.gives_way() => None,
-                        _ = shared.stop.wait() => None,
-                    };
-                    drop(quiet);
-                    if let Some(welcomed) = welcomed {
-                        // On the heap, so that those who say nothing do not take its place.
-                        Box::pin(shared.connection(welcomed)).await;
+                    tokio::select! {
+                        () = shared.attend(wire, quiet) => {}
+                        () = give_way.told() => {}
                     }
                     drop(place);
                 });
+                // What it has said already is heard before the next may have it give way.
+                yield_now().await;
             }
         });
     }
@@ -118,14 +114,23 @@ struct Shared {
 }
 
 impl Shared {
-    async fn welcome(&self, wire: Wire) -> Option<Welcomed> {
-        let welcome = self.door.welcome(wire);
-        time::timeout(self.manners.first_bytes_timeout, welcome).await.ok().flatten()
+    async fn attend(&self, wire: Wire, quiet: Quiet) {
+        let opened = Instant::now();
+        let welcome = time::timeout(self.manners.opening_timeout, self.door.welcome(wire));
+        let welcomed = tokio::select! {
+            welcomed = welcome => welcomed.ok().flatten(),
+            _ = self.stop.wait() => None,
+        };
+        if let Some(welcomed) = welcomed {
+            // On the heap, so that those who say nothing do not take its place.
+            Box::pin(self.connection(welcomed, quiet, opened)).await;
+        }
     }
 
     /// One connection; how it ends is its client's affair.
-    async fn connection(&self, welcomed: Welcomed) {
-        let used = Arc::new(AtomicBool::new(false));
+    async fn connection(&self, welcomed: Welcomed, quiet: Quiet, opened: Instant) {
+        let settled = Arc::new(AtomicBool::new(false));
+        let first = Arc::new(FirstRequest { quiet, was_made: AtomicBool::new(false) });
         let service = Marked {
             router: self.router.clone(),
             secure: welcomed.is_secure.then(|| Secure {
@@ -133,33 +138,63 @@ impl Shared {
             }),
             common_name: welcomed.common_name,
             origin: Origin::of(welcomed.wire.remote()),
-            used: Arc::clone(&used),
+            first: Arc::clone(&first),
         };
         let service = TowerToHyperService::new(service);
         let min_time = self.manners.keep_alive.min_time;
-        let io = TokioIo::new(Pinged::new(welcomed.wire, welcomed.is_http2, min_time));
-        let mut connection = pin!(self.http.serve_connection_with_upgrades(io, service));
-        let unused = async {
-            time::sleep(self.manners.first_request_timeout).await;
-            if used.load(Ordering::Relaxed) {
-                pending::<()>().await;
-            }
-        };
+        let wire = Pinged::new(welcomed.wire, welcomed.is_http2, min_time, Arc::clone(&settled));
+        let mut connection =
+            pin!(self.http.serve_connection_with_upgrades(TokioIo::new(wire), service));
         tokio::select! {
             _ = connection.as_mut() => return,
             _ = self.stop.wait() => {}
-            () = unused => {}
+            () = self.unused(opened, &first, &settled) => {
+                if !settled.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
         }
         connection.as_mut().graceful_shutdown();
         let ended = time::timeout(STOP_GRACE, connection.as_mut()).await.is_ok();
         // Whoever asked for something just then gets it.
-        if !ended && used.load(Ordering::Relaxed) && !self.stop.is_set() {
+        if !ended && first.was_made() && !self.stop.is_set() {
             tokio::select! {
                 _ = connection.as_mut() => return,
                 _ = self.stop.wait() => {}
             }
             let _ = time::timeout(STOP_GRACE, connection).await;
         }
+    }
+
+    /// Resolves when a client that has asked nothing has had its time: little, or more if it has
+    /// settled in.
+    async fn unused(&self, opened: Instant, first: &FirstRequest, settled: &AtomicBool) {
+        let Manners { opening_timeout, first_request_timeout, .. } = self.manners;
+        time::sleep_until(opened + opening_timeout).await;
+        if settled.load(Ordering::Relaxed) {
+            time::sleep_until(opened + first_request_timeout).await;
+        }
+        if first.was_made() {
+            pending::<()>().await;
+        }
+    }
+}
+
+/// The first request of a connection, by which its client stops being one that asks nothing.
+struct FirstRequest {
+    quiet: Quiet,
+    was_made: AtomicBool,
+}
+
+impl FirstRequest {
+    fn note(&self) {
+        if !self.was_made.swap(true, Ordering::Relaxed) {
+            self.quiet.asks();
+        }
+    }
+
+    fn was_made(&self) -> bool {
+        self.was_made.load(Ordering::Relaxed)
     }
 }
 
@@ -170,7 +205,7 @@ struct Marked {
     secure: Option<Secure>,
     common_name: Option<CommonName>,
     origin: Origin,
-    used: Arc<AtomicBool>,
+    first: Arc<FirstRequest>,
 }
 
 impl<B> Service<Request<B>> for Marked
@@ -186,7 +221,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        self.used.store(true, Ordering::Relaxed);
+        self.first.note();
         request.extensions_mut().insert(self.origin);
         if let Some(secure) = &self.secure {
             request.extensions_mut().insert(secure.clone());
@@ -207,7 +242,10 @@ fn http(manners: &Manners) -> Http {
     // As in etcd, both must be set for either to have an effect.
     let interval = Some(interval).filter(|interval| !interval.is_zero() && !timeout.is_zero());
     let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HTTP1_HEAD_TIMEOUT);
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP1_HEAD_TIMEOUT)
+        .max_buf_size(HTTP_HEAD_BYTES);
     http.http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(manners.max_concurrent_streams)
@@ -215,7 +253,7 @@ fn http(manners: &Manners) -> Http {
         .initial_connection_window_size(2 * WINDOW_BYTES)
         .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
         .max_local_error_reset_streams(HTTP2_LOCAL_RESETS)
-        .max_header_list_size(HTTP2_HEADER_LIST_BYTES)
+        .max_header_list_size(HTTP_HEAD_BYTES as u32)
         .max_send_buf_size(HTTP2_SEND_BUFFER_BYTES)
         .keep_alive_interval(interval)
         .keep_alive_timeout(timeout);
@@ -242,8 +280,6 @@ async fn accept(listening: &Listening) -> Wire {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
-    use std::time::Instant;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -252,6 +288,7 @@ mod tests {
     use crate::tls::Kind;
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS_ACK: &[u8] = &[0, 0, 0, 4, 1, 0, 0, 0, 0];
     const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
     /// A site with room for one, so that the next is served only when the place is free again.
@@ -264,49 +301,70 @@ mod tests {
         (Site { listeners, router: Router::new(), tls, room, grpc_only: false }, address)
     }
 
-    fn manners(first_bytes_timeout: Duration, first_request_timeout: Duration) -> Manners {
+    fn manners(opening_timeout: Duration, first_request_timeout: Duration) -> Manners {
         let manners = Manners::new(1, KeepAlive::default());
-        Manners { first_bytes_timeout, first_request_timeout, ..manners }
+        Manners { opening_timeout, first_request_timeout, ..manners }
+    }
+
+    /// What is heard until the connection ends, and after how long.
+    async fn heard(address: &str, said: &[u8]) -> (Vec<u8>, Duration) {
+        let begun = Instant::now();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(said).await.unwrap();
+        let mut heard = Vec::new();
+        // Unread bytes make the end a reset.
+        let _ = client.read_to_end(&mut heard).await;
+        (heard, begun.elapsed())
     }
 
     #[tokio::test]
-    async fn a_connection_that_does_not_say_what_it_speaks_is_closed() {
+    async fn a_connection_that_does_not_begin_to_ask_is_closed() {
         let (site, address) = site();
         let patience = Duration::from_millis(100);
         let stop = Stop::new();
-        let manners = manners(patience, 100 * patience);
+        let manners = manners(patience, 1_000 * patience);
         let serving = tokio::spawn(serve(site, manners, stop.clone()));
-        for said in ["", "P", "PRI * HTTP/2.0\r\n"] {
-            let begun = Instant::now();
-            let mut client = TcpStream::connect(&address).await.unwrap();
-            client.write_all(said.as_bytes()).await.unwrap();
-            // Unread bytes make the end a reset.
-            assert!(matches!(client.read(&mut [0; 8]).await, Ok(0) | Err(_)), "after {said:?}");
-            assert!(begun.elapsed() >= patience, "{said:?} was closed at once");
+        let unsettled = [PREFACE, EMPTY_SETTINGS].concat();
+        let said = [&b""[..], b"P", b"G", b"GET / HTTP/1.1\r\n", PREFACE, &unsettled];
+        for said in said {
+            let (_, lasted) = heard(&address, said).await;
+            assert!(lasted >= patience, "{said:?} was closed at once");
         }
-        let mut client = TcpStream::connect(&address).await.unwrap();
-        client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.0 404"), "{answer}");
+        let (answer, _) = heard(&address, b"GET / HTTP/1.0\r\n\r\n").await;
+        assert!(answer.starts_with(b"HTTP/1.0 404"), "{answer:?}");
         stop.ask();
         serving.await.unwrap().unwrap();
     }
 
     #[tokio::test]
-    async fn a_connection_on_which_nothing_is_asked_is_closed() {
+    async fn a_client_that_has_settled_in_may_be_quiet_for_longer() {
         let (site, address) = site();
         let patience = Duration::from_millis(200);
         let stop = Stop::new();
-        let manners = manners(100 * patience, patience);
+        let manners = manners(patience / 4, patience);
         let serving = tokio::spawn(serve(site, manners, stop.clone()));
-        let begun = Instant::now();
-        let mut client = TcpStream::connect(&address).await.unwrap();
-        client.write_all(&[PREFACE, EMPTY_SETTINGS].concat()).await.unwrap();
-        let mut heard = Vec::new();
         // It answers nothing more, not even to the goodbye.
-        client.read_to_end(&mut heard).await.unwrap();
-        assert!(begun.elapsed() >= patience, "it was closed at once");
+        let (_, lasted) = heard(&address, &[PREFACE, EMPTY_SETTINGS, SETTINGS_ACK].concat()).await;
+        assert!(lasted >= patience, "it was closed after {lasted:?}");
+        stop.ask();
+        serving.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_asks_nothing_gives_way_to_others() {
+        let (mut site, address) = site();
+        site.room = Room::new(2);
+        let hour = Duration::from_secs(3_600);
+        let stop = Stop::new();
+        let serving = tokio::spawn(serve(site, manners(hour, hour), stop.clone()));
+        let settled = [PREFACE, EMPTY_SETTINGS, SETTINGS_ACK].concat();
+        for said in [&b"G"[..], PREFACE, &settled] {
+            let mut quiet = TcpStream::connect(&address).await.unwrap();
+            quiet.write_all(said).await.unwrap();
+            let (answer, _) = heard(&address, b"GET / HTTP/1.0\r\n\r\n").await;
+            assert!(answer.starts_with(b"HTTP/1.0 404"), "{answer:?} beside {said:?}");
+            let _ = quiet.read_to_end(&mut Vec::new()).await;
+        }
         stop.ask();
         serving.await.unwrap().unwrap();
     }

@@ -1,5 +1,5 @@
-//! Connections on which nothing is said (GHSA-6vch-q96h-7gc3): others are served meanwhile, and
-//! after a while nothing is left of them.
+//! Connections on which nothing is asked (GHSA-6vch-q96h-7gc3), be it that nothing is said or the
+//! beginning of something: others are served meanwhile, and after a while nothing is left of them.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kvorum_tests::binary;
+use kvorum_tests::http::request;
 use kvorum_tests::https::HttpsClient;
 use kvorum_tests::program::Names;
 use kvorum_tests::wait::until;
@@ -31,13 +32,37 @@ const SERVED_WITHIN: Duration = Duration::from_secs(5);
 /// Most memory they may cost together.
 const MAX_EXTRA_KIB: u64 = 200 << 10;
 
+#[derive(Clone, Copy)]
+enum Port {
+    Secure,
+    /// That of peers.
+    Plain,
+    Metrics,
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What they say, in turn: nothing, a handshake that goes no further, a request that does not end,
+/// HTTP/2 without a word after its preface.
+const BEGINNINGS: &[(Port, &[u8])] = &[
+    (Port::Secure, b""),
+    (Port::Secure, &[0x16]),
+    (Port::Plain, b""),
+    (Port::Plain, b"G"),
+    (Port::Plain, PREFACE),
+    (Port::Metrics, b"G"),
+    (Port::Metrics, PREFACE),
+    (Port::Secure, b""),
+];
+
 #[test]
 fn silent_connections_keep_nobody_out_and_do_not_last() {
     let wanted = std::env::var("KVORUM_SILENT_CONNECTIONS").ok();
     let connections = wanted.and_then(|text| text.parse().ok()).unwrap_or(CONNECTIONS);
     raise_open_files(connections);
     let around = Surroundings::new();
-    let flags = around.server_flags("", "--client-cert-auth");
+    let mut flags = around.server_flags("", "--client-cert-auth");
+    flags.push("--listen-metrics-urls=http://127.0.0.1:{port}".to_owned());
     let names = Names::of(binary!());
     let mut cluster = start(&names, 1, SECURE_CLIENTS, &flags);
     let member = &mut cluster.members[0];
@@ -45,13 +70,17 @@ fn silent_connections_keep_nobody_out_and_do_not_last() {
     let process = member.running().id();
     let before = (open_files(process), resident_kib(process));
     let begun = Instant::now();
+    let metrics = member.other_ports[0];
     let open = |nth: usize| {
-        let port = if nth.is_multiple_of(4) { plain } else { secure };
+        let (port, said) = BEGINNINGS[nth % BEGINNINGS.len()];
+        let port = match port {
+            Port::Secure => secure,
+            Port::Plain => plain,
+            Port::Metrics => metrics,
+        };
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it is accepted");
-        if nth % 4 == 1 {
-            // A handshake that goes no further.
-            stream.write_all(&[0x16]).expect("one byte can be sent");
-        }
+        // It may have had to give way already.
+        let _ = stream.write_all(said);
         stream
     };
     let silent: Vec<TcpStream> = thread::scope(|scope| {
@@ -66,13 +95,18 @@ fn silent_connections_keep_nobody_out_and_do_not_last() {
     for _ in 0..20 {
         let asked = Instant::now();
         alice.get(secure, "/health").expect("others are served");
+        for (port, path) in [(plain, "/version"), (metrics, "/health")] {
+            let address = format!("127.0.0.1:{port}");
+            let answer = request(&address, &format!("GET {path}"), &[], "");
+            assert_eq!(answer.expect("others are served").status, 200);
+        }
         slowest = slowest.max(asked.elapsed());
     }
     let during = (open_files(process), resident_kib(process));
     for mut stream in silent {
         let left = (begun + opened + FREED_WITHIN).saturating_duration_since(Instant::now());
         stream.set_read_timeout(Some(left.max(Duration::from_millis(1)))).expect("it can be set");
-        let ended = match stream.read(&mut [0; 64]) {
+        let ended = match stream.read_to_end(&mut Vec::new()) {
             Ok(_) => true,
             Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         };
