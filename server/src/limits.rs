@@ -37,6 +37,22 @@ pub const MAX_APPLY_GAP: u64 = 5_000;
 /// request costs about 1 KiB besides its data.
 pub const MAX_PENDING_REQUESTS: usize = 10_000;
 
+/// Bytes of requests that clients have begun to send and not ended, on all connections to the same
+/// listeners together: some seventy of the largest. Most are whole when their beginning is seen.
+pub const PARTIAL_REQUESTS_BYTES: usize = 128 << 20;
+
+/// Time for a request to become whole once it has begun: the largest at 50 kB/s.
+pub const REQUEST_ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+
+/// Long requests of JSON that are translated at a time; more wait for their turn, so that there are
+/// threads left for those who read.
+pub const GATEWAY_TRANSLATIONS: usize = 2;
+
+/// Messages within one that comes as JSON, whatever `--max-txn-ops` says: empty ones are two bytes
+/// of a text and a hundred times that once they are read. 16,000 operations are far beyond what
+/// anybody sets.
+pub const GATEWAY_MESSAGES: usize = 1 << 16;
+
 /// Bytes of writes under way in one member: they are held until applied, some of them twice.
 pub const MAX_PENDING_BYTES: usize = 128 << 20;
 

@@ -1,9 +1,15 @@
 //! The JSON gateway beside etcd's own: the same requests to Debian's etcd and to ours, statuses and
 //! bodies compared; and what etcd 3.6 answers otherwise than 3.4, in 3.6's form.
 
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::http::{Answer, Exchange, request};
+use kvorum_tests::memory::{peak_bytes, resident_bytes};
 use kvorum_tests::program::{NO_ETCD, Names, real_etcd};
+use kvorum_tests::wait::until;
 use kvorum_tests::{binary, or_skip};
 use serde_json::{Value, json};
 
@@ -275,6 +281,72 @@ fn a_request_that_is_too_large_is_refused_unread() {
     let answer = post(&ours, "/v3/kv/put", &format!(r#"{{"key":"YQ==","value":"{value}"}}"#));
     let expected = json!({ "code": 3, "message": "etcdserver: request is too large" });
     assert_eq!((answer.status, answer.json()), (400, expected));
+}
+
+/// What the member may take at most for requests that it refuses, over what it takes at rest.
+const MAX_EXTRA_BYTES: u64 = 400 << 20;
+
+/// Beside its memory at rest, the most this member took while `at_once` did something each.
+fn extra_peak(ours: &mut Cluster, at_once: usize, act: impl Fn() + Sync) -> u64 {
+    let id = ours.members[0].running().id();
+    let rest = resident_bytes(id);
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(&act);
+        }
+    });
+    peak_bytes(id).saturating_sub(rest)
+}
+
+/// Two bytes of a text each, and a hundred times that once it is read.
+#[test]
+fn a_text_of_very_many_messages_is_refused_and_costs_little() {
+    let mut ours = Cluster::start(&Names::of(binary!()).server(), 1);
+    let address = ours.members[0].endpoint();
+    let compare = vec![r#"{"key":""}"#; 200_000].join(",");
+    let body = format!(r#"{{"compare":[{compare}]}}"#);
+    let extra = extra_peak(&mut ours, 8, || {
+        let answer = request(&address, "POST /v3/kv/txn", &[], &body).expect("it is answered");
+        let expected = "etcdserver: too many operations in txn request";
+        assert_eq!((answer.status, &answer.json()["message"]), (400, &json!(expected)));
+    });
+    assert!(extra < MAX_EXTRA_BYTES, "{} MiB", extra >> 20);
+}
+
+#[test]
+fn requests_that_do_not_end_are_held_up_to_a_bound() {
+    let mut ours = Cluster::start(&Names::of(binary!()).server(), 1);
+    let address = ours.members[0].endpoint();
+    let part = "A".repeat(2 << 20);
+    let held = Mutex::new(Vec::new());
+    let extra = extra_peak(&mut ours, 400, || {
+        let mut stream = Exchange::streaming(&address, "/v3/kv/put").expect("it connects");
+        // Beyond the bound it may be refused before all is sent.
+        let _ = stream.send_chunk(&part);
+        held.lock().expect("nobody panicked").push(stream);
+    });
+    assert!(extra < MAX_EXTRA_BYTES, "{} MiB", extra >> 20);
+    held.lock().expect("nobody panicked").clear();
+    let served = until(Duration::from_secs(10), || {
+        let put = post(&ours, "/v3/kv/put", r#"{"key":"YQ==","value":"MQ=="}"#);
+        (put.status == 200).then_some(())
+    });
+    assert!(served.is_some(), "what is held of clients that have gone is free again");
+}
+
+#[test]
+fn a_timeout_bounds_a_stream_to_its_end() {
+    let ours = Cluster::start(&Names::of(binary!()).server(), 1);
+    let address = ours.members[0].endpoint();
+    let headers = [("Grpc-Timeout", "300m")];
+    let create = r#"{"create_request":{"key":"YQ=="}}"#;
+    let mut stream =
+        Exchange::open(&address, "POST /v3/watch", &headers, create).expect("it connects");
+    assert_eq!(stream.head().expect("there is an answer").0, 200);
+    assert_eq!(line(&mut stream)["result"]["created"], json!(true));
+    let expected = json!({ "error": { "code": 4, "message": "context deadline exceeded" } });
+    assert_eq!(line(&mut stream), expected);
+    assert_eq!(stream.line().expect("it ends well"), None);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod guard;
 mod hash;
 mod health;
 mod http;
+mod inflow;
 mod kv;
 mod lease;
 mod lock;
@@ -62,6 +63,7 @@ use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tower::ServiceExt;
 
+use inflow::Inflow;
 use watch_codec::WatchServer;
 
 use crate::limits::GRPC_OVERHEAD_BYTES;
@@ -79,12 +81,14 @@ pub(crate) use serve::{Manners, Site, serve};
 /// plain HTTP by naming a method's path.
 pub(crate) fn router(handle: &Handle) -> Router {
     let grpc = grpc_router(handle);
-    let http = http_over(handle, &grpc);
+    let inflow = Inflow::default();
+    let http = http_over(handle, &grpc, &inflow);
     let by_protocol = move |request: HttpRequest, next: Next| {
         let http = (!is_grpc(&request)).then(|| http.clone());
+        let inflow = inflow.clone();
         async move {
             match http {
-                None => next.run(request).await,
+                None => next.run(inflow.watch_over(request)).await,
                 Some(http) => {
                     let Ok(response) = http.oneshot(request).await;
                     response
@@ -97,7 +101,7 @@ pub(crate) fn router(handle: &Handle) -> Router {
 
 /// What needs no gRPC, for listeners of plain HTTP only.
 pub(crate) fn http_router(handle: &Handle) -> Router {
-    http_over(handle, &grpc_router(handle))
+    http_over(handle, &grpc_router(handle), &Inflow::default())
 }
 
 /// Health and metrics, for listeners of those who watch over the member.
@@ -105,11 +109,12 @@ pub(crate) fn metrics_router(handle: &Handle) -> Router {
     health::router(handle).merge(metrics_page(handle)).fallback(http::no_page)
 }
 
-fn http_over(handle: &Handle, grpc: &Router) -> Router {
+fn http_over(handle: &Handle, grpc: &Router, inflow: &Inflow) -> Router {
     let mut router =
         health::router(handle).merge(metrics_page(handle)).merge(http::version(handle));
     if handle.http.gateway {
-        router = router.merge(gateway::router(grpc, message_limit(handle)));
+        let max_txn_ops = handle.limits.max_txn_ops;
+        router = router.merge(gateway::router(grpc, message_limit(handle), max_txn_ops, inflow));
     }
     let check = from_fn_with_state(handle.clone(), access::check);
     router.fallback(http::no_page).layer(check)

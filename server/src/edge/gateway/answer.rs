@@ -13,6 +13,8 @@ use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use prost_reflect::MessageDescriptor;
 use serde::Serialize;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status};
 
 use super::json::{Incoming, Unreadable};
@@ -47,6 +49,7 @@ pub(super) async fn translated(
     message: &MessageDescriptor,
     streaming: bool,
     broken: BrokenOff,
+    deadline: Option<Instant>,
 ) -> Response {
     let (head, mut body) = grpc.into_parts();
     if let Some(status) = Status::from_header_map(&head.headers)
@@ -55,7 +58,7 @@ pub(super) async fn translated(
         return failure(&broken.lock().take().unwrap_or(status), streaming);
     }
     // Whether the call fails is known with the first that comes of its answer.
-    let mut translation = Translation::new(message.clone(), streaming, broken);
+    let mut translation = Translation::new(message.clone(), streaming, broken, deadline);
     let first = match translation.next(&mut body).await {
         Ok(first) => first,
         Err(status) => return failure(&status, streaming),
@@ -162,6 +165,16 @@ fn http_status(code: Code) -> StatusCode {
     }
 }
 
+/// What comes of it until the client wants no more.
+pub(super) async fn before<T>(
+    deadline: Option<Instant>,
+    future: impl Future<Output = T>,
+) -> Result<T, Status> {
+    let Some(deadline) = deadline else { return Ok(future.await) };
+    let timed_out = |_| Status::deadline_exceeded("context deadline exceeded");
+    timeout_at(deadline, future).await.map_err(timed_out)
+}
+
 /// A body of gRPC on its way to JSON.
 struct Translation {
     message: MessageDescriptor,
@@ -174,14 +187,29 @@ struct Translation {
     /// The message that is coming, and how much of it is missing.
     open: Option<(Incoming, usize)>,
     messages: u64,
+    /// When the client wants no more.
+    deadline: Option<Instant>,
     done: bool,
 }
 
 impl Translation {
-    fn new(message: MessageDescriptor, streaming: bool, broken: BrokenOff) -> Translation {
-        let head = Vec::with_capacity(FRAME_HEAD_BYTES);
-        let data = Bytes::new();
-        Translation { message, streaming, broken, data, head, open: None, messages: 0, done: false }
+    fn new(
+        message: MessageDescriptor,
+        streaming: bool,
+        broken: BrokenOff,
+        deadline: Option<Instant>,
+    ) -> Translation {
+        Translation {
+            message,
+            streaming,
+            broken,
+            data: Bytes::new(),
+            head: Vec::with_capacity(FRAME_HEAD_BYTES),
+            open: None,
+            messages: 0,
+            deadline,
+            done: false,
+        }
     }
 
     fn is_between_lines(&self) -> bool {
@@ -201,6 +229,10 @@ impl Translation {
         loop {
             while !self.data.is_empty() {
                 let part = self.data.split_to(self.data.len().min(PART_BYTES));
+                if part.len() == PART_BYTES {
+                    // Others have their turn in between.
+                    yield_now().await;
+                }
                 let mut out = Vec::with_capacity(part.len() * 2);
                 self.push(part, &mut out).map_err(|error| Status::internal(error.to_string()))?;
                 if !out.is_empty() {
@@ -210,7 +242,8 @@ impl Translation {
             if self.done {
                 return Ok(None);
             }
-            let Some(frame) = body.frame().await else { return self.end(None) };
+            let frame = before(self.deadline, body.frame()).await?;
+            let Some(frame) = frame else { return self.end(None) };
             let frame = frame.map_err(|error| Status::unavailable(error.to_string()))?;
             match frame.into_data() {
                 Ok(data) => self.data = data,

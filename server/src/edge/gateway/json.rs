@@ -1,8 +1,8 @@
 //! A message on the wire, written as JSON while it arrives.
 //!
 //! The form is that of etcd's gateway: names as in the protocol, 64-bit numbers as strings, bytes
-//! in base64, enumerations by name, nothing that has its default. What is kept is one field of
-//! the outermost message at a time, so an answer of many keys is never held a second time.
+//! in base64, enumerations by name, nothing that has its default. What is kept is one value at a
+//! time, however deep the message it is in, so an answer of many keys is never held a second time.
 //!
 //! Only messages of our own services come here: fields in order, those of a list together, and no
 //! list of numbers.
@@ -21,67 +21,119 @@ pub(super) struct Unreadable;
 
 /// A message of which more may come.
 pub(super) struct Incoming {
+    /// The message, and those within it that are not complete, each within the one before.
+    open: Vec<Open>,
+    partial: BytesMut,
+}
+
+struct Open {
     descriptor: MessageDescriptor,
     object: Object,
-    partial: BytesMut,
+    /// What is to come of it, if that is known.
+    missing: Option<usize>,
 }
 
 impl Incoming {
     pub(super) fn begin(descriptor: MessageDescriptor, out: &mut Vec<u8>) -> Incoming {
-        Incoming { descriptor, object: Object::begin(out), partial: BytesMut::new() }
+        let outermost = Open { descriptor, object: Object::begin(out), missing: None };
+        Incoming { open: vec![outermost], partial: BytesMut::new() }
     }
 
-    /// Writes every field that is complete.
+    /// Writes every field that is complete, and of messages what is there of them.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unreadable> {
         self.partial.extend_from_slice(bytes);
-        while let Some((record, length)) = Record::first(&self.partial)? {
-            self.object.write(&self.descriptor, &record, out)?;
-            self.partial.advance(length);
+        while let Some((head, head_bytes)) = Head::first(&self.partial)? {
+            let open = self.open.last_mut().ok_or(Unreadable)?;
+            let field = open.descriptor.get_field(head.number).ok_or(Unreadable)?;
+            if let (Kind::Message(descriptor), Content::Bytes(length)) =
+                (field.kind(), &head.content)
+            {
+                open.takes(head_bytes + length)?;
+                open.object.name(&field, out);
+                let (object, missing) = (Object::begin(out), Some(*length));
+                self.open.push(Open { descriptor, object, missing });
+                self.partial.advance(head_bytes);
+            } else {
+                let length = head_bytes + head.content.length();
+                let Some(record) = self.partial.get(..length) else { return Ok(()) };
+                open.takes(length)?;
+                open.object.name(&field, out);
+                value(&field, &head.content, &record[head_bytes..], out)?;
+                self.partial.advance(length);
+            }
+            self.close_complete(out);
         }
         Ok(())
     }
 
-    pub(super) fn end(self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-        self.object.end(out);
-        if self.partial.is_empty() { Ok(()) } else { Err(Unreadable) }
-    }
-}
-
-/// One field as the wire has it.
-struct Record<'a> {
-    number: u32,
-    payload: Payload<'a>,
-}
-
-enum Payload<'a> {
-    Varint(u64),
-    Bytes(&'a [u8]),
-}
-
-impl Record<'_> {
-    /// The field at the beginning of `bytes` and the length it takes, if all of it is there.
-    fn first(bytes: &[u8]) -> Result<Option<(Record<'_>, usize)>, Unreadable> {
-        /// A key and a length, or a key and a number, take no more.
-        const LONGEST_HEAD: usize = 20;
-        let mut rest = bytes;
-        let head = decode_key(&mut rest).and_then(|key| Ok((key, decode_varint(&mut rest)?)));
-        let Ok(((number, wire_type), value)) = head else {
-            return if bytes.len() < LONGEST_HEAD { Ok(None) } else { Err(Unreadable) };
-        };
-        let head = bytes.len() - rest.len();
-        match wire_type {
-            WireType::Varint => {
-                Ok(Some((Record { number, payload: Payload::Varint(value) }, head)))
+    fn close_complete(&mut self, out: &mut Vec<u8>) {
+        while self.open.last().is_some_and(|open| open.missing == Some(0)) {
+            if let Some(complete) = self.open.pop() {
+                complete.object.end(out);
             }
-            WireType::LengthDelimited => {
-                let length = usize::try_from(value).map_err(|_| Unreadable)?;
-                let payload = rest.get(..length);
-                Ok(payload.map(|payload| {
-                    (Record { number, payload: Payload::Bytes(payload) }, head + length)
-                }))
+        }
+    }
+
+    pub(super) fn end(mut self, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+        match self.open.pop() {
+            Some(outermost) if self.open.is_empty() && self.partial.is_empty() => {
+                outermost.object.end(out);
+                Ok(())
             }
             _ => Err(Unreadable),
         }
+    }
+}
+
+impl Open {
+    /// This much of it has come.
+    fn takes(&mut self, bytes: usize) -> Result<(), Unreadable> {
+        if let Some(missing) = &mut self.missing {
+            *missing = missing.checked_sub(bytes).ok_or(Unreadable)?;
+        }
+        Ok(())
+    }
+}
+
+/// What stands in front of one field.
+struct Head {
+    number: u32,
+    content: Content,
+}
+
+enum Content {
+    Varint(u64),
+    /// So many that follow.
+    Bytes(usize),
+}
+
+impl Content {
+    fn length(&self) -> usize {
+        match self {
+            Content::Varint(_) => 0,
+            Content::Bytes(length) => *length,
+        }
+    }
+}
+
+impl Head {
+    /// That at the beginning of `bytes` and how long it is, if all of it is there.
+    fn first(bytes: &[u8]) -> Result<Option<(Head, usize)>, Unreadable> {
+        /// A key and a length, or a key and a number, take no more.
+        const LONGEST: usize = 20;
+        let mut rest = bytes;
+        let head = decode_key(&mut rest).and_then(|key| Ok((key, decode_varint(&mut rest)?)));
+        let Ok(((number, wire_type), value)) = head else {
+            return if bytes.len() < LONGEST { Ok(None) } else { Err(Unreadable) };
+        };
+        let content = match wire_type {
+            WireType::Varint => Content::Varint(value),
+            WireType::LengthDelimited => {
+                Content::Bytes(u32::try_from(value).map_err(|_| Unreadable)? as usize)
+            }
+            _ => return Err(Unreadable),
+        };
+        Ok(Some((Head { number, content }, bytes.len() - rest.len())))
     }
 }
 
@@ -98,16 +150,11 @@ impl Object {
         Object { empty: true, list: None }
     }
 
-    fn write(
-        &mut self,
-        descriptor: &MessageDescriptor,
-        record: &Record<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Unreadable> {
-        let field = descriptor.get_field(record.number).ok_or(Unreadable)?;
-        if self.list == Some(record.number) {
+    /// What stands before a value.
+    fn name(&mut self, field: &FieldDescriptor, out: &mut Vec<u8>) {
+        if self.list == Some(field.number()) {
             out.push(b',');
-            return value(&field, &record.payload, out);
+            return;
         }
         self.close_list(out);
         if !self.empty {
@@ -118,9 +165,8 @@ impl Object {
         out.push(b':');
         if field.is_list() {
             out.push(b'[');
-            self.list = Some(record.number);
+            self.list = Some(field.number());
         }
-        value(&field, &record.payload, out)
     }
 
     fn close_list(&mut self, out: &mut Vec<u8>) {
@@ -135,47 +181,31 @@ impl Object {
     }
 }
 
+/// A value that is no message; `bytes` are those its head has announced.
 fn value(
     field: &FieldDescriptor,
-    payload: &Payload<'_>,
+    content: &Content,
+    bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Unreadable> {
-    match (field.kind(), payload) {
-        (Kind::Int64, Payload::Varint(value)) => quoted(&(*value as i64).to_string(), out),
-        (Kind::Uint64, Payload::Varint(value)) => quoted(&value.to_string(), out),
-        (Kind::Int32, Payload::Varint(value)) => text(&(*value as i32).to_string(), out),
-        (Kind::Uint32, Payload::Varint(value)) => text(&(*value as u32).to_string(), out),
-        (Kind::Bool, Payload::Varint(value)) => {
+    match (field.kind(), content) {
+        (Kind::Int64, Content::Varint(value)) => quoted(&(*value as i64).to_string(), out),
+        (Kind::Uint64, Content::Varint(value)) => quoted(&value.to_string(), out),
+        (Kind::Int32, Content::Varint(value)) => text(&(*value as i32).to_string(), out),
+        (Kind::Uint32, Content::Varint(value)) => text(&(*value as u32).to_string(), out),
+        (Kind::Bool, Content::Varint(value)) => {
             text(if *value != 0 { "true" } else { "false" }, out);
         }
-        (Kind::Enum(kind), Payload::Varint(value)) => match kind.get_value(*value as i32) {
+        (Kind::Enum(kind), Content::Varint(value)) => match kind.get_value(*value as i32) {
             Some(named) => quoted(named.name(), out),
             None => text(&(*value as i32).to_string(), out),
         },
-        (Kind::String, Payload::Bytes(bytes)) => {
+        (Kind::String, Content::Bytes(_)) => {
             string(std::str::from_utf8(bytes).map_err(|_| Unreadable)?, out);
         }
-        (Kind::Bytes, Payload::Bytes(bytes)) => base64(bytes, out),
-        (Kind::Message(descriptor), Payload::Bytes(bytes)) => {
-            return message(&descriptor, bytes, out);
-        }
+        (Kind::Bytes, Content::Bytes(_)) => base64(bytes, out),
         _ => return Err(Unreadable),
     }
-    Ok(())
-}
-
-fn message(
-    descriptor: &MessageDescriptor,
-    mut bytes: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), Unreadable> {
-    let mut object = Object::begin(out);
-    while !bytes.is_empty() {
-        let (record, length) = Record::first(bytes)?.ok_or(Unreadable)?;
-        object.write(descriptor, &record, out)?;
-        bytes = &bytes[length..];
-    }
-    object.end(out);
     Ok(())
 }
 
@@ -209,8 +239,10 @@ mod tests {
     use std::collections::HashSet;
 
     use kvorum_proto::DESCRIPTORS;
+    use kvorum_proto::etcdserverpb::response_op::Response as Done;
     use kvorum_proto::etcdserverpb::{
-        AlarmMember, AlarmResponse, RangeResponse, ResponseHeader, StatusResponse, WatchResponse,
+        AlarmMember, AlarmResponse, RangeResponse, ResponseHeader, ResponseOp, StatusResponse,
+        TxnResponse, WatchResponse,
     };
     use kvorum_proto::mvccpb::{Event, KeyValue};
     use prost::Message;
@@ -252,6 +284,32 @@ mod tests {
             assert_eq!(written("etcdserverpb.RangeResponse", &wire, step).unwrap(), expected);
         }
         assert_eq!(written("etcdserverpb.RangeResponse", &[], 1).unwrap(), "{}");
+    }
+
+    #[test]
+    fn of_messages_within_messages_only_a_value_is_kept() {
+        let kv = KeyValue { key: "k".into(), value: vec![7; 100].into(), ..KeyValue::default() };
+        let range = RangeResponse { kvs: vec![kv; 1_000], ..RangeResponse::default() };
+        let response = Some(Done::ResponseRange(range));
+        let inner = TxnResponse {
+            responses: vec![ResponseOp { response }, ResponseOp::default()],
+            ..TxnResponse::default()
+        };
+        let response = Some(Done::ResponseTxn(inner));
+        let outer =
+            TxnResponse { responses: vec![ResponseOp { response }], ..TxnResponse::default() };
+        let descriptor = pool().get_message_by_name("etcdserverpb.TxnResponse").unwrap();
+        let mut out = Vec::new();
+        let mut incoming = Incoming::begin(descriptor, &mut out);
+        for bytes in outer.encode_to_vec().chunks(50) {
+            incoming.push(bytes, &mut out).unwrap();
+            assert!(incoming.partial.len() < 150, "{} bytes are kept", incoming.partial.len());
+        }
+        incoming.end(&mut out).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        let responses = &value["responses"][0]["response_txn"]["responses"];
+        assert_eq!(responses[0]["response_range"]["kvs"].as_array().unwrap().len(), 1_000);
+        assert_eq!(responses[1], serde_json::json!({}));
     }
 
     #[test]

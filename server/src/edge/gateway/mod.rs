@@ -13,6 +13,7 @@ mod json;
 mod metadata;
 mod paths;
 mod request;
+mod wire;
 
 use std::sync::Arc;
 
@@ -21,37 +22,56 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::any;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue, Method as HttpMethod};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use kvorum_proto::DESCRIPTORS;
-
 use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time;
+use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tower::ServiceExt;
 
-use self::answer::{BrokenOff, refusal, translated};
+use self::answer::{BrokenOff, before, refusal, translated};
 use self::paths::PATHS;
 use self::request::{Splitter, framed, too_large};
+use self::wire::Bounds;
+use super::inflow::{Inflow, Partial, too_slow};
+use crate::limits::{GATEWAY_MESSAGES, GATEWAY_TRANSLATIONS, REQUEST_ARRIVES_WITHIN};
 
 /// A request this long is translated beside the thread that serves everybody.
 const INLINE_BODY_BYTES: usize = 64 << 10;
 
 /// The gateway to `grpc`, whose messages may have `max_message_bytes`.
-pub(super) fn router(grpc: &Router, max_message_bytes: usize) -> Router {
+pub(super) fn router(
+    grpc: &Router,
+    max_message_bytes: usize,
+    max_txn_ops: usize,
+    inflow: &Inflow,
+) -> Router {
+    /// Names, braces and numbers around what is in base64.
+    const TEXT_BYTES: usize = 64 << 10;
     let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are our own");
+    let translations = Arc::new(Semaphore::new(GATEWAY_TRANSLATIONS));
+    let bounds = Bounds {
+        bytes: max_message_bytes,
+        // An operation has two, and at most as many comparisons with it.
+        messages: max_txn_ops.saturating_mul(4).max(GATEWAY_MESSAGES),
+    };
     let mut router = Router::new();
     for (path, name) in PATHS {
         let call = Arc::new(Call {
             method: method(&pool, name).expect("the table names our own methods"),
             path: format!("/{name}"),
             grpc: grpc.clone(),
-            // Base64 makes four bytes of three; names and the rest are less than as much again.
-            max_body_bytes: max_message_bytes.saturating_mul(2),
+            inflow: inflow.clone(),
+            translations: Arc::clone(&translations),
+            bounds,
+            // Base64 makes four bytes of three.
+            max_body_bytes: (max_message_bytes / 3).saturating_mul(4).saturating_add(TEXT_BYTES),
         });
         let answer = any(move |request: Request| Arc::clone(&call).answer(request));
         router = router
@@ -76,6 +96,10 @@ struct Call {
     /// As gRPC asks for it.
     path: String,
     grpc: Router,
+    inflow: Inflow,
+    /// Long requests are translated so many at a time.
+    translations: Arc<Semaphore>,
+    bounds: Bounds,
     max_body_bytes: usize,
 }
 
@@ -92,25 +116,23 @@ impl Call {
 
     async fn call(self: Arc<Call>, request: Request) -> Result<Response, Status> {
         let (head, body) = request.into_parts();
-        let timeout = metadata::timeout(&head.headers)?;
+        // Longer than a century is as good as none.
+        let deadline = metadata::timeout(&head.headers)?
+            .and_then(|timeout| Instant::now().checked_add(timeout));
         let broken = BrokenOff::default();
-        let message = if self.method.is_client_streaming() {
-            self.messages(body, &broken).await?
-        } else {
-            self.message(body).await?.into()
+        let call = async {
+            let message = if self.method.is_client_streaming() {
+                self.messages(body, &broken).await?
+            } else {
+                self.message(body).await?.into()
+            };
+            let Ok(grpc) =
+                self.grpc.clone().oneshot(self.grpc_request(&head.headers, message)).await;
+            Ok::<_, Status>(grpc)
         };
-        let call = self.grpc.clone().oneshot(self.grpc_request(&head.headers, message));
-        let output = self.method.output();
-        let answering = async {
-            let Ok(grpc) = call.await;
-            translated(grpc, &output, self.method.is_server_streaming(), broken).await
-        };
-        match timeout {
-            None => Ok(answering.await),
-            Some(timeout) => time::timeout(timeout, answering)
-                .await
-                .map_err(|_| Status::deadline_exceeded("context deadline exceeded")),
-        }
+        let grpc = before(deadline, call).await??;
+        let (output, streaming) = (self.method.output(), self.method.is_server_streaming());
+        Ok(translated(grpc, &output, streaming, broken, deadline).await)
     }
 
     /// Nothing of the client's request but its metadata: its extensions stay behind.
@@ -127,27 +149,58 @@ impl Call {
     }
 
     async fn message(self: &Arc<Call>, body: Body) -> Result<Bytes, Status> {
+        let mut partial = self.inflow.partial();
+        let json = timeout(REQUEST_ARRIVES_WITHIN, self.whole(body, &mut partial)).await;
+        let json = json.map_err(|_| too_slow())??;
+        self.translated(json).await
+    }
+
+    /// All of the body. Of one that is too long a little more is read than is kept, so that a
+    /// client which sends before it listens hears why.
+    async fn whole(&self, mut body: Body, partial: &mut Partial) -> Result<Bytes, Status> {
         let limit = self.max_body_bytes;
-        let collected = Limited::new(body, limit).collect().await;
-        let json = match collected {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(too_large(limit)),
-            Err(error) => return Err(Status::invalid_argument(error.to_string())),
-        };
-        if json.len() <= INLINE_BODY_BYTES {
-            return framed(&self.method.input(), &json);
+        let (mut json, mut length) = (BytesMut::new(), 0_usize);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Status::invalid_argument(error.to_string()))?;
+            let Ok(data) = frame.into_data() else { continue };
+            length = length.saturating_add(data.len());
+            if length > 2 * limit {
+                break;
+            }
+            if length > limit {
+                json = BytesMut::new();
+                partial.clear();
+                continue;
+            }
+            partial.add(data.len())?;
+            json.extend_from_slice(&data);
         }
+        if length > limit { Err(too_large(limit)) } else { Ok(json.freeze()) }
+    }
+
+    async fn translated(self: &Arc<Call>, json: Bytes) -> Result<Bytes, Status> {
+        if json.len() <= INLINE_BODY_BYTES {
+            return framed(&self.method.input(), &json, self.bounds);
+        }
+        let stopped = || Status::unavailable("etcdserver: server stopped");
+        let turn = Arc::clone(&self.translations).acquire_owned().await.map_err(|_| stopped())?;
         let call = Arc::clone(self);
-        spawn_blocking(move || framed(&call.method.input(), &json))
-            .await
-            .map_err(|_| Status::unavailable("etcdserver: server stopped"))?
+        let translated = spawn_blocking(move || {
+            let _turn = turn;
+            framed(&call.method.input(), &json, call.bounds)
+        });
+        translated.await.map_err(|_| stopped())?
     }
 
     /// The first message is waited for, so that a client which sends none that can be read gets a
     /// refusal of its request. What cannot be read later ends the stream.
     async fn messages(self: &Arc<Call>, body: Body, broken: &BrokenOff) -> Result<Body, Status> {
-        let mut asked =
-            Asked { call: Arc::clone(self), body, splitter: Splitter::new(self.max_body_bytes) };
+        let mut asked = Asked {
+            call: Arc::clone(self),
+            body,
+            splitter: Splitter::new(self.max_body_bytes),
+            partial: self.inflow.partial(),
+        };
         let Some(first) = asked.next().await? else { return Ok(Body::empty()) };
         let broken = Arc::clone(broken);
         let state = (asked, Some(first), broken);
@@ -171,20 +224,31 @@ struct Asked {
     call: Arc<Call>,
     body: Body,
     splitter: Splitter,
+    partial: Partial,
 }
 
 impl Asked {
     async fn next(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
             if let Some(json) = self.splitter.next()? {
-                return framed(&self.call.method.input(), &json).map(Some);
+                let message = self.call.translated(json).await?;
+                self.partial.clear();
+                self.partial.add(self.splitter.held())?;
+                return Ok(Some(message));
             }
-            let Some(frame) = self.body.frame().await else {
+            let frame = self.body.frame();
+            // A text that has begun is to end.
+            let frame = match self.splitter.held() {
+                0 => frame.await,
+                _ => timeout(REQUEST_ARRIVES_WITHIN, frame).await.map_err(|_| too_slow())?,
+            };
+            let Some(frame) = frame else {
                 self.splitter.end()?;
                 return Ok(None);
             };
             let frame = frame.map_err(|error| Status::cancelled(error.to_string()))?;
             if let Ok(data) = frame.into_data() {
+                self.partial.add(data.len())?;
                 self.splitter.push(&data);
             }
         }

@@ -1,34 +1,37 @@
-//! From the JSON a client sends to the message a method takes.
-//!
-//! What is unknown is ignored, as etcd 3.6 does; a number may be a string, bytes may be in either
-//! alphabet of base64, an enumeration a name or a number, a field named as in the protocol or in
-//! camel case. Nothing at all is a message without a field set.
+//! From the JSON a client sends to the frames of gRPC a method takes. Nothing at all is a message
+//! without a field set.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use prost::Message;
-use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor};
-use serde_json::Deserializer;
+use bytes::{Bytes, BytesMut};
+use prost_reflect::MessageDescriptor;
 use tonic::Status;
+
+use super::wire::{Beyond, Bounds, Wire};
+use crate::edge::status::Refused;
 
 /// The head of a message in gRPC's framing: whether it is compressed, and its length.
 pub(super) const FRAME_HEAD_BYTES: usize = 5;
 
 /// The first message in `json`, framed for gRPC; what comes after it is not looked at.
-pub(super) fn framed(descriptor: &MessageDescriptor, json: &[u8]) -> Result<Bytes, Status> {
-    let message = if json.trim_ascii().is_empty() {
-        DynamicMessage::new(descriptor.clone())
-    } else {
-        let options = DeserializeOptions::new().deny_unknown_fields(false);
-        let mut json = Deserializer::from_slice(json);
-        DynamicMessage::deserialize_with_options(descriptor.clone(), &mut json, &options)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?
-    };
-    let length = message.encoded_len();
-    let mut frame = BytesMut::with_capacity(FRAME_HEAD_BYTES + length);
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(length).map_err(|_| too_large(u32::MAX as usize))?);
-    message.encode(&mut frame).expect("there is room for all of it");
-    Ok(frame.freeze())
+pub(super) fn framed(
+    descriptor: &MessageDescriptor,
+    json: &[u8],
+    bounds: Bounds,
+) -> Result<Bytes, Status> {
+    let mut wire = Wire::after(&[0; FRAME_HEAD_BYTES], bounds);
+    if !json.trim_ascii().is_empty()
+        && let Err(error) = wire.write(descriptor, json)
+    {
+        return Err(match wire.beyond() {
+            None => Status::invalid_argument(error.to_string()),
+            Some(Beyond::Bytes) => too_large(bounds.bytes),
+            Some(Beyond::Messages) => Refused::TooManyOps.into(),
+        });
+    }
+    let mut frame = wire.into_bytes();
+    let length = u32::try_from(frame.len() - FRAME_HEAD_BYTES);
+    let length = length.map_err(|_| too_large(u32::MAX as usize))?;
+    frame[1..FRAME_HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(frame.into())
 }
 
 pub(super) fn too_large(limit: usize) -> Status {
@@ -59,6 +62,11 @@ impl Splitter {
             in_string: false,
             escaped: false,
         }
+    }
+
+    /// How much there is of texts that were not taken.
+    pub(super) fn held(&self) -> usize {
+        self.buffer.len()
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
@@ -121,17 +129,24 @@ impl Splitter {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
+    use std::collections::HashSet;
+
     use kvorum_proto::DESCRIPTORS;
-    use kvorum_proto::etcdserverpb::{RangeRequest, TxnRequest};
-    use prost_reflect::DescriptorPool;
+    use kvorum_proto::etcdserverpb::compare::TargetUnion;
+    use kvorum_proto::etcdserverpb::request_op::Request as Op;
+    use kvorum_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, TxnRequest};
+    use prost::Message;
+    use prost_reflect::{DescriptorPool, Kind};
     use tonic::Code;
 
     use super::*;
 
+    const BOUNDS: Bounds = Bounds { bytes: 1_000, messages: 10 };
+
     fn read<T: Message + Default>(name: &str, json: &str) -> Result<T, Status> {
         let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
         let descriptor = pool.get_message_by_name(name).unwrap();
-        let frame = framed(&descriptor, json.as_bytes())?;
+        let frame = framed(&descriptor, json.as_bytes(), BOUNDS)?;
         assert_eq!(frame[0], 0);
         assert_eq!(frame[1..5], u32::to_be_bytes(frame.len() as u32 - 5));
         Ok(T::decode(&frame[5..]).unwrap())
@@ -157,6 +172,26 @@ mod tests {
         ] {
             assert_eq!(range(json).unwrap(), expected, "{json}");
         }
+        for json in [
+            r#"{"key":"+/\n8\r\n\n=","limit":5}"#,
+            r#"{"limit":0.5e1,"key":"-\u005f9"}"#,
+            r#"{"limit":"5.0","key":"-_8"}"#,
+        ] {
+            let got = range(json).unwrap();
+            assert_eq!((got.key, got.limit), (expected.key.clone(), 5), "{json}");
+        }
+        let txn: TxnRequest = read(
+            "etcdserverpb.TxnRequest",
+            r#"{"compare":[{"key":"YQ==","version":0},{"value":null}],
+                "success":[{"request_put":{}},{"requestRange":{"key":"Yg=="}},{}]}"#,
+        )
+        .unwrap();
+        assert_eq!(txn.compare[0].target_union, Some(TargetUnion::Version(0)));
+        assert_eq!(txn.compare[1], Compare::default());
+        let second = RangeRequest { key: "b".into(), ..RangeRequest::default() };
+        let ops =
+            [Some(Op::RequestPut(PutRequest::default())), Some(Op::RequestRange(second)), None];
+        assert_eq!(txn.success.into_iter().map(|op| op.request).collect::<Vec<_>>(), ops);
         // A name that an enumeration has not is as unknown as a field.
         for json in ["", " \n", "{}", r#"{"key":null}"#, r#"{"sort_order":"SIDEWAYS"}"#] {
             assert_eq!(range(json).unwrap(), RangeRequest::default(), "{json:?}");
@@ -172,6 +207,14 @@ mod tests {
             r#"{"key":5}"#,
             r#"{"limit":"abc"}"#,
             r#"{"limit":1.5}"#,
+            r#"{"limit":" 5"}"#,
+            r#"{"limit":"007"}"#,
+            r#"{"limit":true}"#,
+            r#"{"limit":9223372036854775808}"#,
+            r#"{"key":"YQ"=}"#,
+            r#"{"key":"-/8="}"#,
+            r#"{"key":"YQ==","key":"YQ=="}"#,
+            r#"{"sort_order":1,"sortOrder":1}"#,
             r#"{"limit":1e30}"#,
             r#"{"keys_only":"yes"}"#,
             "[]",
@@ -181,8 +224,60 @@ mod tests {
         for json in refused {
             assert_eq!(range(json).unwrap_err().code(), Code::InvalidArgument, "{json}");
         }
-        let deep: Result<TxnRequest, Status> = read("etcdserverpb.TxnRequest", &deep);
-        assert_eq!(deep.unwrap_err().code(), Code::InvalidArgument);
+        let twice = r#"{"success":[{"request_put":{},"request_range":{}}]}"#;
+        for json in [deep.as_str(), twice] {
+            let read: Result<TxnRequest, Status> = read("etcdserverpb.TxnRequest", json);
+            assert_eq!(read.unwrap_err().code(), Code::InvalidArgument);
+        }
+    }
+
+    #[test]
+    fn a_message_is_not_written_beyond_its_bounds() {
+        let txn = |count: usize| {
+            let json = format!(r#"{{"compare":[{}]}}"#, vec!["{}"; count].join(","));
+            read::<TxnRequest>("etcdserverpb.TxnRequest", &json)
+        };
+        assert_eq!(txn(9).unwrap().compare.len(), 9);
+        let refused = txn(10).unwrap_err();
+        let expected = "etcdserver: too many operations in txn request";
+        assert_eq!((refused.code(), refused.message()), (Code::InvalidArgument, expected));
+        let put = |bytes: usize| {
+            let json = format!(r#"{{"value":"{}"}}"#, "AAAA".repeat(bytes / 3));
+            read::<PutRequest>("etcdserverpb.PutRequest", &json)
+        };
+        assert_eq!(put(996).unwrap().value.len(), 996);
+        assert_eq!(put(999).unwrap_err().code(), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn no_request_has_a_kind_of_field_that_cannot_be_read() {
+        let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+        let mut seen = HashSet::new();
+        let mut left: Vec<MessageDescriptor> = pool
+            .services()
+            .flat_map(|service| service.methods().map(|m| m.input()).collect::<Vec<_>>())
+            .collect();
+        while let Some(message) = left.pop() {
+            if !seen.insert(message.full_name().to_owned()) {
+                continue;
+            }
+            for field in message.fields() {
+                let name = field.full_name().to_owned();
+                assert!(!field.is_map(), "{name}");
+                match field.kind() {
+                    Kind::Message(message) => left.push(message),
+                    Kind::String
+                    | Kind::Bytes
+                    | Kind::Int64
+                    | Kind::Uint64
+                    | Kind::Int32
+                    | Kind::Uint32
+                    | Kind::Bool
+                    | Kind::Enum(_) => {}
+                    kind => panic!("{name} is of kind {kind:?}"),
+                }
+            }
+        }
     }
 
     fn split(text: &str, step: usize) -> Result<Vec<Bytes>, Status> {
