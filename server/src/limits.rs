@@ -26,9 +26,11 @@ pub const DEFAULT_MAX_TXN_OPS: usize = 128;
 /// readable from the log, or no member could ever apply it. Nobody writes more than two by hand.
 pub const MAX_TXN_DEPTH: usize = 32;
 
-/// Streams of one client connection. etcd sets no bound; each stream costs us bounded memory, so
-/// neither do we by default, but `--max-concurrent-streams` is honoured.
-pub const DEFAULT_MAX_CONCURRENT_STREAMS: u32 = u32::MAX;
+/// Streams of one client connection at a time, unless `--max-concurrent-streams` says otherwise; a
+/// client waits with more. etcd sets no bound, but what an answer waits in for a client that takes
+/// nothing is up to `WHOLE_ANSWER_BYTES` a stream: so one connection cannot pin more than some 128
+/// MiB. The busiest clients watch a thousand things, each by itself.
+pub const DEFAULT_MAX_CONCURRENT_STREAMS: u32 = 2_000;
 
 /// Committed entries that may wait to be applied before writes are refused; etcd's figure.
 pub const MAX_APPLY_GAP: u64 = 5_000;
@@ -169,9 +171,10 @@ pub const HTTP2_SEND_BUFFER_BYTES: usize = 400 << 10;
 /// Time for the head of an HTTP/1 request, and between two requests; hyper's default.
 pub const HTTP1_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers up to this size are made in memory as a whole; larger ones go out in chunks. Most
-/// answers by far are smaller, and one message is cheaper than a chain of chunks.
-pub const WHOLE_ANSWER_BYTES: usize = 1 << 20;
+/// Answers up to this size are made in memory as a whole; larger ones go out in chunks, under the
+/// budget and with a deadline. Most answers by far are smaller, and one message is cheaper than a
+/// chain of chunks.
+pub const WHOLE_ANSWER_BYTES: usize = 64 << 10;
 
 /// A chunk of a large answer: some socket buffers full, little enough that hundreds of slow clients
 /// fit into the budget.

@@ -132,6 +132,12 @@ fn auth_is_configured_as_in_etcd() {
 }
 
 #[test]
+fn no_limit_of_streams_is_written_as_nought() {
+    assert_eq!(config(&["--max-concurrent-streams=0"]).max_concurrent_streams, u32::MAX);
+    assert_eq!(config(&["--max-concurrent-streams=7"]).max_concurrent_streams, 7);
+}
+
+#[test]
 fn a_bad_command_line_is_refused_in_gos_words() {
     for (args, message, code) in [
         (&["--nmae", "a"][..], "flag provided but not defined: -nmae", 2),

@@ -44,8 +44,8 @@ Member:
     Largest request a client may send, in bytes.
   --max-txn-ops '128'
     Most operations in a transaction.
-  --max-concurrent-streams '4294967295'
-    Most concurrent streams of one client connection.
+  --max-concurrent-streams '2000'
+    Most concurrent streams of one client connection; 0 is no limit.
   --watch-progress-notify-interval '10m'
     How often a watch that asked for it hears of progress.
   --quota-backend-bytes '0'

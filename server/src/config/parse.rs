@@ -198,7 +198,7 @@ impl Settings {
             max_concurrent_streams: self.read(
                 "max-concurrent-streams",
                 default.max_concurrent_streams,
-                |text| text.parse().map_err(|_| "parse error".to_owned()),
+                streams,
             )?,
             grpc_keep_alive: self.keep_alive(default.grpc_keep_alive)?,
             watch_progress_notify_interval: self.duration(
@@ -280,6 +280,12 @@ impl Settings {
             go_flags::parse_uint(text).ok_or_else(|| "parse error".to_owned())
         })
     }
+}
+
+/// As for etcd, 0 is no limit.
+fn streams(text: &str) -> Result<u32, String> {
+    let streams = text.parse().map_err(|_| "parse error".to_owned())?;
+    Ok(if streams == 0 { u32::MAX } else { streams })
 }
 
 fn cluster_state(text: &str) -> Result<ClusterState, String> {

@@ -27,7 +27,8 @@ use crate::config::{Config, KeepAlive, Url};
 use crate::edge::{self, Manners, Room, Site};
 use crate::identity::Identity;
 use crate::limits::{
-    BLOCKING_THREADS, EDGE_THREADS, GRPC_OVERHEAD_BYTES, PEER_THREADS, STOP_GRACE,
+    BLOCKING_THREADS, DEFAULT_MAX_CONCURRENT_STREAMS, EDGE_THREADS, GRPC_OVERHEAD_BYTES,
+    PEER_THREADS, STOP_GRACE,
 };
 use crate::peer;
 use crate::stage::{ApplyStage, LogStage, StoreStage};
@@ -273,7 +274,8 @@ impl Member {
         };
         // Members ping each other as often as they like.
         let free = KeepAlive { min_time: Duration::ZERO, ..KeepAlive::default() };
-        let manners = Manners::new(streams, free);
+        // What the flag says is for clients.
+        let manners = Manners::new(DEFAULT_MAX_CONCURRENT_STREAMS, free);
         self.spawn_site(&runtimes.peers, peers, manners);
         let manners = Manners::new(streams, keep_alive);
         let room = Room::of_half_the_files();
