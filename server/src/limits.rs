@@ -135,6 +135,10 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 /// with a few.
 pub const MIN_CONNECTIONS: usize = 64;
 
+/// How long nothing may be heard on a TCP connection before the system asks whether the other end
+/// is there, and between two questions; etcd's figure.
+pub const TCP_KEEP_ALIVE: Duration = Duration::from_secs(30);
+
 /// Connections to the listeners for metrics: a few that scrape, and whoever looks.
 pub const METRICS_CONNECTIONS: usize = 64;
 

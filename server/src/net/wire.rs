@@ -8,9 +8,12 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
+
+use crate::limits::TCP_KEEP_ALIVE;
 
 /// A connection.
 pub(crate) struct Wire {
@@ -38,6 +41,10 @@ impl Wire {
     pub(crate) fn tcp(stream: TcpStream) -> Wire {
         // Answers are written whole; waiting for more would only delay them.
         let _ = stream.set_nodelay(true);
+        // Who is gone without a word is to be noticed, also on a connection that is only listened on.
+        let keep_alive =
+            TcpKeepalive::new().with_time(TCP_KEEP_ALIVE).with_interval(TCP_KEEP_ALIVE);
+        let _ = SockRef::from(&stream).set_tcp_keepalive(&keep_alive);
         Wire::over(Io::Tcp(stream))
     }
 
@@ -162,6 +169,28 @@ impl AsyncWrite for Wire {
             Io::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Io::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_looks_after_whoever_is_silent() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let dialled = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let accepted = listener.accept().await.unwrap().0;
+        for stream in [dialled, accepted] {
+            let Io::Tcp(stream) = Wire::tcp(stream).io else { panic!("it is TCP") };
+            let socket = SockRef::from(&stream);
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), TCP_KEEP_ALIVE);
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), TCP_KEEP_ALIVE);
         }
     }
 }
