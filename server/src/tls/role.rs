@@ -1,7 +1,7 @@
 //! One kind of connection, and how its files are kept current.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -41,6 +41,9 @@ pub(crate) struct Role {
     is_self_made: bool,
     /// `None` where no flag says anything about TLS.
     current: ArcSwapOption<Material>,
+    /// What dials where no flag says anything: it trusts whom the system trusts, of whom there is a
+    /// long list to read.
+    default_client: OnceLock<Arc<ClientConfig>>,
     /// What `current` was made of.
     files: Mutex<Option<Files>>,
 }
@@ -80,6 +83,7 @@ impl Role {
             policy,
             is_self_made,
             current: ArcSwapOption::empty(),
+            default_client: OnceLock::new(),
             files: Mutex::new(None),
         };
         if role.is_used() {
@@ -107,7 +111,13 @@ impl Role {
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, TlsError> {
         match &*self.current.load() {
             Some(material) => Ok(Arc::clone(&material.client)),
-            None => default_client().map(Arc::new),
+            None => {
+                if let Some(made) = self.default_client.get() {
+                    return Ok(Arc::clone(made));
+                }
+                let made = Arc::new(default_client()?);
+                Ok(Arc::clone(self.default_client.get_or_init(|| made)))
+            }
         }
     }
 
