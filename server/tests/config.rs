@@ -81,6 +81,23 @@ fn variables_set_what_flags_do_not() {
 }
 
 #[test]
+fn a_variable_may_have_the_spelling_of_older_releases() {
+    let env = [
+        ("ETCD_EXPERIMENTAL_SNAPSHOT_CATCHUP_ENTRIES", "7"),
+        ("ETCD_EXPERIMENTAL_PEER_SKIP_CLIENT_SAN_VERIFICATION", "true"),
+    ];
+    let read = config_in(&[], &env);
+    assert_eq!(read.snapshot_catchup_entries, 7);
+    assert!(read.peer_tls.skip_client_san_verification);
+    assert!(read.warnings.is_empty(), "{:?}", read.warnings);
+    let tracing = ("ETCD_EXPERIMENTAL_ENABLE_DISTRIBUTED_TRACING", "true");
+    assert!(matches!(try_parse(&[], &[tracing]), Err(ConfigError::NotSupported { .. })));
+    let shadowed = try_parse(&["--snapshot-catchup-entries=5"], &env);
+    assert!(matches!(shadowed, Err(ConfigError::Shadowed(_))), "{shadowed:?}");
+    assert!(matches!(refused(&["--experimental-name=a"]), ConfigError::UnknownFlag { .. }));
+}
+
+#[test]
 fn a_variable_that_a_flag_shadows_is_refused() {
     let error = try_parse(&["--name", "a"], &[("ETCD_NAME", "b")]).unwrap_err();
     assert_eq!(
@@ -103,6 +120,12 @@ fn what_has_no_effect_is_said() {
             "unrecognized environment variable ETCD_VERSION",
         ]
     );
+}
+
+#[test]
+fn no_limit_of_streams_is_written_as_nought() {
+    assert_eq!(config(&["--max-concurrent-streams=0"]).max_concurrent_streams, u32::MAX);
+    assert_eq!(config(&["--max-concurrent-streams=7"]).max_concurrent_streams, 7);
 }
 
 #[test]
@@ -129,12 +152,6 @@ fn auth_is_configured_as_in_etcd() {
     }
     let error = refused(&["--bcrypt-cost=-1"]);
     assert_eq!(error.to_string(), "invalid value \"-1\" for flag -bcrypt-cost: parse error");
-}
-
-#[test]
-fn no_limit_of_streams_is_written_as_nought() {
-    assert_eq!(config(&["--max-concurrent-streams=0"]).max_concurrent_streams, u32::MAX);
-    assert_eq!(config(&["--max-concurrent-streams=7"]).max_concurrent_streams, 7);
 }
 
 #[test]

@@ -23,20 +23,21 @@ pub fn parse(args: &[String], env: &[(String, String)]) -> Result<Parsed, Config
     let mut settings = Settings::default();
     let mut by_flag = BTreeSet::new();
     for given in given {
-        by_flag.insert(given.flag.variable());
+        by_flag.insert(given.flag.name);
         settings.set(given.flag, given.value, Source::Flag, &mut warnings)?;
     }
     if settings.switch("version") == Some(true) {
         return Ok(Parsed::Version);
     }
     for (variable, value) in env.iter().filter(|(variable, _)| variable.starts_with("ETCD_")) {
-        if by_flag.contains(variable) {
+        let flag = table::of_variable(variable);
+        if flag.is_some_and(|flag| by_flag.contains(flag.name)) {
             return Err(ConfigError::Shadowed(variable.clone()));
         }
         if value.is_empty() {
             continue;
         }
-        match table::FLAGS.iter().find(|flag| flag.variable() == *variable) {
+        match flag {
             Some(flag) if flag.name != "version" => {
                 settings.set(flag, value.clone(), Source::Variable, &mut warnings)?;
             }

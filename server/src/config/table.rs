@@ -43,10 +43,49 @@ impl Flag {
     }
 }
 
-/// Finds a flag by its name, or by the `experimental-` spelling it had before etcd 3.6.
+/// Flags that some release from 3.4 to 3.6 has under this name with `experimental-` in front.
+const ONCE_EXPERIMENTAL: &[&str] = &[
+    "backend-bbolt-freelist-type",
+    "bootstrap-defrag-threshold-megabytes",
+    "compact-hash-check-enabled",
+    "compact-hash-check-time",
+    "compaction-batch-limit",
+    "compaction-sleep-interval",
+    "corrupt-check-time",
+    "distributed-tracing-address",
+    "distributed-tracing-instance-id",
+    "distributed-tracing-sampling-rate",
+    "distributed-tracing-service-name",
+    "downgrade-check-time",
+    "enable-distributed-tracing",
+    "enable-lease-checkpoint",
+    "enable-lease-checkpoint-persist",
+    "initial-corrupt-check",
+    "memory-mlock",
+    "peer-skip-client-san-verification",
+    "snapshot-catchup-entries",
+    "txn-mode-write-with-shared-buffer",
+    "warning-apply-duration",
+    "warning-unary-request-duration",
+    "watch-progress-notify-interval",
+];
+
+/// Finds a flag by its name, or by the `experimental-` spelling it had.
 pub(super) fn find(name: &str) -> Option<&'static Flag> {
     let by_name = |name: &str| FLAGS.iter().find(|flag| flag.name == name);
-    by_name(name).or_else(|| by_name(name.strip_prefix("experimental-")?))
+    by_name(name).or_else(|| {
+        let name = name.strip_prefix("experimental-")?;
+        by_name(name).filter(|_| ONCE_EXPERIMENTAL.contains(&name))
+    })
+}
+
+/// Finds the flag that an environment variable sets, in either spelling.
+pub(super) fn of_variable(variable: &str) -> Option<&'static Flag> {
+    let name = variable.strip_prefix("ETCD_")?;
+    if name.contains(|letter: char| letter.is_ascii_lowercase() || letter == '-') {
+        return None;
+    }
+    find(&name.to_ascii_lowercase().replace('_', "-"))
 }
 
 /// The closest honoured flag, for a hint at a misspelling.
@@ -174,6 +213,10 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("compaction-sleep-interval", Tuning(STORAGE)),
     flag("memory-mlock", TuningSwitch(STORAGE)),
     flag("txn-mode-write-with-shared-buffer", TuningSwitch(STORAGE)),
+    flag(
+        "experimental-stop-grpc-service-on-defrag",
+        TuningSwitch("clients are served throughout a defragmentation; this has no effect"),
+    ),
     flag("initial-election-tick-advance", TuningSwitch(LATER)),
     flag(
         "strict-reconfig-check",
@@ -270,11 +313,21 @@ mod tests {
     }
 
     #[test]
-    fn the_experimental_spelling_is_the_same_flag() {
-        assert_eq!(
-            find("experimental-watch-progress-notify-interval").map(|flag| flag.name),
-            Some("watch-progress-notify-interval")
-        );
-        assert_eq!(find("experimental-nothing"), None);
+    fn every_flag_is_found_by_its_names_and_its_variables() {
+        for flag in FLAGS {
+            assert_eq!(find(flag.name), Some(flag));
+            assert_eq!(of_variable(&flag.variable()), Some(flag), "{}", flag.name);
+            let is_once_experimental = ONCE_EXPERIMENTAL.contains(&flag.name);
+            let old = Some(flag).filter(|_| is_once_experimental);
+            assert_eq!(find(&format!("experimental-{}", flag.name)), old, "{}", flag.name);
+            let variable = flag.variable().replace("ETCD_", "ETCD_EXPERIMENTAL_");
+            assert_eq!(of_variable(&variable), old, "{variable}");
+        }
+        for name in ONCE_EXPERIMENTAL {
+            assert!(find(name).is_some(), "{name}");
+        }
+        for variable in ["ETCD_name", "ETCD_LOG-LEVEL", "ETCD_", "NAME", "ETCD_NOTHING"] {
+            assert_eq!(of_variable(variable), None, "{variable}");
+        }
     }
 }
