@@ -277,6 +277,31 @@ fn metrics_have_etcds_names_and_move() {
 }
 
 #[test]
+fn metrics_tell_of_leases_out_of_time_and_of_members_that_are_away() {
+    let mut cluster = Cluster::start(&Names::of(binary!()).server(), 2);
+    let grant = ask(&cluster, "POST /v3/lease/grant", &[], r#"{"TTL":1}"#);
+    assert_eq!(grant.status, 200, "{}", grant.body);
+    // Whoever leads.
+    let total = |cluster: &Cluster, name: &str| {
+        let pages = cluster.members.iter().filter_map(|member| {
+            request(&member.endpoint(), "GET /metrics", &[], "").map(|page| page.body).ok()
+        });
+        let lines: Vec<String> =
+            pages.flat_map(|page| page.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        let values = lines.iter().filter(|line| line.starts_with(name));
+        values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    let expired = "etcd_debugging_server_lease_expired_total";
+    let moved = until(SOON, || (total(&cluster, expired) > 0.0).then_some(()));
+    assert!(moved.is_some(), "no lease expired");
+    let failed = "etcd_network_peer_sent_failures_total{";
+    let before = total(&cluster, failed);
+    cluster.members[1].kill();
+    let moved = until(SOON, || (total(&cluster, failed) > before).then_some(()));
+    assert!(moved.is_some(), "nothing is said of a member that is away");
+}
+
+#[test]
 fn a_tool_learns_every_service_and_its_messages() {
     let cluster = start(&[]);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");

@@ -22,7 +22,7 @@ pub(crate) use page::page;
 
 use grpc::Calls;
 use health::HealthChecks;
-use peers::PeerBytes;
+use peers::PeerTraffic;
 use store::Operations;
 use value::{Counter, Histogram, Level};
 
@@ -37,11 +37,13 @@ pub(crate) struct Metrics {
     pub(crate) calls: Calls,
     pub(crate) health: HealthChecks,
     pub(crate) operations: Operations,
-    pub(crate) peers: PeerBytes,
+    pub(crate) peers: PeerTraffic,
     pub(crate) leader_changes: Counter,
     pub(crate) proposals_failed: Counter,
     pub(crate) reads_failed: Counter,
     pub(crate) leases_renewed: Counter,
+    pub(crate) leases_expired: Counter,
+    pub(crate) defragmentations: Level,
     pub(crate) log_synced: Histogram,
     pub(crate) store_committed: Histogram,
     events: Counter,
@@ -57,11 +59,13 @@ impl Metrics {
             calls: Calls::new(extensive),
             health: HealthChecks::default(),
             operations: Operations::default(),
-            peers: PeerBytes::default(),
+            peers: PeerTraffic::default(),
             leader_changes: Counter::default(),
             proposals_failed: Counter::default(),
             reads_failed: Counter::default(),
             leases_renewed: Counter::default(),
+            leases_expired: Counter::default(),
+            defragmentations: Level::default(),
             log_synced: Histogram::new(DISK_BOUNDS_S),
             store_committed: Histogram::new(DISK_BOUNDS_S),
             events: Counter::default(),

@@ -156,6 +156,11 @@ fn disk(page: &mut Page, handle: &Handle) {
         "How long writing the store took.",
         &handle.metrics.store_committed,
     );
+    page.gauge(
+        "etcd_disk_defrag_inflight",
+        "Whether the store is being defragmented.",
+        handle.metrics.defragmentations.get(),
+    );
 }
 
 fn leases_and_watches(page: &mut Page, metrics: &Metrics, root: &Root) {
@@ -168,6 +173,11 @@ fn leases_and_watches(page: &mut Page, metrics: &Metrics, root: &Root) {
         "etcd_debugging_lease_renewed_total",
         "Renewals of leases that clients of this member asked for.",
         metrics.leases_renewed.get(),
+    );
+    page.counter(
+        "etcd_debugging_server_lease_expired_total",
+        "Leases that this member, as leader, found to be out of time.",
+        metrics.leases_expired.get(),
     );
     page.gauge("kvorum_leases", "Leases that exist.", root.lease_count());
     page.counter(

@@ -7,14 +7,16 @@ use parking_lot::Mutex;
 use super::text::Page;
 use crate::identity::hex;
 
-/// Bytes by member, counted once a frame.
+/// By member: bytes, counted once a frame, and messages that were not sent because the member is
+/// away or slow.
 #[derive(Debug, Default)]
-pub(crate) struct PeerBytes {
+pub(crate) struct PeerTraffic {
     sent: Mutex<BTreeMap<u64, u64>>,
     received: Mutex<BTreeMap<u64, u64>>,
+    failed: Mutex<BTreeMap<u64, u64>>,
 }
 
-impl PeerBytes {
+impl PeerTraffic {
     pub(crate) fn sent(&self, peer: u64, bytes: usize) {
         *self.sent.lock().entry(peer).or_default() += bytes as u64;
     }
@@ -22,6 +24,10 @@ impl PeerBytes {
     /// `peer` is a member that was told from others.
     pub(crate) fn received(&self, peer: u64, bytes: usize) {
         *self.received.lock().entry(peer).or_default() += bytes as u64;
+    }
+
+    pub(crate) fn failed(&self, peer: u64) {
+        *self.failed.lock().entry(peer).or_default() += 1;
     }
 
     pub(super) fn write(&self, page: &mut Page) {
@@ -33,15 +39,21 @@ impl PeerBytes {
                 "Bytes that came of each member.",
                 &self.received,
             ),
+            (
+                "etcd_network_peer_sent_failures_total",
+                "To",
+                "Messages to each member that were not sent, as it is away or slow.",
+                &self.failed,
+            ),
         ];
-        for (name, label, help, bytes) in directions {
-            let bytes = bytes.lock().clone();
-            if bytes.is_empty() {
+        for (name, label, help, counts) in directions {
+            let counts = counts.lock().clone();
+            if counts.is_empty() {
                 continue;
             }
             page.family(name, "counter", help);
-            for (peer, bytes) in bytes {
-                page.sample(name, &[(label, &hex(peer))], bytes);
+            for (peer, count) in counts {
+                page.sample(name, &[(label, &hex(peer))], count);
             }
         }
     }

@@ -44,6 +44,7 @@ impl Defragment {
     /// Begins; answers what is to be ended.
     pub(super) fn begin(self, handle: &Handle, store: &mut StoreStage) -> Option<Defragment> {
         tracing::info!(size_bytes = self.size_before, "defragmenting the store");
+        handle.metrics.defragmentations.up();
         match store.defragment(handle.incoming.dir().clone()) {
             Ok(()) => Some(self),
             Err(error) => self.end(handle, Err(error)),
@@ -56,6 +57,7 @@ impl Defragment {
         handle: &Handle,
         outcome: Result<(), StorageError>,
     ) -> Option<Defragment> {
+        handle.metrics.defragmentations.down(1);
         match &outcome {
             Ok(()) => tracing::info!(
                 took_ms = self.since.elapsed().as_millis() as u64,

@@ -142,6 +142,7 @@ fn propose_due(handle: &Handle, term: u64) -> bool {
     let more = expired.iter().map(|id| cost(*id)).sum::<usize>() >= EXPIRE_BATCH
         || checkpoints.len() >= CHECKPOINT_BATCH;
     if !expired.is_empty() {
+        handle.metrics.leases_expired.add(expired.len() as u64);
         let lease_expire = Some(LeaseExpireRequest { i_ds: expired, term });
         propose(handle, InternalRaftRequest { lease_expire, ..Default::default() });
     }

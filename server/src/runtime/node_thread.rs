@@ -65,6 +65,7 @@ impl NodeThread {
             Effect::Send(message) => {
                 let peer = message.to;
                 if !self.handle.peers.send(message) {
+                    self.handle.metrics.peers.failed(peer);
                     self.handle.inbox.push(Input::Unreachable { peer });
                 }
             }
