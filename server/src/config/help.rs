@@ -79,7 +79,8 @@ Cluster:
 
 Security:
   --cert-file '', --key-file ''
-    Certificate shown to clients, and its key; PEM, read again when they change.
+    Certificate shown to clients, and its key; PEM, read again when they change. Certificates, also
+    those of clients, are of X.509 version 3, with keys that are RSA, Ed25519, P-256 or P-384.
   --client-cert-auth 'false'
     Clients must show a certificate; its common name is a user.
   --trusted-ca-file ''

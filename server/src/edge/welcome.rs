@@ -80,7 +80,7 @@ impl Door {
             return Err("there is no certificate to show".to_owned());
         };
         let accepted = TlsAcceptor::from(config).accept(wire).await;
-        let stream = accepted.map_err(|error| error.to_string())?;
+        let stream = accepted.map_err(|error| explained(error.to_string()))?;
         let (wire, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(<[_]>::first);
         let names = shown.and_then(Names::of);
@@ -109,6 +109,20 @@ impl Door {
             self.tls.kind().name()
         );
     }
+}
+
+/// rustls' words, and a sentence where they do not say what is wrong with a certificate.
+fn explained(error: String) -> String {
+    let sentence = if error.contains("UnsupportedCertVersion") {
+        "a certificate must be of X.509 version 3, and one of these is older"
+    } else if error.contains("UnsupportedSignatureAlgorithm") {
+        "keys may be RSA, Ed25519, P-256 or P-384, and one of these is another"
+    } else if error.contains("peer sent no certificates") {
+        "the client has no certificate, or none with a key that is RSA, Ed25519, P-256 or P-384"
+    } else {
+        return error;
+    };
+    format!("{sentence} ({error})")
 }
 
 struct Spoken {
