@@ -2,17 +2,20 @@
 //! connections on which nothing is said.
 
 mod common_name;
+mod members;
 mod refusals;
 mod rotation;
 mod silent;
 mod surroundings;
 
-use kvorum_tests::binary;
+use std::fs;
+use std::path::Path;
+
 use kvorum_tests::cluster::{Cluster, Schemes};
 use kvorum_tests::etcdctl::Etcdctl;
 use kvorum_tests::https::HttpsClient;
 use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcdctl};
-use kvorum_tests::skip::skip;
+use kvorum_tests::{binary, or_skip};
 use tempfile::tempdir;
 
 use surroundings::{SECURE_CLIENTS, Surroundings, start};
@@ -24,17 +27,14 @@ fn etcdctl_and_our_own_commands_come_in_with_a_certificate() {
     let flags = around.server_flags("", "--client-cert-auth");
     let cluster = start(&names, 1, SECURE_CLIENTS, &flags);
     let url = cluster.members[0].client_url();
-    let mut programs = vec![names.etcdctl(), names.kvorum()];
-    match real_etcdctl() {
-        Some(etcdctl) => programs.push(etcdctl),
-        None => skip(NO_ETCD),
-    }
+    let programs = [names.etcdctl(), names.kvorum(), or_skip!(real_etcdctl(), NO_ETCD)];
     for (nth, program) in programs.iter().enumerate() {
         let mutual = Etcdctl::new(program, &url).with(&around.client_flags(&around.client));
         let value = nth.to_string();
         mutual.say(&["put", "key", &value]);
         let got = mutual.say(&["get", "key", "--print-value-only"]);
         assert_eq!(got.trim_end(), value, "{program:?}");
+        streams_work(&mutual, &around.path().join(format!("{value}.db")));
         // Who the server is is not asked; it asks all the same.
         let trusting = Etcdctl::new(program, &url)
             .with(&around.shown_flags(&around.client))
@@ -43,13 +43,34 @@ fn etcdctl_and_our_own_commands_come_in_with_a_certificate() {
         refused(program, &url, &["--cacert", &around.authority_file()]);
         refused(program, &url, &["--insecure-skip-tls-verify"]);
     }
+    let why = "the client has no certificate, or none with a key that is RSA";
+    assert!(cluster.members[0].log().contains(why), "it is said why");
 }
 
-/// A command that fails fast, and fails.
+/// What goes on for longer than a question and its answer.
+fn streams_work(ctl: &Etcdctl, snapshot: &Path) {
+    let mut watch = ctl.start(&["watch", "watched", "--rev=1"]);
+    ctl.say(&["put", "watched", "value"]);
+    assert_eq!(watch.lines(3), ["PUT", "watched", "value"]);
+    let granted = ctl.json(&["lease", "grant", "60"]);
+    let lease = granted["ID"].as_i64().expect("a lease has an ID");
+    let lease = format!("{lease:x}");
+    let kept = ctl.say(&["lease", "keep-alive", "--once", &lease]);
+    assert_eq!(kept.trim_end(), format!("lease {lease} keepalived with TTL(60)"));
+    ctl.say(&["del", "watched"]);
+    let path = snapshot.display().to_string();
+    ctl.say(&["snapshot", "save", &path]);
+    assert!(fs::metadata(snapshot).expect("the snapshot is there").len() > 0);
+}
+
+/// A command that fails fast, and fails because the server ends the connection.
 fn refused(program: &Program, url: &str, flags: &[&str]) {
     let quick = ["--command-timeout=1s", "--dial-timeout=1s"];
     let outcome = Etcdctl::new(program, url).with(flags).with(&quick).run(&["get", "key"]);
     assert_ne!(outcome.code, 0, "{program:?} {flags:?}: {outcome:?}");
+    let texts = ["context deadline exceeded", "does not speak HTTP/2: connection closed"];
+    let is_said = texts.iter().any(|text| outcome.stderr.contains(text));
+    assert!(is_said, "{program:?} {flags:?}: {outcome:?}");
 }
 
 #[test]
@@ -89,8 +110,7 @@ fn without_certificates_members_make_their_own_and_keep_them() {
     let member = &mut cluster.members[0];
     let made = member.data_dir().join("fixtures/client/cert.pem");
     let trusted = made.display().to_string();
-    let mut programs = vec![names.etcdctl()];
-    programs.extend(real_etcdctl());
+    let programs = [names.etcdctl(), or_skip!(real_etcdctl(), NO_ETCD)];
     for program in &programs {
         let url = member.client_url();
         Etcdctl::new(program, &url).with(&["--cacert", &trusted]).say(&["put", "key", "a"]);

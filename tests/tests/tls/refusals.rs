@@ -4,7 +4,6 @@ use kvorum_tests::binary;
 use kvorum_tests::certificates::{Authority, Certified, Wanted, replace};
 use kvorum_tests::cluster::Schemes;
 use kvorum_tests::https::HttpsClient;
-use kvorum_tests::ports;
 use kvorum_tests::program::Names;
 
 use crate::surroundings::{Surroundings, start};
@@ -27,16 +26,16 @@ fn whoever_may_not_come_in_may_not_on_any_listener() {
         ("a revoked one", Some(revoked)),
         ("one for another host", Some(as_wanted("alice", &["10.9.8.7"], false))),
     ];
-    let ports = ports::free(2);
     let mut flags = around.server_flags("", "--client-cert-auth");
     flags.push("--client-cert-allowed-hostname=localhost".to_owned());
-    flags.push(format!("--listen-client-http-urls=https://127.0.0.1:{}", ports[0]));
-    flags.push(format!("--listen-metrics-urls=https://127.0.0.1:{}", ports[1]));
+    flags.push("--listen-client-http-urls=https://127.0.0.1:{port}".to_owned());
+    flags.push("--listen-metrics-urls=https://127.0.0.1:{port}".to_owned());
     flags.extend(around.server_flags("peer-", "--peer-client-cert-auth"));
     flags.push("--peer-cert-allowed-cn=server,alice".to_owned());
     let schemes = Schemes { client: "https", peer: "https" };
     let cluster = start(&names, 1, schemes, &flags);
     let member = &cluster.members[0];
+    let ports = &member.other_ports;
     // gRPC alone is served where HTTP has a listener of its own.
     let listeners = [("http", ports[0]), ("metrics", ports[1]), ("peer", member.peer_port())];
     for (listener, port) in listeners {
