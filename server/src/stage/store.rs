@@ -7,7 +7,7 @@ use kvorum_core::store::{Change, Position, Store};
 
 use crate::limits::DEFRAGMENT_STEP_BYTES;
 use crate::storage::StorageError;
-use crate::storage::backend::{Backend, BackendError, RECORD_BYTES, RedbBackend, Values};
+use crate::storage::backend::{Backend, BackendError, RedbBackend, Values, change_bytes};
 use crate::storage::defragment::Defragmentation;
 use crate::storage::dir::MemberDir;
 
@@ -151,15 +151,4 @@ impl StoreStage {
             copying.abandon();
         }
     }
-}
-
-/// About what a change takes on its way to the backend.
-fn change_bytes(change: &Change) -> usize {
-    RECORD_BYTES
-        + match change {
-            Change::Version(version) => version.key.len() + version.value_len as usize,
-            Change::Put { key, value, .. } => key.len() + value.len(),
-            Change::Remove { key, .. } => key.len(),
-            Change::RemoveVersion(_) => 0,
-        }
 }

@@ -8,6 +8,7 @@
 //! - [`snapshot`] is a state received from the leader, until it has taken the backend's place.
 //! - [`defragment`] makes the backend's file smaller while the member runs.
 //! - [`adopt`] makes a member of a state that came from elsewhere.
+//! - `gathering` fills the backend of either record by record.
 //! - [`boot`] puts log and backend together again and refuses what does not fit.
 //!
 //! Nothing here starts a thread, reads a clock or retries: every call returns when it is done,
@@ -19,6 +20,7 @@ pub mod boot;
 pub mod defragment;
 pub mod dir;
 pub mod disk;
+mod gathering;
 pub mod memory;
 pub mod snapshot;
 #[cfg(test)]

@@ -18,10 +18,11 @@ use kvorum_core::store::{Change, Position, RestoreError, Store, Table};
 use thiserror::Error;
 
 use super::StorageError;
-use super::backend::{Backend, RECORD_BYTES, RedbBackend};
+use super::backend::RedbBackend;
 use super::boot::{BootError, restore};
 use super::defragment::COPY;
 use super::dir::MemberDir;
+use super::gathering::Gathering;
 use super::wal::LogError;
 use crate::identity::Identity;
 
@@ -29,9 +30,6 @@ use crate::identity::Identity;
 const INCOMPLETE: &str = "received.new";
 /// Complete; index and term follow, in hexadecimal digits.
 const COMPLETE: &str = "received-";
-/// What is gathered before it is committed to the file: one durable commit costs little more
-/// than writing so much, and a receiver holds no more than this in memory.
-const COMMIT_BYTES: usize = 16 << 20;
 
 /// Why a received state cannot be used.
 #[derive(Debug, Error)]
@@ -47,10 +45,8 @@ pub enum SnapshotError {
 #[derive(Debug)]
 pub struct Incoming {
     dir: MemberDir,
-    backend: RedbBackend,
+    gathering: Gathering,
     position: Position,
-    gathered: Vec<Change>,
-    gathered_bytes: usize,
 }
 
 /// A state that is complete and durable under its own name.
@@ -71,13 +67,8 @@ impl Incoming {
         if dir.holds(&path)? {
             remove(&dir, &path)?;
         }
-        // Nothing is applied in it until all of it is there.
-        let made = RedbBackend::create(dir.disk(), &path, identity, &[], &Position::default())
-            .and_then(|()| RedbBackend::open(dir.disk(), &path));
-        match made {
-            Ok(backend) => {
-                Ok(Incoming { dir, backend, position, gathered: Vec::new(), gathered_bytes: 0 })
-            }
+        match Gathering::create(dir.disk(), &path, identity) {
+            Ok(gathering) => Ok(Incoming { dir, gathering, position }),
             Err(error) => {
                 make_room(&dir, &position);
                 Err(error.into())
@@ -87,16 +78,17 @@ impl Incoming {
 
     /// Takes the next record.
     pub fn take(&mut self, table: Table, key: Bytes, value: Bytes) -> Result<(), StorageError> {
-        self.gathered_bytes += RECORD_BYTES + key.len() + value.len();
-        self.gathered.push(Change::Put { table, key, value });
-        if self.gathered_bytes >= COMMIT_BYTES { self.commit(&Position::default()) } else { Ok(()) }
+        Ok(self.gathering.put(Change::Put { table, key, value })?)
     }
 
     /// All records are there: they are read back as the state they must be, and the file is made
     /// durable under its complete name.
     pub fn finish(mut self) -> Result<Received, StorageError> {
         match self.complete() {
-            Ok(store) => Ok(Received { position: self.position, store, backend: self.backend }),
+            Ok(store) => {
+                let backend = self.gathering.into_backend();
+                Ok(Received { position: self.position, store, backend })
+            }
             Err(error) => {
                 self.abandon();
                 Err(error)
@@ -106,18 +98,21 @@ impl Incoming {
 
     /// Leaves nothing of it, as far as the disk allows: it may be full because of this.
     pub fn abandon(self) {
-        let Incoming { dir, backend, position, .. } = self;
-        drop(backend);
+        let Incoming { dir, gathering, position } = self;
+        drop(gathering);
         make_room(&dir, &position);
     }
 
     fn complete(&mut self) -> Result<Store, StorageError> {
         let position = self.position.clone();
-        self.commit(&position)?;
-        let store = restore(&self.backend, position.clone()).map_err(|error| match error {
-            StorageError::Boot(BootError::Restore(cause)) => SnapshotError::Content(cause).into(),
-            error => error,
-        })?;
+        self.gathering.commit(&position)?;
+        let store =
+            restore(self.gathering.backend(), position.clone()).map_err(|error| match error {
+                StorageError::Boot(BootError::Restore(cause)) => {
+                    SnapshotError::Content(cause).into()
+                }
+                error => error,
+            })?;
         let from = self.dir.path().join(INCOMPLETE);
         let to = complete_path(self.dir.path(), &position);
         rename(&self.dir, &from, &to)?;
@@ -125,11 +120,6 @@ impl Incoming {
             let _ = self.dir.disk().rename(&to, &self.dir.store());
         }
         Ok(store)
-    }
-
-    fn commit(&mut self, position: &Position) -> Result<(), StorageError> {
-        self.gathered_bytes = 0;
-        Ok(self.backend.commit(&std::mem::take(&mut self.gathered), position)?)
     }
 }
 

@@ -36,8 +36,8 @@ impl Root {
     }
 
     /// The versions that are part of the state, by their revisions: those that can still be read,
-    /// and every change since the compacted revision.
-    pub(super) fn logical_versions(&self) -> impl Iterator<Item = &Arc<Version>> + '_ {
+    /// and every change since the compacted revision. Values are as in [`Root::export`].
+    pub fn logical_versions(&self) -> impl Iterator<Item = &Arc<Version>> + '_ {
         let readable = |version: &Version| {
             let newest = self.keys.get(&version.key);
             let valid = newest.and_then(|newest| self.valid_at(newest, self.compacted));

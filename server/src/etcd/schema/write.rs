@@ -1,7 +1,7 @@
 //! From a state to the buckets of a file that etcd 3.4 to 3.6 take for theirs.
 
 use bytes::Bytes;
-use kvorum_core::store::{Change, Revision, Root, Version};
+use kvorum_core::store::{Revision, Root, Version};
 use kvorum_proto::leasepb::Lease;
 use kvorum_proto::membershippb::Member;
 use kvorum_proto::mvccpb::KeyValue;
@@ -38,10 +38,8 @@ pub fn write<S: Sink>(
         to.row(CLUSTER_VERSION_NAME.as_bytes(), version.as_bytes().to_vec())?;
     }
     to.bucket(KEY)?;
-    for change in root.export() {
-        if let Change::Version(version) = change {
-            self::version(&version, to, &value)?;
-        }
+    for version in root.logical_versions() {
+        self::version(version, to, &value)?;
     }
     to.bucket(LEASE)?;
     for lease in root.leases() {

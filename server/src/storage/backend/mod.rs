@@ -31,6 +31,17 @@ pub const FORMAT: u32 = 2;
 /// table, and room in a page. So records that are all but empty are not free.
 pub const RECORD_BYTES: usize = 128;
 
+/// About what a change takes on its way to the backend.
+pub fn change_bytes(change: &Change) -> usize {
+    RECORD_BYTES
+        + match change {
+            Change::Version(version) => version.key.len() + version.value_len as usize,
+            Change::Put { key, value, .. } => key.len() + value.len(),
+            Change::Remove { key, .. } => key.len(),
+            Change::RemoveVersion(_) => 0,
+        }
+}
+
 /// What a member needs of its backend.
 pub trait Backend: Debug + Send {
     /// Whose backend it is.

@@ -13,6 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::storage::backend::Backend;
 use crate::storage::boot::{Booted, boot, bootstrap};
 use crate::storage::dir::DataDir;
 use crate::storage::disk::Disk;
@@ -331,7 +332,7 @@ fn records_without_a_byte_do_not_fill_the_memory() {
     let mut most = 0;
     for _ in 0..200_000 {
         incoming.take(Table::Versions, Bytes::new(), Bytes::new()).unwrap();
-        most = most.max(incoming.gathered.len());
+        most = most.max(incoming.gathering.held());
     }
     assert!(most < 140_000, "{most}");
     incoming.abandon();
