@@ -46,6 +46,11 @@ impl Header {
         out
     }
 
+    /// How many pages it is, with those that it goes on over.
+    pub(super) fn pages(self) -> u64 {
+        1 + u64::from(self.overflow)
+    }
+
     /// `None` if there are too few bytes.
     pub(super) fn decode(page: &[u8]) -> Option<Header> {
         Some(Header {

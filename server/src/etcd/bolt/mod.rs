@@ -7,8 +7,9 @@
 //! bucket may lie in its parent's leaf, without a page. All numbers are little-endian.
 //!
 //! - [`Bolt`] reads a file that may be anything: it takes nothing on trust, so a damaged or
-//!   malicious file leads to a [`BoltError`], never to a panic, an endless walk or more memory than
-//!   a page takes. It reads through the file; nothing is mapped.
+//!   malicious file leads to a [`BoltError`], never to a panic or an endless walk. It holds a page of
+//!   each level of the tree, with what those go on over: kilobytes in a file of etcd's, and never more
+//!   than the file has. It reads through the file; nothing is mapped.
 //! - [`Builder`] writes a file front to back, and never holds more than the page being filled and
 //!   the branches above it. Since the first pages name the last, it goes over the content twice:
 //!   once to measure, once to write.

@@ -17,11 +17,13 @@ const PAGE_SIZES: std::ops::RangeInclusive<u32> = 1024..=1 << 20;
 /// Levels of a tree. A page has two children at least and hundreds as a rule: no file that fits
 /// on a disk has more.
 const DEPTH_MAX: usize = 32;
-/// A branch with its overflow: four keys of bbolt's largest size, 32 KiB, and room.
-const BRANCH_BYTES_MAX: u64 = 1 << 20;
-/// A leaf with its overflow, which is held in memory: bbolt puts up to four items on a page that
-/// they do not fit on, and the largest request that a member can be told to take has 16 MiB.
-const LEAF_BYTES_MAX: u64 = 128 << 20;
+/// A page with its overflow, which is held in memory: bbolt puts up to four items on a page that
+/// they do not fit on, and the largest request that a member can be told to take has 16 MiB. That
+/// goes for branches too: bbolt's keys have 32 KiB at most, but the name of a user or role of ours may
+/// be as long as a request.
+const PAGE_BYTES_MAX: u64 = 128 << 20;
+/// Buckets of one file. etcd makes a dozen; each may lead through the whole file once more.
+const BUCKETS_MAX: u64 = 256;
 
 /// Why a file cannot be read.
 #[derive(Debug, Error)]
@@ -57,8 +59,11 @@ enum Root {
 pub struct Entries {
     bolt: Bolt,
     path: Vec<Level>,
-    /// Pages read; a walk that sees more than there are goes round in circles.
+    /// Pages read, with those that they go on over; a walk that sees more than there are goes round
+    /// in circles.
     seen: u64,
+    /// Items handed out.
+    count: u64,
     last_key: Option<Bytes>,
     /// Whether the items must be buckets, or must not.
     buckets: bool,
@@ -142,13 +147,11 @@ impl Bolt {
         if header.id != id {
             return Err(damaged("it says that it is another page"));
         }
-        let limit = match header.kind {
-            BRANCH => BRANCH_BYTES_MAX,
-            LEAF => LEAF_BYTES_MAX,
-            _ => return Err(damaged("it is neither a branch nor a leaf")),
-        };
-        let pages = u64::from(header.overflow) + 1;
-        if id + pages > self.meta.end || pages * page_bytes > limit.max(page_bytes) {
+        if !matches!(header.kind, BRANCH | LEAF) {
+            return Err(damaged("it is neither a branch nor a leaf"));
+        }
+        let pages = header.pages();
+        if id + pages > self.meta.end || pages * page_bytes > PAGE_BYTES_MAX {
             return Err(damaged("it goes on over more pages than it can"));
         }
         let mut bytes = vec![0; (pages * page_bytes) as usize];
@@ -202,8 +205,9 @@ impl Entries {
             }
         };
         let bolt = bolt.clone();
+        let seen = page.header.pages();
         let path = vec![Level { page, next: 0 }];
-        Ok(Entries { bolt, path, seen: 1, last_key: None, buckets, failed: false })
+        Ok(Entries { bolt, path, seen, count: 0, last_key: None, buckets, failed: false })
     }
 
     fn step(&mut self) -> Result<Option<(Bytes, Bytes)>, BoltError> {
@@ -216,14 +220,14 @@ impl Entries {
             level.next += 1;
             if level.page.header.kind == BRANCH {
                 let child = level.page.child(at)?;
-                self.seen += 1;
+                let page = self.bolt.page(child)?;
+                self.seen += page.header.pages();
                 if self.seen > self.bolt.meta.end || self.path.len() == DEPTH_MAX {
                     return Err(BoltError::Page {
                         page: child,
                         what: "the tree above it goes round in a circle",
                     });
                 }
-                let page = self.bolt.page(child)?;
                 self.path.push(Level { page, next: 0 });
                 continue;
             }
@@ -234,6 +238,10 @@ impl Entries {
             }
             if self.last_key.as_ref().is_some_and(|last| *last >= key) {
                 return Err(damaged("its keys are out of order"));
+            }
+            self.count += 1;
+            if self.buckets && self.count > BUCKETS_MAX {
+                return Err(damaged("it has more buckets than any etcd makes"));
             }
             // Not a part of the page, which may be large.
             self.last_key = Some(Bytes::copy_from_slice(&key));

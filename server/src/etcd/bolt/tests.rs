@@ -147,22 +147,59 @@ fn a_file_that_lost_its_end_says_so() {
     assert!(read(on_disk(&[])).is_err());
 }
 
+/// The branches of a file, each with the pages that it leads to.
+fn branches(bytes: &[u8]) -> BTreeMap<usize, Vec<usize>> {
+    let pages = bytes.chunks(PAGE_BYTES).enumerate().filter_map(|(id, page)| {
+        let header = format::Header::decode(page).unwrap();
+        let child = |at: usize| {
+            format::u64_at(page, format::PAGE_HEADER + at * format::ELEMENT + 8).unwrap() as usize
+        };
+        let children = (0..usize::from(header.count)).map(child);
+        (header.kind == format::BRANCH).then(|| (id, children.collect()))
+    });
+    pages.collect()
+}
+
 /// A page that leads to itself, and two pages that lead to each other.
 #[test]
-fn a_tree_that_goes_round_in_a_circle_ends_in_an_error() {
+fn a_tree_that_goes_round_in_a_circle_is_refused() {
     let bytes = built(&of_keys(60_000, 3));
-    let branches: Vec<usize> = (0..bytes.len() / PAGE_BYTES)
-        .filter(|page| bytes[page * PAGE_BYTES + 8] == format::BRANCH as u8)
-        .collect();
-    for from in &branches {
-        for to in &branches {
+    let branches = branches(&bytes);
+    let above = |page: &usize| branches.iter().find(|(_, below)| below.contains(page));
+    let mut circles_of_two = 0;
+    for page in branches.keys() {
+        let parent = above(page).map(|(parent, _)| parent);
+        circles_of_two += usize::from(parent.is_some());
+        for to in [Some(page), parent].into_iter().flatten() {
             let mut circle = bytes.clone();
-            let child = from * PAGE_BYTES + format::PAGE_HEADER + 8;
+            let child = page * PAGE_BYTES + format::PAGE_HEADER + 8;
             circle[child..child + 8].copy_from_slice(&(*to as u64).to_le_bytes());
             let read = read(on_disk(&circle));
-            assert!(from != to || read.is_err());
+            assert!(matches!(read, Err(BoltError::Page { .. })), "{page} leads to {to}");
         }
     }
+    assert!(circles_of_two >= 4, "the tree is too low");
+}
+
+/// All children of a branch are one leaf, which goes on over hundreds of pages and has no items.
+#[test]
+fn a_page_that_is_led_to_again_and_again_counts_with_all_that_it_goes_on_over() {
+    let small = of_keys(10_000, 3).remove("key").unwrap();
+    let large = BTreeMap::from([(vec![1], vec![7; 1 << 20])]);
+    let mut bytes = built(&Content::from([("alarm", large), ("key", small)]));
+    let is_large = |id: &usize| {
+        let header = format::Header::decode(&bytes[id * PAGE_BYTES..]).unwrap();
+        header.kind == format::LEAF && header.id == *id as u64 && header.overflow > 200
+    };
+    let leaf = (2..bytes.len() / PAGE_BYTES).find(is_large).unwrap();
+    bytes[leaf * PAGE_BYTES + 10..][..2].fill(0);
+    for (branch, children) in branches(&bytes) {
+        for at in 0..children.len() {
+            let child = branch * PAGE_BYTES + format::PAGE_HEADER + at * format::ELEMENT + 8;
+            bytes[child..child + 8].copy_from_slice(&(leaf as u64).to_le_bytes());
+        }
+    }
+    assert!(matches!(read(on_disk(&bytes)), Err(BoltError::Page { .. })));
 }
 
 #[test]
