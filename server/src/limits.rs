@@ -98,9 +98,17 @@ pub const MAX_SNAPSHOT_CHUNK_BYTES: usize = 2 * (PEER_FRAME_BYTES + HIGHEST_MAX_
 /// compaction.
 pub const SNAPSHOT_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long sending a snapshot may take in all: 8 GB, the largest quota anyone should set, at
-/// 10 MB/s.
+/// How long sending a snapshot to a member may take in all: 8 GB, the largest quota anyone should
+/// set, at 10 MB/s.
 pub const SNAPSHOT_MAX_AGE: Duration = Duration::from_secs(15 * 60);
+
+/// How slowly a client may take a snapshot on the whole, in bytes a second: a line of 2 Mbit/s still
+/// makes a backup, of the 2 GiB of the default quota in some two hours. Slower, and history that a
+/// compaction has ended would be held for days.
+pub const SNAPSHOT_CLIENT_RATE_MIN: u64 = 256 * 1024;
+
+/// What a client may take besides: a small file is not late because of one pause.
+pub const SNAPSHOT_CLIENT_GRACE: Duration = Duration::from_secs(15 * 60);
 
 /// Snapshots sent to clients at once. Each has a thread and keeps what it reads from being swept;
 /// nobody makes more than two backups at a time.

@@ -2,8 +2,10 @@
 //!
 //! One root is gone over twice, to measure and to send, so what is sent is the state at one entry
 //! of the log however long it takes, and no more of it is in memory than a page and a message. The
-//! work has a thread of its own, since it waits for its client.
+//! work has a thread of its own, since it waits for its client, and a clock of its own, since the
+//! member may stop meanwhile.
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use kvorum_core::store::{Root, Version};
 use kvorum_proto::etcdserverpb::SnapshotResponse;
 use sha2::{Digest, Sha256};
-use tokio::runtime::Handle as Context;
+use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::mpsc::{self, Sender};
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,7 +22,7 @@ use tonic::Status;
 use super::status::of_request;
 use crate::etcd::bolt::{BuildError, Builder, Layout, Sink};
 use crate::etcd::schema;
-use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_MAX_AGE};
+use crate::limits::{SNAPSHOT_CHUNK_BYTES, SNAPSHOT_CLIENT_GRACE, SNAPSHOT_CLIENT_RATE_MIN};
 use crate::runtime::{Handle, RequestError};
 use crate::version::CLUSTER_VERSION;
 
@@ -32,28 +34,29 @@ pub(super) fn open(handle: &Handle) -> Result<Responses, Status> {
     // One message is made while the one before is sent.
     let (sender, receiver) = mpsc::channel(1);
     let handle = handle.clone();
-    let context = Context::current();
     let work = move || {
-        run(&handle, &context, sender);
+        match RuntimeBuilder::new_current_thread().enable_time().build() {
+            Ok(clock) => run(&handle, &clock, sender),
+            // The first message, so there is room for it.
+            Err(error) => drop(sender.blocking_send(Err(no_means(&error)))),
+        }
         drop(permit);
     };
     let named = thread::Builder::new().name("kvorum-snapshot".to_owned());
-    named.spawn(work).map_err(|error| {
-        Status::resource_exhausted(format!("kvorum: cannot make a thread for a snapshot: {error}"))
-    })?;
+    named.spawn(work).map_err(|error| no_means(&error))?;
     Ok(ReceiverStream::new(receiver))
 }
 
-fn run(handle: &Handle, context: &Context, sender: Client) {
+fn run(handle: &Handle, clock: &Runtime, sender: Client) {
     let ending = sender.clone();
-    match send(handle, context, sender) {
+    match send(handle, clock, sender) {
         Ok(()) | Err(Ended::Gone) => {}
         Err(Ended::Failed(status)) => {
             tracing::warn!(reason = status.message(), "a snapshot was not sent to its end");
             // The state is let go by then. A client that takes nothing will not take this either,
             // and learns from the end of the stream that something is missing.
             let told = ending.send_timeout(Err(status), handle.limits.snapshot_stall_timeout);
-            let _ = context.block_on(told);
+            let _ = clock.block_on(told);
         }
     }
 }
@@ -79,8 +82,7 @@ impl From<RequestError> for Ended {
     }
 }
 
-fn send(handle: &Handle, context: &Context, sender: Client) -> Result<(), Ended> {
-    let until = Instant::now() + SNAPSHOT_MAX_AGE;
+fn send(handle: &Handle, clock: &Runtime, sender: Client) -> Result<(), Ended> {
     let root = handle.root();
     let layout = measure(&root)?;
     tracing::info!(
@@ -91,9 +93,9 @@ fn send(handle: &Handle, context: &Context, sender: Client) -> Result<(), Ended>
     );
     let remaining = layout.file_bytes();
     let outgoing = Outgoing {
-        context,
+        clock,
         sender,
-        until,
+        until: Instant::now() + time_for(remaining),
         stall: handle.limits.snapshot_stall_timeout,
         gathered: Vec::with_capacity(SNAPSHOT_CHUNK_BYTES),
         remaining,
@@ -122,8 +124,9 @@ fn measure(root: &Root) -> Result<Layout, BuildError> {
 
 /// The file on its way, cut into messages.
 struct Outgoing<'a> {
-    context: &'a Context,
+    clock: &'a Runtime,
     sender: Client,
+    /// When it has taken too long on the whole.
     until: Instant,
     /// How long a message may wait for the client.
     stall: Duration,
@@ -172,12 +175,21 @@ impl Outgoing<'_> {
             return Err(too_long());
         }
         let sent = self.sender.send_timeout(Ok(response), self.stall);
-        match self.context.block_on(sent) {
+        match self.clock.block_on(sent) {
             Ok(()) => Ok(()),
             Err(SendTimeoutError::Closed(_)) => Err(Ended::Gone),
             Err(SendTimeoutError::Timeout(_)) => Err(unread(self.stall)),
         }
     }
+}
+
+/// How long a client may take for a file of so many bytes.
+fn time_for(bytes: u64) -> Duration {
+    SNAPSHOT_CLIENT_GRACE + Duration::from_secs(bytes / SNAPSHOT_CLIENT_RATE_MIN)
+}
+
+fn no_means(error: &io::Error) -> Status {
+    Status::resource_exhausted(format!("kvorum: cannot make a thread for a snapshot: {error}"))
 }
 
 fn busy() -> Status {
@@ -194,8 +206,23 @@ fn unread(stall: Duration) -> Ended {
 }
 
 fn too_long() -> Ended {
-    let minutes = SNAPSHOT_MAX_AGE.as_secs() / 60;
+    let rate = SNAPSHOT_CLIENT_RATE_MIN / 1024;
     Ended::Failed(Status::aborted(format!(
-        "kvorum: the snapshot took more than {minutes} min to send"
+        "kvorum: the client took the snapshot at less than {rate} KiB/s"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_snapshot_over_a_slow_line_has_the_time_it_takes() {
+        let bytes = 8 << 30;
+        let line = 2_000_000 / 8;
+        assert!(time_for(bytes) > Duration::from_secs(bytes / line) * 9 / 10);
+        assert!(time_for(0) >= Duration::from_secs(60));
+        // Not for ever.
+        assert!(time_for(bytes) < Duration::from_secs(24 * 60 * 60));
+    }
 }
