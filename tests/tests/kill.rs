@@ -265,3 +265,46 @@ async fn highest_of(cluster: &Cluster) -> i64 {
     }
     highest
 }
+
+/// The state that a member begins with after a kill may be older than its alarm, which is in the log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_raised_just_before_a_kill_goes_by_itself_once_there_is_space() {
+    let names = Names::of(binary!());
+    let quota = "--quota-backend-bytes=100000";
+    let mut cluster = Cluster::start_with(&names.server(), 1, &[quota]);
+    let revision = use_up(&cluster.members[0]).await;
+    cluster.members[0].kill();
+    cluster.members[0].start();
+    let mut client = connect(&cluster.members[0].client_url()).await.expect("the member serves");
+    let compacted = until_async(ANSWERS_WITHIN, async || {
+        client.delete("key", None).await.ok()?;
+        client.compact(revision, None).await.ok()
+    });
+    assert!(compacted.await.is_some(), "what takes no space is let in");
+    let taken = until_async(ANSWERS_WITHIN, async || client.put("key", "small", None).await.ok());
+    assert!(taken.await.is_some(), "the alarm is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_has_no_quota_any_more_takes_its_alarm_back() {
+    let names = Names::of(binary!());
+    let quota = "--quota-backend-bytes=100000";
+    let mut cluster = Cluster::start_with(&names.server(), 1, &[quota]);
+    use_up(&cluster.members[0]).await;
+    cluster.members[0].terminate();
+    cluster.members[0].flags.push("--quota-backend-bytes=-1".to_owned());
+    cluster.members[0].start();
+    let mut client = connect(&cluster.members[0].client_url()).await.expect("the member serves");
+    let taken = until_async(ANSWERS_WITHIN, async || client.put("key", "more", None).await.ok());
+    assert!(taken.await.is_some(), "the alarm is still there");
+}
+
+/// Writes one key until there is no space; answers the last revision.
+async fn use_up(member: &Member) -> i64 {
+    let mut client = connect(&member.client_url()).await.expect("the member serves");
+    let mut revision = 0;
+    while let Ok(done) = client.put("key", vec![7; 10_000], None).await {
+        revision = done.header().expect("an answer has a header").revision();
+    }
+    revision
+}

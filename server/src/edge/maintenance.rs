@@ -160,8 +160,34 @@ pub(crate) fn is_learner(root: &Root, member: u64) -> bool {
         .any(|raft| raft.is_learner)
 }
 
-/// As Go prints the message.
+/// As Go prints the message: no field that is zero, a kind without a name by its number.
 fn alarm_text(alarm: &AlarmMember) -> String {
-    let kind = AlarmType::try_from(alarm.alarm).unwrap_or(AlarmType::None);
-    format!("memberID:{} alarm:{} ", alarm.member_id, kind.as_str_name())
+    let mut text = String::new();
+    if alarm.member_id != 0 {
+        text += &format!("memberID:{} ", alarm.member_id);
+    }
+    match AlarmType::try_from(alarm.alarm) {
+        Ok(AlarmType::None) => {}
+        Ok(kind) => text += &format!("alarm:{} ", kind.as_str_name()),
+        Err(_) => text += &format!("alarm:{} ", alarm.alarm),
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_is_told_as_go_prints_it() {
+        for (member_id, alarm, text) in [
+            (7, 1, "memberID:7 alarm:NOSPACE "),
+            (7, 2, "memberID:7 alarm:CORRUPT "),
+            (0, 1, "alarm:NOSPACE "),
+            (7, 0, "memberID:7 "),
+            (7, 9, "memberID:7 alarm:9 "),
+        ] {
+            assert_eq!(alarm_text(&AlarmMember { member_id, alarm }), text);
+        }
+    }
 }

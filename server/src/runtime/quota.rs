@@ -4,7 +4,8 @@
 //! backend's file. `in_use` is what is alive in it: keys, values and leases with what their records
 //! take, history that is not compacted included ([`Root::size_bytes`]). The quota is about
 //! `in_use`: the file keeps room that was freed and uses it again, so what a person frees by
-//! deleting and compacting shows in `in_use` at once, and nothing needs to be defragmented.
+//! deleting and compacting shows in `in_use` without a defragmentation, as fast as what the
+//! compaction ended is swept.
 //!
 //! A request that would take more than is left is refused by the member that was asked, before the
 //! log, and that member raises the alarm in its own name, as etcd does; from then on every member
@@ -65,18 +66,21 @@ pub(crate) struct Space {
     pub(crate) in_use: u64,
     /// What `in_use` may be; `None` for no limit.
     pub(crate) quota: Option<u64>,
+    /// etcd's flag for the quota, as it was given.
+    flag: i64,
 }
 
 impl Space {
-    /// The quota as it is told to clients: etcd's flag, by which -1 is none.
+    /// The quota as it is told to clients; as in etcd a negative one is none.
     pub(crate) fn reported_quota(self) -> i64 {
-        self.quota.map_or(-1, |quota| quota as i64)
+        self.quota.map_or(self.flag, |quota| quota as i64)
     }
 }
 
 /// The quota of one member.
 pub(crate) struct Quota {
     limit: Option<u64>,
+    flag: i64,
     /// This member has raised the alarm since it started, or found it raised then. It is not
     /// forgotten when the alarm goes: an alarm that nobody takes back is worse than one of a person
     /// that is taken back.
@@ -86,9 +90,9 @@ pub(crate) struct Quota {
 }
 
 impl Quota {
-    /// Of a member that begins with the state `root`; `bytes` as `--quota-backend-bytes` says it.
-    pub(super) fn new(bytes: i64, me: u64, root: &Root) -> Quota {
-        let limit = match u64::try_from(bytes) {
+    /// With `flag` as `--quota-backend-bytes` says it.
+    pub(super) fn new(flag: i64) -> Quota {
+        let limit = match u64::try_from(flag) {
             Ok(0) => Some(DEFAULT_BYTES),
             Ok(bytes) => Some(bytes),
             Err(_) => None,
@@ -102,11 +106,7 @@ impl Quota {
             Some(quota_bytes) => tracing::info!(quota_bytes, "enabled backend quota"),
             None => tracing::info!("disabled backend quota"),
         }
-        Quota {
-            limit,
-            raised_here: AtomicBool::new(is_raised(root, me)),
-            raising: Semaphore::new(1),
-        }
+        Quota { limit, flag, raised_here: AtomicBool::new(false), raising: Semaphore::new(1) }
     }
 
     /// Whether a request of this cost may still be proposed.
@@ -120,7 +120,7 @@ impl Handle {
         let in_use = self.root().size_bytes();
         // The file is behind by what is not committed yet.
         let size = self.values.size_bytes().unwrap_or(0).max(in_use);
-        Space { size, in_use, quota: self.quota.limit }
+        Space { size, in_use, quota: self.quota.limit, flag: self.quota.flag }
     }
 
     /// Refuses what there is no room for, and then raises the alarm.
@@ -161,8 +161,24 @@ impl Handle {
 
 /// Raises the alarm, takes it back and warns, as long as the member runs.
 pub(super) async fn guard(handle: Handle) {
-    let Some(limit) = handle.quota.limit else { return };
     let me = handle.identity.member_id;
+    // The state that the member began with may be older than its last alarm, which is in the log.
+    let mut leadership = handle.leadership.subscribe();
+    let _ = leadership.wait_for(|leadership| leadership.leader != 0).await;
+    while handle.read_barrier().await.is_err() {
+        sleep(LOOK_INTERVAL).await;
+    }
+    if is_raised(&handle.root(), me) {
+        handle.quota.raised_here.store(true, Ordering::Relaxed);
+    }
+    let Some(limit) = handle.quota.limit else {
+        // Who has no quota any more would never take it back.
+        while is_raised(&handle.root(), me) {
+            take_back(&handle, me).await;
+            sleep(LOOK_INTERVAL).await;
+        }
+        return;
+    };
     let mut gauge = Gauge::new(limit);
     loop {
         sleep(LOOK_INTERVAL).await;
@@ -311,9 +327,7 @@ fn cost_of_txn(txn: &TxnRequest) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use kvorum_core::store::Store;
     use kvorum_proto::etcdserverpb::{DeleteRangeRequest, LeaseGrantRequest};
-    use raft_proto::eraftpb::ConfState;
 
     use super::*;
 
@@ -326,10 +340,6 @@ mod tests {
 
     fn op(request: Request) -> RequestOp {
         RequestOp { request: Some(request) }
-    }
-
-    fn quota(bytes: i64) -> Quota {
-        Quota::new(bytes, 1, &Store::bootstrap(Vec::new(), ConfState::default()).root())
     }
 
     #[test]
@@ -360,14 +370,14 @@ mod tests {
 
     #[test]
     fn zero_is_the_default_and_less_is_no_limit() {
-        assert_eq!(quota(0).limit, Some(2 << 30));
-        assert_eq!(quota(-1).limit, None);
-        assert!(quota(-1).admits(u64::MAX, 1));
+        assert_eq!(Quota::new(0).limit, Some(2 << 30));
+        assert_eq!(Quota::new(-1).limit, None);
+        assert!(Quota::new(-1).admits(u64::MAX, 1));
     }
 
     #[test]
     fn what_costs_nothing_is_let_in_however_full_it_is() {
-        let quota = quota(1000);
+        let quota = Quota::new(1000);
         assert!(quota.admits(735, 264));
         assert!(!quota.admits(736, 264));
         assert!(quota.admits(5000, 0));

@@ -228,7 +228,7 @@ fn join(
         sent_snapshots: Arc::new(Semaphore::new(MAX_SENT_SNAPSHOTS)),
         storing: Arc::new(Queue::new()),
         incoming: IncomingPlace::new(dir),
-        quota: Quota::new(config.quota_backend_bytes, identity.member_id, &store.root()),
+        quota: Quota::new(config.quota_backend_bytes),
         hashing: Semaphore::new(1),
         swept: watch::Sender::new(store.swept()),
         waits: Arc::new(Semaphore::new(MAX_WAITS)),
