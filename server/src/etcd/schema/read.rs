@@ -25,7 +25,13 @@ pub enum SchemaError {
     Record { bucket: &'static str, key: Bytes },
     #[error("it has no bucket {0}, which every state of etcd has: it is something else")]
     NoBucket(&'static str),
+    #[error("revision {0} is missing, which no compaction has removed: records are lost")]
+    Gap(i64),
 }
+
+/// No log has so many entries: a file that says so is damaged, and counting on from there would
+/// overflow.
+const INDEX_MAX: u64 = i64::MAX as u64;
 
 /// What a file says beside its records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +49,7 @@ pub fn read<E: From<SchemaError>>(
     mut take: impl FnMut(Change) -> Result<(), E>,
 ) -> Result<State, E> {
     let mut state = meta(bolt)?;
-    let revision = versions(bolt, &mut take)?;
+    let revision = versions(bolt, state.compacted.unwrap_or(1).max(1), &mut take)?;
     state.revision = revision.max(state.compacted.unwrap_or(0)).max(1);
     each(bolt, LEASE, |key, value| {
         let Lease { id, ttl, remaining_ttl } = Lease::decode(value).ok()?;
@@ -66,7 +72,9 @@ pub fn storage_version(bolt: &Bolt) -> Result<String, SchemaError> {
 /// The last entry of etcd's log that is in the file; 0 if it does not say.
 pub fn consistent_index(bolt: &Bolt) -> Result<u64, SchemaError> {
     let Some(value) = row(bolt, META, CONSISTENT_INDEX)? else { return Ok(0) };
-    number(&value).ok_or_else(|| damaged(META, CONSISTENT_INDEX))
+    number(&value)
+        .filter(|index| *index <= INDEX_MAX)
+        .ok_or_else(|| damaged(META, CONSISTENT_INDEX))
 }
 
 fn meta(bolt: &Bolt) -> Result<State, SchemaError> {
@@ -83,18 +91,23 @@ fn meta(bolt: &Bolt) -> Result<State, SchemaError> {
     })
 }
 
-/// Hands the versions on; answers the last revision.
+/// Hands the versions on; answers the last revision. Every change makes one record, and each
+/// revision has one at least, so above the compacted revision none is missing.
 fn versions<E: From<SchemaError>>(
     bolt: &Bolt,
+    compacted: i64,
     take: &mut impl FnMut(Change) -> Result<(), E>,
 ) -> Result<i64, E> {
     let entries = bolt.bucket(KEY).map_err(SchemaError::from)?.ok_or(SchemaError::NoBucket(KEY))?;
-    let mut last = 0;
+    let mut last = Revision { main: compacted, sub: 0 };
     for entry in entries {
         let (key, value) = entry.map_err(SchemaError::from)?;
         let damaged = || SchemaError::Record { bucket: KEY, key: key.clone() };
         let (at, is_deletion) = parse_revision(&key).ok_or_else(damaged)?;
-        last = last.max(at.main);
+        if at.main > compacted && at != next_of(last, at) {
+            return Err(SchemaError::Gap(next_of(last, at).main).into());
+        }
+        last = last.max(at);
         // `etcdutl snapshot restore --bump-revision` leaves a record without anything in it, so
         // that the revision is where it should be.
         if value.is_empty() {
@@ -104,7 +117,16 @@ fn versions<E: From<SchemaError>>(
         let kv = KeyValue::decode(Bytes::copy_from_slice(&value)).map_err(|_| damaged())?;
         take(version(at, is_deletion, kv).ok_or_else(damaged)?)?;
     }
-    Ok(last)
+    Ok(last.main)
+}
+
+/// The revision behind `last`: in the same main revision if `at` is in it, else in the next.
+fn next_of(last: Revision, at: Revision) -> Revision {
+    if at.main == last.main {
+        Revision { sub: last.sub + 1, ..last }
+    } else {
+        Revision::first_of(last.main + 1)
+    }
 }
 
 /// A version, if the record is one that etcd writes.

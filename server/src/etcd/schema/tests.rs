@@ -8,7 +8,9 @@ use kvorum_proto::etcdserverpb::{
     CompactionRequest, DeleteRangeRequest, InternalRaftRequest, LeaseGrantRequest,
     LeaseRevokeRequest, PutRequest, RequestOp, TxnRequest,
 };
+use kvorum_proto::mvccpb::KeyValue;
 use proptest::prelude::{Strategy, prop, prop_assert_eq, proptest};
+use prost::Message;
 use raft_proto::eraftpb::ConfState;
 
 use super::*;
@@ -122,10 +124,45 @@ fn file_of(root: &Root, values: &Values) -> Vec<u8> {
     builder.finish().unwrap().1.0
 }
 
-fn store_of(file: &[u8], position: Position) -> Store {
+fn open(file: &[u8]) -> Bolt {
     let disk = tempfile::tempfile().unwrap();
     std::os::unix::fs::FileExt::write_all_at(&disk, file, 0).unwrap();
-    let bolt = Bolt::open(Arc::new(disk), file.len() as u64).unwrap();
+    Bolt::open(Arc::new(disk), file.len() as u64).unwrap()
+}
+
+/// A file with these revisions of one key.
+fn with_revisions(all: &[(i64, i64)], compacted: Option<i64>) -> Bolt {
+    fn fill<S: Sink>(to: &mut Builder<S>, all: &[(i64, i64)], compacted: Option<i64>)
+    where
+        S::Error: std::fmt::Debug,
+    {
+        to.bucket(KEY).unwrap();
+        for (main, sub) in all {
+            let kv = KeyValue {
+                key: "k".into(),
+                create_revision: *main,
+                mod_revision: *main,
+                version: 1,
+                ..KeyValue::default()
+            };
+            let at = Revision { main: *main, sub: *sub };
+            to.row(&revision_key(at, false), kv.encode_to_vec()).unwrap();
+        }
+        to.bucket(META).unwrap();
+        if let Some(main) = compacted {
+            let at = revision_key(Revision { main, sub: 0 }, false);
+            to.row(SCHEDULED_COMPACTION.as_bytes(), at).unwrap();
+        }
+    }
+    let mut builder = Builder::measure();
+    fill(&mut builder, all, compacted);
+    let mut writer = Builder::write(ToMemory(Vec::new()), builder.finish().unwrap().0).unwrap();
+    fill(&mut writer, all, compacted);
+    open(&writer.finish().unwrap().1.0)
+}
+
+fn store_of(file: &[u8], position: Position) -> Store {
+    let bolt = open(file);
     let mut changes = Vec::new();
     let state = read(&bolt, |change| -> Result<(), SchemaError> {
         changes.push(change);
@@ -178,6 +215,31 @@ proptest! {
         // And once more, from one that was never swept.
         let again = store_of(&file_of(&back.root(), &values), back.position());
         prop_assert_eq!(again.state_hash(), store.state_hash());
+    }
+}
+
+#[test]
+fn a_revision_that_no_compaction_removed_is_missed() {
+    for (all, compacted, gap) in [
+        (&[(2, 0), (3, 0), (3, 1), (4, 0)][..], None, None),
+        (&[], None, None),
+        (&[(3, 0)], None, Some(2)),
+        (&[(2, 0), (4, 0)], None, Some(3)),
+        (&[(2, 0), (3, 1)], None, Some(3)),
+        (&[(2, 0), (2, 2)], None, Some(2)),
+        // What is compacted may be gone, the compacted revision itself as well.
+        (&[(2, 1), (7, 3), (11, 0)], Some(10), None),
+        (&[(11, 0), (11, 1)], Some(10), None),
+        (&[(10, 1), (11, 0)], Some(10), None),
+        (&[(2, 0), (12, 0)], Some(10), Some(11)),
+    ] {
+        let read = read(&with_revisions(all, compacted), |_| Ok::<_, SchemaError>(()));
+        let found = match read {
+            Ok(_) => None,
+            Err(SchemaError::Gap(main)) => Some(main),
+            Err(error) => panic!("{all:?}: {error}"),
+        };
+        assert_eq!(found, gap, "{all:?} compacted {compacted:?}");
     }
 }
 
