@@ -6,21 +6,27 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use kvorum_server::etcd::restore::{self, RestoreError, Target};
+use kvorum_server::etcd::restore::{self, Made, Replayed, RestoreError, Target};
+use kvorum_server::etcd::wal::WalError;
 
 use crate::exit;
 use crate::run::Streams;
 
-/// Take over what an etcd has, with what is committed in its log
+/// Take over what an etcd has, with what is in its log
 ///
-/// The etcd must not run, and nothing of it is changed. Keys, history, leases, users, roles and
-/// alarms are taken over; the cluster is a new one, of the members given here.
+/// The etcd must not run, and nothing of it is changed. Keys, history, leases, users, roles and the
+/// alarm CORRUPT are taken over; the cluster is a new one, of the members given here. Make all of
+/// them from the same ETCD-DIR: that of the member that was leader last.
 #[derive(Debug, Parser)]
 #[command(name = "kvorum server import")]
 struct ImportArgs {
     /// The data directory of etcd, which holds `member`
     #[arg(value_name = "ETCD-DIR")]
     from: PathBuf,
+
+    /// Where the log of that etcd is, if it was told so [default: ETCD-DIR/member/wal]
+    #[arg(long, value_name = "DIR")]
+    wal_dir: Option<PathBuf>,
 
     /// The directory to make
     #[arg(long, value_name = "NEW")]
@@ -57,23 +63,48 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         }
     };
     let target = target(&args);
-    match restore::import(&args.from, &target) {
+    match restore::import(&args.from, args.wal_dir.as_deref(), &target) {
         Ok(made) => {
             let dir = target.data_dir.display();
-            let mut said =
-                format!("start it with: kvorum server --name {} --data-dir {dir}\n", target.name);
-            if made.skipped_v2 > 0 {
-                said = format!(
-                    "{} writes of the API of etcd 2 were left out: its store is not taken over\n{said}",
-                    made.skipped_v2
-                );
-            }
             let out =
                 format!("{} keys at revision {} taken over into {dir}\n", made.keys, made.revision);
-            streams.exit(&out, &said, 0)
+            let start = format!("kvorum server --name {} --data-dir {dir}", target.name);
+            streams.exit(&out, &format!("{}start it with: {start}\n", remarks(&made)), 0)
         }
         Err(error) => streams.exit("", &complaint(&error), exit::ERROR),
     }
+}
+
+/// What whoever runs it should know; each a line.
+fn remarks(made: &Made) -> String {
+    let Replayed { uncommitted, refused, skipped_v2 } = made.replayed;
+    let mut said = String::new();
+    if let Some(version) = &made.newer_version {
+        said += &newer(version);
+        said += "\n";
+    }
+    for (count, what) in [
+        (
+            uncommitted,
+            "entries at the end of the log were not yet noted as committed; they were taken, for \
+             the last acknowledged writes are among them",
+        ),
+        (refused, "requests in the log changed nothing: that etcd refused them, or had done them"),
+        (skipped_v2, "writes of the API of etcd 2 were left out: its store is not taken over"),
+    ] {
+        if count > 0 {
+            said += &format!("{count} {what}\n");
+        }
+    }
+    said
+}
+
+/// That a state is of a version whose records may not all be known.
+pub(crate) fn newer(version: &str) -> String {
+    format!(
+        "warning: the state is of etcd {version}, which is newer than this version knows: what only \
+         that one has was left out"
+    )
 }
 
 fn target(args: &ImportArgs) -> Target {
@@ -90,6 +121,9 @@ fn target(args: &ImportArgs) -> Target {
 
 fn complaint(error: &RestoreError) -> String {
     let hint = match error {
+        RestoreError::Wal(WalError::NoLog(_)) => {
+            "hint: if that etcd was started with --wal-dir, give that here too\n"
+        }
         RestoreError::Schema(_) | RestoreError::Wal(_) | RestoreError::UnknownEntry { .. } => {
             "hint: start that etcd, take a snapshot of it, and restore that: kvorum snapshot restore\n"
         }

@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::{CommandError, Session};
 use crate::args::{SnapshotArgs, SnapshotCommand, SnapshotRestoreArgs};
 use crate::exit;
+use crate::import::newer;
 use crate::mode::Mode;
 use crate::output::{Answer, SnapshotStatus, go};
 
@@ -73,6 +74,9 @@ fn restore(args: &SnapshotRestoreArgs, session: &mut Session) -> Result<(), Comm
     };
     let choices = Choices { skip_hash_check: args.skip_hash_check, bump_revision: args.bump() };
     let made = restore::restore(args.file()?, &target, choices).map_err(|error| failed(&error))?;
+    if let Some(version) = &made.newer_version {
+        session.remark(&newer(version));
+    }
     if session.mode == Mode::Kvorum {
         session.say(&format!(
             "{} keys at revision {} restored into {}",

@@ -1,32 +1,36 @@
 //! A data directory of ours, made from a snapshot or from a data directory of etcd's.
 //!
-//! As with `etcdutl snapshot restore` keys, history, leases, users, roles and alarms are kept, and
-//! the members are new: the cluster is another one, with ids of its own. Whoever restores a cluster
-//! of several members gives each the same file. A member gets its name when all of it is there and
-//! durable: there is all of it or nothing.
+//! As with `etcdutl snapshot restore` keys, history, leases, users, roles and the alarm CORRUPT are
+//! kept, and the members are new: the cluster is another one, with ids of its own. Whoever restores
+//! a cluster of several members gives each the same file. A member gets its name when all of it is
+//! there and durable: there is all of it or nothing.
 
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kvorum_core::store::{Change, Position, Store};
-use kvorum_proto::etcdserverpb::InternalRaftRequest;
-use prost::Message;
-use raft_proto::eraftpb::{Entry, EntryType};
+use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
+use kvorum_proto::etcdserverpb::{AlarmRequest, AlarmType, InternalRaftRequest};
 use thiserror::Error;
 
 use super::bolt::Bolt;
 use super::schema::{self, SchemaError, State};
 use super::snapshot::{self, SnapshotError};
-use super::wal::{self, WalError};
+use super::wal::WalError;
 use crate::config::{Config, ConfigError, Url};
 use crate::runtime::{Newborn, StartError};
 use crate::storage::StorageError;
 use crate::storage::adopt::{Adoption, adopt};
 use crate::storage::dir::DataDir;
 use crate::storage::disk::{DiskFile, FileDisk};
+use crate::version::CLUSTER_VERSION;
+
+mod replay;
+
+pub use replay::Replayed;
+use replay::replay;
 
 /// What an attempt that was killed may have left in a directory, and another may replace.
 const LEFT: [&str; 2] = ["kvorum.lock", "kvorum.new"];
@@ -87,15 +91,16 @@ pub struct Choices {
 }
 
 /// What was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     pub cluster_id: u64,
     pub member_id: u64,
     pub revision: i64,
     pub keys: u64,
-    /// Requests of etcd's old API in the log, which were left out: the old store is not taken
-    /// over.
-    pub skipped_v2: u64,
+    /// The version that the state is of, if it is one whose records we may not all know.
+    pub newer_version: Option<String>,
+    /// What came from etcd's log.
+    pub replayed: Replayed,
 }
 
 impl Default for Target {
@@ -119,9 +124,16 @@ pub fn restore(file: &Path, target: &Target, choices: Choices) -> Result<Made, R
     source.into_dir(target, &newborn)
 }
 
-/// Takes over the data directory of an etcd that does not run: its store, and what is committed
-/// in its log beyond that. Nothing in it is changed.
-pub fn import(etcd_dir: &Path, target: &Target) -> Result<Made, RestoreError> {
+/// Takes over the data directory of an etcd that does not run: its store, and what is in its log
+/// beyond that. Nothing in it is changed.
+///
+/// The members of one cluster are all made from the same directory: the ends of two logs may
+/// differ. `wal_dir` is where the log is, if that etcd has been told so.
+pub fn import(
+    etcd_dir: &Path,
+    wal_dir: Option<&Path>,
+    target: &Target,
+) -> Result<Made, RestoreError> {
     let newborn = plan(target)?;
     check_empty(&target.data_dir)?;
     let path = etcd_dir.join("member/snap/db");
@@ -146,7 +158,8 @@ pub fn import(etcd_dir: &Path, target: &Target) -> Result<Made, RestoreError> {
         source,
     })?;
     let bolt = Bolt::open(Arc::new(file), size).map_err(SchemaError::from)?;
-    let source = Source { bolt, bump: 0, log: Some(etcd_dir.join("member/wal")) };
+    let log = wal_dir.map_or_else(|| etcd_dir.join("member/wal"), Path::to_owned);
+    let source = Source { bolt, bump: 0, log: Some(log) };
     source.into_dir(target, &newborn)
 }
 
@@ -193,13 +206,15 @@ impl Source {
             member_id: newborn.identity.member_id,
             revision: 0,
             keys: 0,
-            skipped_v2: 0,
+            newer_version: newer_version(schema::storage_version(&self.bolt)?),
+            replayed: Replayed::default(),
         };
         let fill = |adoption: &mut Adoption| self.fill(newborn, adoption);
         adopt(dir, newborn.identity, &position, fill, |store, adoption| {
             if let Some(log) = &self.log {
-                made.skipped_v2 = replay(log, index, store, adoption)?;
+                made.replayed = replay(log, index, store, adoption)?;
             }
+            take_back_no_space(store, adoption)?;
             // As many as the entries that would have added the members, one after the other.
             let first = newborn.members.len() as u64;
             if store.root().index() < first {
@@ -229,96 +244,33 @@ impl Source {
     }
 }
 
-/// Applies what is committed in etcd's log after `index`; answers how many requests of the old API
-/// were left out.
-fn replay(
-    log: &Path,
-    index: u64,
-    store: &mut Store,
-    adoption: &mut Adoption,
-) -> Result<u64, RestoreError> {
-    let mut skipped = 0;
-    wal::committed(log, index, |entry| {
-        let (index, term) = (entry.index, entry.term);
-        match Content::of(&entry) {
-            Some(Content::Request(request)) => {
-                for change in store.apply(index, term, &request).changes {
-                    adoption.put(change)?;
-                }
-            }
-            Some(Content::OfTheCluster) => store.skip(index, term),
-            Some(Content::ClearPassword) => return Err(RestoreError::ClearPassword { index }),
-            Some(Content::OldApi) => {
-                skipped += 1;
-                store.skip(index, term);
-            }
-            None => return Err(RestoreError::UnknownEntry { index }),
-        }
-        Ok(())
-    })?;
-    Ok(skipped)
-}
-
-/// What an entry of etcd's log asks for.
-enum Content {
-    Request(Box<InternalRaftRequest>),
-    /// About members and versions, which a new cluster has of its own; or nothing.
-    OfTheCluster,
-    /// A request of the API of etcd 2.
-    OldApi,
-    /// A password that is hashed only as it is applied, with a salt drawn there: what becomes of
-    /// it is not decided by the log.
-    ClearPassword,
-}
-
-/// A request of today's API around one of the API of etcd 2.
-#[derive(Clone, PartialEq, Message)]
-struct Around {
-    #[prost(bytes = "bytes", tag = "2")]
-    old: Bytes,
-}
-
-/// A request of the API of etcd 2; only what tells one.
-#[derive(Clone, PartialEq, Message)]
-struct OldRequest {
-    #[prost(string, tag = "2")]
-    method: String,
-    #[prost(string, tag = "3")]
-    path: String,
-}
-
-impl Content {
-    /// `None` for what nobody knows.
-    fn of(entry: &Entry) -> Option<Content> {
-        if entry.entry_type() != EntryType::EntryNormal || entry.data.is_empty() {
-            return Some(Content::OfTheCluster);
-        }
-        if let Ok(request) = InternalRaftRequest::decode(entry.data.clone()) {
-            if request.cluster_version_set.is_some()
-                || request.cluster_member_attr_set.is_some()
-                || request.downgrade_info_set.is_some()
-            {
-                return Some(Content::OfTheCluster);
-            }
-            let added = request.auth_user_add.as_ref().map(|add| &add.password);
-            let changed = request.auth_user_change_password.as_ref().map(|change| &change.password);
-            if added.or(changed).is_some_and(|password| !password.is_empty()) {
-                return Some(Content::ClearPassword);
-            }
-            if Store::knows(&request) {
-                return Some(Content::Request(Box::new(request)));
-            }
-        }
-        let around = Around::decode(entry.data.clone()).ok();
-        let mut places = [entry.data.clone()].into_iter().chain(around.map(|around| around.old));
-        let old = places.find_map(|bytes| {
-            let old = OldRequest::decode(bytes).ok()?;
-            (!old.method.is_empty() && old.path.starts_with('/')).then_some(old)
-        })?;
-        // Members and the cluster's version were kept in the old store until etcd 3.5.
-        let own = ["/0/members", "/0/version"].iter().any(|own| old.path.starts_with(own));
-        Some(if own { Content::OfTheCluster } else { Content::OldApi })
+/// The alarm NOSPACE speaks of members that are no more, and none but they would take it back: the
+/// new ones judge by their own quota. It must stand until the end of the log, which it decides about.
+fn take_back_no_space(store: &mut Store, adoption: &mut Adoption) -> Result<(), StorageError> {
+    let before = store.root();
+    for alarm in before.alarms().iter().filter(|alarm| alarm.alarm() == AlarmType::Nospace) {
+        let request = AlarmRequest {
+            action: AlarmAction::Deactivate as i32,
+            member_id: alarm.member_id,
+            alarm: alarm.alarm,
+        };
+        let entry = InternalRaftRequest { alarm: Some(request), ..InternalRaftRequest::default() };
+        let (index, term) = (store.root().index() + 1, before.term());
+        let changes = store.apply_etcds(index, term, &entry).changes;
+        changes.into_iter().try_for_each(|change| adoption.put(change))?;
     }
+    Ok(())
+}
+
+/// The version, if it is newer than ours. One that nobody can read is taken for newer.
+fn newer_version(version: String) -> Option<String> {
+    let minor = |version: &str| -> Option<(u64, u64)> {
+        let mut parts = version.split('.').map(str::parse);
+        Some((parts.next()?.ok()?, parts.next()?.ok()?))
+    };
+    let is_known = version.is_empty()
+        || minor(&version).is_some_and(|version| Some(version) <= minor(CLUSTER_VERSION));
+    (!is_known).then_some(version)
 }
 
 fn plan(target: &Target) -> Result<Newborn, RestoreError> {

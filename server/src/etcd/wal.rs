@@ -16,6 +16,10 @@
 //! the members has data.
 //!
 //! What is committed is handed out as soon as the log says so; only what is not committed is held.
+//! At the end that is handed out too. An entry is acknowledged when it is durable on a majority, and
+//! that it is committed comes into the log with a later write: after a crash the last acknowledged
+//! entries look like any that nobody has acknowledged. To leave out one of the former loses a write; to
+//! take one of the latter does what its client, who got no answer, must expect anyway.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -53,6 +57,16 @@ pub enum WalError {
     Gap(PathBuf),
     #[error("{} is damaged at byte {at}: {what}", path.display())]
     Damaged { path: PathBuf, at: u64, what: &'static str },
+    #[error(
+        "the store has applied entry {applied}, but the log ends at entry {last}: the end of the \
+         log is lost, or the two do not belong together"
+    )]
+    StoreAhead { applied: u64, last: u64 },
+    #[error(
+        "the log goes on after a state at entry {snapshot}, but the store and the log end at entry \
+         {last}: that state was not put in place, or the store is an older copy"
+    )]
+    StoreBehind { snapshot: u64, last: u64 },
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -76,15 +90,23 @@ struct State {
     data: Option<Bytes>,
 }
 
-/// Reads the log in `dir` and hands out each committed entry after the index `after`, in order
-/// and without a gap.
-pub fn committed<E: From<WalError>>(
+/// What a snapshot's record says, as far as it is asked for.
+#[derive(Clone, PartialEq, Message)]
+struct Snapshot {
+    #[prost(uint64, tag = "1")]
+    index: u64,
+}
+
+/// Reads the log in `dir` and hands out each entry after the index `after`, which a store has
+/// applied, in order and without a gap. Answers how many of them the log does not say are
+/// committed.
+pub fn read<E: From<WalError>>(
     dir: &Path,
     after: u64,
     take: impl FnMut(Entry) -> Result<(), E>,
-) -> Result<(), E> {
+) -> Result<u64, E> {
     let files = files(dir)?;
-    let mut replay = Replay { last: after, pending: VecDeque::new(), pending_bytes: 0, take };
+    let mut replay = Replay::new(after, take);
     let (mut checksum, mut metadata) = (0, None);
     for (number, path) in files.iter().enumerate() {
         let is_last = number + 1 == files.len();
@@ -109,13 +131,18 @@ pub fn committed<E: From<WalError>>(
                         return Err(damaged("the log is that of two members").into());
                     }
                 }
-                CHECKSUM | SNAPSHOT => {}
+                SNAPSHOT => {
+                    let snapshot = Snapshot::decode(record.data);
+                    let snapshot = snapshot.map_err(|_| damaged("a snapshot makes no sense"))?;
+                    replay.snapshot = replay.snapshot.max(snapshot.index);
+                }
+                CHECKSUM => {}
                 _ => return Err(damaged("a record is of an unknown kind").into()),
             }
         }
         checksum = frames.checksum;
     }
-    Ok(())
+    replay.end(after)
 }
 
 /// Whether it can be one: whatever changes the members says how.
@@ -125,7 +152,10 @@ fn is_entry(entry: &Entry) -> bool {
 
 /// The files of the log in their order, without a gap.
 fn files(dir: &Path) -> Result<Vec<PathBuf>, WalError> {
-    let unreadable = |source| WalError::Io { path: dir.to_owned(), source };
+    let unreadable = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => WalError::NoLog(dir.to_owned()),
+        _ => WalError::Io { path: dir.to_owned(), source },
+    };
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
@@ -154,6 +184,10 @@ fn file_number(path: &Path) -> Option<u64> {
 struct Replay<T> {
     /// The last entry handed out.
     last: u64,
+    /// The last entry in the log.
+    end: u64,
+    /// The last state that the log knows of.
+    snapshot: u64,
     /// What follows it and is not committed.
     pending: VecDeque<Entry>,
     pending_bytes: usize,
@@ -161,6 +195,11 @@ struct Replay<T> {
 }
 
 impl<T> Replay<T> {
+    fn new(after: u64, take: T) -> Replay<T> {
+        let pending = VecDeque::new();
+        Replay { last: after, end: 0, snapshot: 0, pending, pending_bytes: 0, take }
+    }
+
     fn entry<E: From<WalError>>(
         &mut self,
         entry: Entry,
@@ -169,6 +208,8 @@ impl<T> Replay<T> {
     where
         T: FnMut(Entry) -> Result<(), E>,
     {
+        // An entry makes those from its index on void.
+        self.end = entry.index;
         // What is applied was committed, and is the same wherever the log says it again.
         if entry.index <= self.last {
             return Ok(());
@@ -177,7 +218,6 @@ impl<T> Replay<T> {
         if place > self.pending.len() as u64 {
             return Err(damaged("entries are missing before it").into());
         }
-        // An entry makes those from its index on void.
         for void in self.pending.drain(place as usize..) {
             self.pending_bytes -= void.data.len();
         }
@@ -206,6 +246,23 @@ impl<T> Replay<T> {
             (self.take)(entry)?;
         }
         Ok(())
+    }
+
+    /// Hands out the rest, and answers how much that was.
+    fn end<E: From<WalError>>(self, after: u64) -> Result<u64, E>
+    where
+        T: FnMut(Entry) -> Result<(), E>,
+    {
+        let (last, snapshot) = (self.end.max(self.snapshot), self.snapshot);
+        if after > last {
+            return Err(WalError::StoreAhead { applied: after, last }.into());
+        }
+        let rest = self.pending.len() as u64;
+        if snapshot > self.last + rest {
+            return Err(WalError::StoreBehind { snapshot, last: self.last + rest }.into());
+        }
+        self.pending.into_iter().try_for_each(self.take)?;
+        Ok(rest)
     }
 }
 

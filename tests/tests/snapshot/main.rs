@@ -5,6 +5,8 @@
 //! `HashKV` of Debian's etcd is the judge of keys and history: it hashes every revision that a
 //! compaction has kept.
 
+mod deep;
+mod import;
 mod server;
 
 use std::fs;
@@ -12,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kvorum_tests::cluster::{Cluster, contents_of};
+use kvorum_tests::cluster::Cluster;
 use kvorum_tests::etcdctl::Outcome;
 use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcd, real_etcdctl};
 use kvorum_tests::{binary, or_skip};
@@ -64,7 +66,7 @@ fn from_ours_to_etcd(auth: Auth) {
     let (_folder, file) = folder();
     let (theirs, ours) = (Server::filled(&etcd, auth), Server::filled(&names.server(), auth));
     assert_eq!(ours.contents(), theirs.contents());
-    assert_eq!(ours.hash_kv(), theirs.hash_kv());
+    assert_eq!(ours.hashes(), theirs.hashes());
     ours.snapshot(&file);
     // etcd's own look through the file finds no fault, and says what is in it.
     let said = must(&etcdctl, &["snapshot", "status", "-w", "json", path(&file)]);
@@ -78,7 +80,7 @@ fn from_ours_to_etcd(auth: Auth) {
     assert_eq!(own["version"], "3.6.0");
     let restored = Server::of(&etcd, auth, |_, flags| restore(&etcdctl, &file, flags, &[]));
     assert_eq!(restored.contents(), theirs.contents());
-    assert_eq!(restored.hash_kv(), theirs.hash_kv());
+    assert_eq!(restored.hashes(), theirs.hashes());
     assert_eq!(restored.revision(), LAST);
     // And it goes on from there as any etcd.
     restored.expect_auth(auth);
@@ -111,14 +113,14 @@ fn from_etcd_to_ours(auth: Auth) {
         restore(&names.kvorum(), &file, flags, &[]);
     });
     assert_eq!(ours.contents(), theirs.contents());
-    assert_eq!(ours.hash_kv(), theirs.hash_kv());
+    assert_eq!(ours.hashes(), theirs.hashes());
     assert_eq!(ours.revision(), LAST);
     // What we took over is what we give back.
     let (_folder, again) = folder();
     ours.snapshot(&again);
     let back = Server::of(&etcd, auth, |_, flags| restore(&etcdctl, &again, flags, &[]));
     assert_eq!(back.contents(), theirs.contents());
-    assert_eq!(back.hash_kv(), theirs.hash_kv());
+    assert_eq!(back.hashes(), theirs.hashes());
     back.expect_auth(auth);
     // And a restart reads back what the restore wrote.
     let mut ours = ours;
@@ -197,44 +199,30 @@ fn a_raised_revision_is_told_to_watchers_and_understood_by_etcd() {
     assert_eq!(back.etcdctl.say(&["get", "key/029"]), ours.etcdctl.say(&["get", "key/029"]));
 }
 
+/// Of members that are no more, NOSPACE would be taken back by nobody: whoever is restored judges by
+/// its own quota. CORRUPT is about the data, which is the same.
 #[test]
-fn the_data_directory_of_an_etcd_that_was_killed_is_taken_over() {
-    taken_over(Auth::Disabled);
-}
-
-#[test]
-fn the_data_directory_of_an_etcd_that_was_killed_is_taken_over_with_its_users() {
-    taken_over(Auth::Enabled);
-}
-
-fn taken_over(auth: Auth) {
-    let etcd = or_skip!(real_etcd(), NO_ETCD);
+fn alarms_go_along_but_for_that_of_a_quota_of_others() {
+    let (etcd, etcdctl) = (or_skip!(real_etcd(), NO_ETCD), or_skip!(real_etcdctl(), NO_ETCD));
     let names = Names::of(binary!());
-    let mut theirs = Server::filled(&etcd, auth);
-    let from = theirs.cluster.members[0].data_dir();
-    let kvorum = names.kvorum();
-    let (folder, _) = folder();
-    let to = format!("--data-dir={}", folder.path().join("new").display());
-    let while_it_runs = run(&kvorum, &["server", "import", path(&from), &to]);
-    assert_eq!(while_it_runs.code, 1);
-    assert!(while_it_runs.stderr.contains("its etcd runs; stop it first"), "{while_it_runs:?}");
-    let before = theirs.contents();
-    // Acknowledged, and most likely not in the store but in the log alone.
-    theirs.etcdctl.say(&["put", "last", "words"]);
-    theirs.cluster.members[0].kill();
-    let files = contents_of(&from);
-    let ours = Server::of(&names.server(), auth, |_, flags| {
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        must(&kvorum, &[&["server", "import", path(&from)], &flags[..]].concat());
+    let (folder, file) = folder();
+    let ours = Server::start(&names.server());
+    ours.etcdctl.say(&["put", "key", "value"]);
+    ours.raise_alarms();
+    let both = ["memberID:7 alarm:CORRUPT", "memberID:8 alarm:NOSPACE"];
+    assert_eq!(ours.alarms(), both);
+    ours.snapshot(&file);
+    let auth = Auth::Disabled;
+    let theirs = Server::made(&etcd, auth, |_, flags| restore(&etcdctl, &file, flags, &[]));
+    assert_eq!(theirs.alarms(), both);
+    let again = folder.path().join("again.db");
+    theirs.snapshot(&again);
+    let back = Server::made(&names.server(), auth, |_, flags| {
+        restore(&names.kvorum(), &again, flags, &[]);
     });
-    assert_eq!(contents_of(&from), files, "nothing of it was changed");
-    assert_eq!(ours.revision(), LAST + 1);
-    assert_eq!(ours.contents(), before);
-    assert_eq!(ours.etcdctl.say(&["get", "last"]), "last\nwords\n");
-    ours.expect_auth(auth);
-    // Started on etcd's own directory, the server names this way.
-    let started = run(&names.kvorum(), &["server", &format!("--data-dir={}", path(&from))]);
-    assert!(started.stderr.contains("kvorum server import"), "{started:?}");
+    assert_eq!(back.alarms(), both[..1]);
+    back.etcdctl.say(&["alarm", "disarm"]);
+    assert_eq!(back.etcdctl.say(&["put", "key", "value"]), "OK\n");
 }
 
 #[test]

@@ -2,21 +2,25 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use etcd_client::{
-    Client, LeaseGrantOptions, Permission, PermissionType, PutOptions, ResponseHeader,
-    RoleRevokePermissionOptions, Txn, TxnOp, UserAddOptions,
+    AlarmAction, AlarmOptions, AlarmType, Client, LeaseGrantOptions, Permission, PermissionType,
+    PutOptions, ResponseHeader, RoleRevokePermissionOptions, Txn, TxnOp, UserAddOptions,
 };
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::etcdctl::Etcdctl;
 use kvorum_tests::program::{Program, real_etcdctl};
+use kvorum_tests::wait::until;
 use serde_json::Value;
 
 /// Both given by the client, so that two servers that got the same hold the same.
-const LEASES: [i64; 2] = [77, 0x1234_5678_9abc];
+pub(crate) const LEASES: [i64; 2] = [77, 0x1234_5678_9abc];
 /// The revision that [`fill`] ends at, and that it compacts.
 pub(crate) const LAST: i64 = 337;
 const COMPACTED: i64 = 150;
+/// How long a server may take from its start to its first answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 /// Who is asked for what there is, whether that is enforced or not.
 const ROOT: &str = "--user=root:it is me";
 /// Name and password of one with the role `keys`, and what of `key/` that may be read.
@@ -115,7 +119,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn start(program: &Program) -> Server {
+    pub(crate) fn start(program: &Program) -> Server {
         let cluster = Cluster::start(program, 1);
         let etcdctl = real_etcdctl().expect("whoever has etcd has etcdctl");
         let etcdctl = Etcdctl::new(&etcdctl, cluster.endpoints());
@@ -139,6 +143,17 @@ impl Server {
 
     /// Starts a server on what `make` puts into its data directory.
     pub(crate) fn of(program: &Program, auth: Auth, make: impl FnOnce(&Path, &[String])) -> Server {
+        let mut server = Server::made(program, auth, make);
+        server.cluster.await_serving();
+        server
+    }
+
+    /// The same, but it may not be well.
+    pub(crate) fn made(
+        program: &Program,
+        auth: Auth,
+        make: impl FnOnce(&Path, &[String]),
+    ) -> Server {
         let mut server = Server::start(program);
         server.log_in(auth);
         let member = &mut server.cluster.members[0];
@@ -153,8 +168,35 @@ impl Server {
         ];
         make(&dir, &flags);
         member.start();
-        member.await_serving();
         server
+    }
+
+    /// An etcdctl without a user.
+    pub(crate) fn anyone(&self) -> Etcdctl {
+        let etcdctl = real_etcdctl().expect("whoever has etcd has etcdctl");
+        Etcdctl::new(&etcdctl, self.cluster.endpoints())
+    }
+
+    /// In the name of members that are not there.
+    #[tokio::main(flavor = "current_thread")]
+    pub(crate) async fn raise_alarms(&self) {
+        let endpoints = [self.cluster.endpoints()];
+        let mut client = Client::connect(endpoints, None).await.expect("the server is there");
+        for (member, kind) in [(7, AlarmType::Corrupt), (8, AlarmType::Nospace)] {
+            let mut options = AlarmOptions::new();
+            options.with_member(member);
+            let raised = client.alarm(AlarmAction::Activate, kind, Some(options)).await;
+            raised.expect("an alarm is raised");
+        }
+    }
+
+    /// As soon as it answers.
+    pub(crate) fn alarms(&self) -> Vec<String> {
+        let list = || Some(self.etcdctl.run(&["alarm", "list"])).filter(|said| said.code == 0);
+        let said = until(ANSWERS_WITHIN, list).expect("it answers").stdout;
+        let mut alarms: Vec<String> = said.lines().map(|line| line.trim().to_owned()).collect();
+        alarms.sort();
+        alarms
     }
 
     pub(crate) fn snapshot(&self, file: &Path) {
@@ -168,11 +210,33 @@ impl Server {
         got["header"]["revision"].as_i64().expect("an answer has a revision")
     }
 
-    /// The hash of all revisions, as etcd 3.4 computes it.
-    pub(crate) fn hash_kv(&self) -> (Value, Value) {
-        let said = self.etcdctl.json(&["endpoint", "hashkv"]);
+    /// The hash of the revisions up to one, and what is compacted; 0 for all.
+    pub(crate) fn hash_at(&self, revision: i64) -> (Value, Value) {
+        let said = self.etcdctl.json(&["endpoint", "hashkv", &format!("--rev={revision}")]);
         let hash = &said[0]["HashKV"];
+        assert!(hash["hash"].is_u64(), "{said}");
         (hash["hash"].clone(), hash["compact_revision"].clone())
+    }
+
+    /// The hash now and at some revisions before, the first that can be asked for among them. (The
+    /// compacted revision itself etcd 3.4 refuses, 3.6 does not.)
+    pub(crate) fn hashes(&self) -> Vec<(Value, Value)> {
+        [COMPACTED + 1, 200, 331, LAST, 0].map(|revision| self.hash_at(revision)).to_vec()
+    }
+
+    /// Ids and times of all leases, in the order of the ids.
+    pub(crate) fn leases(&self) -> Vec<(i64, i64)> {
+        let listed = self.etcdctl.json(&["lease", "list"])["leases"].clone();
+        let ids = listed.as_array().expect("there are some").iter();
+        let mut leases: Vec<(i64, i64)> = ids
+            .map(|lease| {
+                let id = lease["id"].as_i64().expect("an id is a number");
+                let told = self.etcdctl.json(&["lease", "timetolive", &format!("{id:x}")]);
+                (id, told["granted-ttl"].as_i64().expect("a time is a number"))
+            })
+            .collect();
+        leases.sort_unstable();
+        leases
     }
 
     /// Who there is and may do what.
@@ -196,7 +260,7 @@ impl Server {
 
     /// What alice may and may not, whom the passwords went with.
     pub(crate) fn expect_auth(&self, auth: Auth) {
-        let anyone = Etcdctl::new(&real_etcdctl().expect("it is there"), self.cluster.endpoints());
+        let anyone = self.anyone();
         let enabled = auth == Auth::Enabled;
         let refused = anyone.run(&["get", "empty"]).stderr.contains("user name is empty");
         assert_eq!(refused, enabled);
@@ -209,8 +273,17 @@ impl Server {
             let outcome = anyone.run(&[&args[..], &[ALICE]].concat());
             assert!(outcome.stderr.contains("permission denied"), "{args:?}: {outcome:?}");
         }
-        let outcome = anyone.run(&["get", "empty", "--user=alice:before"]);
-        assert!(outcome.stderr.contains("authentication failed"), "{outcome:?}");
+        for (user, complaint) in [
+            ("--user=alice:before", "authentication failed, invalid user ID or password"),
+            // Let in, but without any role.
+            ("--user=bob:b", "permission denied"),
+            ("--user=bob:c", "authentication failed, invalid user ID or password"),
+            // Known as one who has no password, whichever is given.
+            ("--user=carol:c", "password was given for no password user"),
+        ] {
+            let outcome = anyone.run(&["get", "empty", user]);
+            assert!(outcome.stderr.contains(complaint), "{user}: {outcome:?}");
+        }
     }
 
     /// All that can be asked of keys, leases, users and roles.

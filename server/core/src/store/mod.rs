@@ -57,7 +57,7 @@ pub use root::Root;
 pub use txn::is_read_only;
 pub use version::{Reference, Revision, Value, Version};
 
-use apply::tokens;
+use apply::{Origin, tokens};
 use dead::Dead;
 use pin::Eras;
 use sweep::{Release, Sweep};
@@ -84,8 +84,24 @@ impl Store {
     /// Applies one committed entry. An entry of unknown kind changes nothing, not even the
     /// position: it is still to be applied by a version that knows it.
     pub fn apply(&mut self, index: u64, term: u64, entry: &InternalRaftRequest) -> Applied {
+        self.apply_of(Origin::Own, index, term, entry)
+    }
+
+    /// Applies an entry that an etcd has committed, as that etcd applies it: by its rules, which
+    /// admit more than ours.
+    pub fn apply_etcds(&mut self, index: u64, term: u64, entry: &InternalRaftRequest) -> Applied {
+        self.apply_of(Origin::Etcd, index, term, entry)
+    }
+
+    fn apply_of(
+        &mut self,
+        origin: Origin,
+        index: u64,
+        term: u64,
+        entry: &InternalRaftRequest,
+    ) -> Applied {
         let mut changes = Vec::new();
-        let reply = self.perform(term, entry, &mut changes);
+        let reply = self.perform(term, entry, origin, &mut changes);
         let tokens = reply.as_ref().ok().and_then(|_| tokens(entry));
         if reply.as_ref().is_err_and(|error| !error.is_deterministic()) {
             debug_assert!(changes.is_empty(), "an unknown entry changes nothing");

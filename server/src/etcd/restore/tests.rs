@@ -1,6 +1,9 @@
 use kvorum_proto::etcdserverpb::{AuthUserAddRequest, PutRequest};
 use kvorum_proto::membershippb::ClusterVersionSetRequest;
+use prost::Message;
+use raft_proto::eraftpb::Entry;
 
+use super::replay::{Around, Content, OldRequest};
 use super::*;
 
 fn content(data: Vec<u8>) -> Option<&'static str> {
@@ -48,19 +51,38 @@ fn each_kind_of_entry_in_etcds_log_is_told_from_the_others() {
         assert_eq!(content(old(own)), Some("of the cluster"), "{own}");
         assert_eq!(content(around(old(own))), Some("of the cluster"), "{own}");
     }
+    // What `/health` of etcd 3.4 leaves in the log.
+    for method in ["QGET", "SYNC"] {
+        let method = method.to_owned();
+        let health = OldRequest { method, path: String::new() }.encode_to_vec();
+        assert_eq!(content(around(health.clone())), Some("of the cluster"));
+        assert_eq!(content(health), Some("of the cluster"));
+    }
     assert_eq!(content(old("/1/somebody's/key")), Some("old API"));
     assert_eq!(content(around(old("/1/key"))), Some("old API"));
 }
 
 #[test]
 fn what_cannot_be_taken_over_is_not_passed_over() {
-    assert_eq!(content(add_user("in clear")), Some("clear password"));
+    for password in ["in clear", ""] {
+        assert_eq!(content(add_user(password)), Some("clear password"));
+    }
     for junk in [&b"\x00"[..], b"\xff\xff\xff", b"junk that means nothing"] {
         assert_eq!(content(junk.to_vec()), None, "{junk:?}");
     }
     // A kind of a version that is not known yet.
     let unknown = [0x9a, 0xf4, 0x03, 0x00];
     assert_eq!(content(unknown.to_vec()), None);
+}
+
+#[test]
+fn a_version_that_is_newer_than_ours_is_told_from_older_ones() {
+    for known in ["", "3.5.0", "3.6.0", "3.6.9"] {
+        assert_eq!(newer_version(known.to_owned()), None, "{known}");
+    }
+    for newer in ["3.7.0", "4.0.0", "no version"] {
+        assert_eq!(newer_version(newer.to_owned()), Some(newer.to_owned()));
+    }
 }
 
 #[test]
@@ -81,12 +103,12 @@ fn a_directory_is_free_if_nothing_but_an_earlier_attempt_is_in_it() {
 fn what_is_no_directory_of_etcds_is_named_and_left_alone() {
     let temp = tempfile::tempdir().unwrap();
     let target = Target { data_dir: temp.path().join("new"), ..Target::default() };
-    let error = import(temp.path(), &target).unwrap_err();
+    let error = import(temp.path(), None, &target).unwrap_err();
     assert!(matches!(error, RestoreError::NotEtcd(_)), "{error}");
     assert!(!target.data_dir.exists());
     fs::create_dir_all(temp.path().join("member/snap")).unwrap();
     fs::write(temp.path().join("member/snap/db"), vec![7; 20_000]).unwrap();
-    let error = import(temp.path(), &target).unwrap_err();
+    let error = import(temp.path(), None, &target).unwrap_err();
     assert!(error.to_string().contains("no file of bbolt"), "{error}");
     assert!(!target.data_dir.exists());
 }

@@ -57,13 +57,18 @@ fn dir(files: &[&[u8]]) -> tempfile::TempDir {
     dir
 }
 
-fn read(files: &[&[u8]], after: u64) -> Result<Vec<(u64, String)>, WalError> {
+/// All entries after one, and how many of them are not known to be committed.
+fn found(files: &[&[u8]], after: u64) -> Result<(Vec<(u64, String)>, u64), WalError> {
     let mut found = Vec::new();
-    committed(dir(files).path(), after, |entry| -> Result<(), WalError> {
+    let rest = read(dir(files).path(), after, |entry| -> Result<(), WalError> {
         found.push((entry.index, String::from_utf8(entry.data.to_vec()).unwrap()));
         Ok(())
     })?;
-    Ok(found)
+    Ok((found, rest))
+}
+
+fn all(files: &[&[u8]], after: u64) -> Result<Vec<(u64, String)>, WalError> {
+    Ok(found(files, after)?.0)
 }
 
 fn of(entries: &[(u64, &str)]) -> Vec<(u64, String)> {
@@ -89,26 +94,51 @@ fn two_files() -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn what_is_committed_is_handed_out_once_and_in_order() {
+fn every_entry_is_handed_out_once_and_in_order_whether_or_not_it_is_known_to_be_committed() {
     let [first, second] = two_files();
-    let all = read(&[&first, &second], 0).unwrap();
-    assert_eq!(all, of(&[(1, "one"), (2, "two"), (3, "three")]));
-    assert_eq!(read(&[&first, &second], 2).unwrap(), of(&[(3, "three")]));
+    let files: [&[u8]; 2] = [&first, &second];
+    let four = of(&[(1, "one"), (2, "two"), (3, "three"), (4, "four")]);
+    assert_eq!(found(&files, 0).unwrap(), (four, 1));
+    assert_eq!(found(&files, 2).unwrap(), (of(&[(3, "three"), (4, "four")]), 1));
     // The store may be further than the last note of what is committed.
-    assert_eq!(read(&[&first, &second], 4).unwrap(), []);
+    assert_eq!(found(&files, 3).unwrap(), (of(&[(4, "four")]), 1));
+    assert_eq!(found(&files, 4).unwrap(), (vec![], 0));
+}
+
+#[test]
+fn a_store_that_is_further_than_the_log_is_refused() {
+    let [first, second] = two_files();
+    let error = found(&[&first, &second], 5).unwrap_err();
+    assert!(matches!(error, WalError::StoreAhead { applied: 5, last: 4 }), "{error}");
+    // Unless the state came from another member, as the log then says.
+    let mut log = Writer::after(0);
+    log.entry(1, 1, "one");
+    log.record(SNAPSHOT, Snapshot { index: 9 }.encode_to_vec());
+    assert_eq!(found(&[&log.bytes], 9).unwrap(), (vec![], 0));
+    log.entry(10, 1, "ten");
+    assert_eq!(found(&[&log.bytes], 9).unwrap(), (of(&[(10, "ten")]), 1));
+}
+
+#[test]
+fn a_store_older_than_the_state_that_the_log_goes_on_from_is_refused() {
+    let mut log = Writer::after(0);
+    log.entry(1, 1, "one");
+    log.record(SNAPSHOT, Snapshot { index: 9 }.encode_to_vec());
+    let error = found(&[&log.bytes], 1).unwrap_err();
+    assert!(matches!(error, WalError::StoreBehind { snapshot: 9, last: 1 }), "{error}");
 }
 
 #[test]
 fn old_files_may_be_gone_but_nothing_that_is_wanted() {
     let [_, second] = two_files();
-    assert_eq!(read(&[&second], 2).unwrap(), of(&[(3, "three")]));
-    assert!(matches!(read(&[&second], 1), Err(WalError::Damaged { .. })));
+    assert_eq!(all(&[&second], 2).unwrap(), of(&[(3, "three"), (4, "four")]));
+    assert!(matches!(all(&[&second], 1), Err(WalError::Damaged { .. })));
     let directory = dir(&[&second, &second, &second]);
     let middle = directory.path().join(format!("{:016x}-{:016x}.wal", 1, 10));
     fs::remove_file(middle).unwrap();
-    let found = committed(directory.path(), 2, |_| Ok::<_, WalError>(()));
+    let found = read(directory.path(), 2, |_| Ok::<_, WalError>(()));
     assert!(matches!(found, Err(WalError::Gap(_))), "{found:?}");
-    let found = committed(tempfile::tempdir().unwrap().path(), 0, |_| Ok::<_, WalError>(()));
+    let found = read(tempfile::tempdir().unwrap().path(), 0, |_| Ok::<_, WalError>(()));
     assert!(matches!(found, Err(WalError::NoLog(_))), "{found:?}");
 }
 
@@ -117,34 +147,34 @@ fn a_file_that_does_not_go_on_where_the_one_before_ended_is_refused() {
     let [first, _] = two_files();
     let mut stranger = Writer::after(0x1234);
     stranger.entry(3, 2, "three");
-    assert!(matches!(read(&[&first, &stranger.bytes], 0), Err(WalError::Damaged { .. })));
+    assert!(matches!(all(&[&first, &stranger.bytes], 0), Err(WalError::Damaged { .. })));
 }
 
 #[test]
 fn a_last_file_that_was_cut_anywhere_gives_what_it_still_says_or_is_refused() {
     let [first, second] = two_files();
-    let whole = read(&[&first, &second], 0).unwrap();
+    let whole = all(&[&first, &second], 0).unwrap();
     for cut in 0..second.len() {
-        let Ok(found) = read(&[&first, &second[..cut]], 0) else { continue };
+        let Ok(found) = all(&[&first, &second[..cut]], 0) else { continue };
         assert!(whole.starts_with(&found), "cut at {cut}: {found:?}");
         assert!(found.len() >= 2, "what the first file says is whole");
     }
     // A file before it is never cut.
     let cut = &first[..first.len() - 4];
-    assert!(read(&[cut, &second], 0).is_err());
+    assert!(all(&[cut, &second], 0).is_err());
 }
 
 #[test]
 fn a_log_with_any_bit_changed_gives_a_part_of_the_truth_or_is_refused() {
     let [first, second] = two_files();
-    let whole = read(&[&first, &second], 0).unwrap();
+    let whole = all(&[&first, &second], 0).unwrap();
     // Of the zeros at the end a few are enough.
     for (file, len) in [(0, first.len()), (1, second.len() - 4000)] {
         for at in 0..len {
             for bit in 0..8 {
                 let mut files = [first.clone(), second.clone()];
                 files[file][at] ^= 1 << bit;
-                if let Ok(found) = read(&[&files[0], &files[1]], 0) {
+                if let Ok(found) = all(&[&files[0], &files[1]], 0) {
                     assert!(whole.starts_with(&found), "byte {at} of file {file}: {found:?}");
                 }
             }
@@ -162,15 +192,15 @@ fn a_record_of_which_a_sector_was_not_written_ends_the_last_file() {
     let mut bytes = log.bytes.clone();
     let sector = torn.next_multiple_of(512);
     bytes[sector..sector + 512].fill(0);
-    assert_eq!(read(&[&bytes], 0).unwrap(), of(&[(1, "one")]));
+    assert_eq!(all(&[&bytes], 0).unwrap(), of(&[(1, "one")]));
     // Nor is it the end when there is more.
     let mut more = Writer { bytes: bytes.clone(), checksum: log.checksum };
     more.entry(3, 1, "three");
-    assert!(matches!(read(&[&more.bytes], 0), Err(WalError::Damaged { .. })));
+    assert!(matches!(all(&[&more.bytes], 0), Err(WalError::Damaged { .. })));
     // Less than a sector is no crash.
     let mut bytes = log.bytes.clone();
     bytes[sector..sector + 500].fill(0);
-    assert!(matches!(read(&[&bytes], 0), Err(WalError::Damaged { .. })));
+    assert!(matches!(all(&[&bytes], 0), Err(WalError::Damaged { .. })));
 }
 
 #[test]
@@ -178,5 +208,5 @@ fn a_record_that_says_it_is_huge_takes_no_memory() {
     let mut bytes = Writer::after(0).bytes;
     bytes.extend(((1_u64 << 55) | 5).to_le_bytes());
     bytes.extend([1; 64]);
-    assert!(matches!(read(&[&bytes], 0), Err(WalError::Damaged { .. })));
+    assert!(matches!(all(&[&bytes], 0), Err(WalError::Damaged { .. })));
 }

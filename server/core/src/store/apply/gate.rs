@@ -16,13 +16,18 @@ pub(super) fn admit(
     principal: &Principal,
     operation: &Operation,
 ) -> Result<(), StoreError> {
+    alarms(root, operation)?;
+    Ok(authorise(root, principal, access(operation))?)
+}
+
+pub(super) fn alarms(root: &Root, operation: &Operation) -> Result<(), StoreError> {
     if raised(root, AlarmType::Corrupt) && touches_data(operation) {
         return Err(StoreError::Corrupt);
     }
     if raised(root, AlarmType::Nospace) && takes_space(operation) {
         return Err(StoreError::NoSpace);
     }
-    Ok(authorise(root, principal, access(operation))?)
+    Ok(())
 }
 
 /// What the principal in an entry's header needs. The edge has asked before, but of another

@@ -4,6 +4,7 @@ mod alarm;
 mod auth;
 mod compaction;
 mod delete;
+mod foreign;
 mod gate;
 mod lease;
 mod member;
@@ -27,6 +28,13 @@ use crate::auth::{AuthError, Principal};
 use crate::error::StoreError;
 
 pub(super) use auth::tokens;
+
+/// Whose log an entry stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Own,
+    Etcd,
+}
 
 /// What an entry asks for.
 enum Operation<'a> {
@@ -129,11 +137,15 @@ impl Store {
         &mut self,
         term: u64,
         entry: &InternalRaftRequest,
+        origin: Origin,
         changes: &mut Vec<Change>,
     ) -> Result<Reply, StoreError> {
         let operation = Operation::of(entry).ok_or(StoreError::UnknownEntry)?;
         let principal = Principal::of(entry.header.as_ref());
-        gate::admit(&self.root, &principal, &operation)?;
+        match origin {
+            Origin::Own => gate::admit(&self.root, &principal, &operation)?,
+            Origin::Etcd => foreign::admit(&self.root, &principal, &operation)?,
+        }
         match operation {
             Operation::Read => Ok(Reply::Done),
             Operation::Put(request) => self.put(request, changes),
