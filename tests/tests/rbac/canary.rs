@@ -10,6 +10,7 @@ use kvorum_tests::binary;
 use kvorum_tests::cluster::{Cluster, contents_of};
 use kvorum_tests::http::request;
 use kvorum_tests::program::Names;
+use memchr::memmem;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -40,10 +41,11 @@ type Places = BTreeMap<String, Vec<u8>>;
 async fn search(flags: &[&str]) -> Vec<String> {
     let server = Names::of(binary!()).server();
     let flags = [&["--bcrypt-cost=4", "--log-level=debug"], flags].concat();
-    let mut cluster = Cluster::start_with(&server, 1, &flags);
+    let mut cluster = Cluster::start_with(&server, 3, &flags);
     let address = cluster.members[0].endpoint();
     let mut places = Places::new();
-    let mut tokens = Box::pin(work(&address, &mut places)).await;
+    let mut tokens = Box::pin(work(&address)).await;
+    refusals(&address, &tokens[1], &mut places);
     collect(&cluster, "running", &mut places);
     cluster.members[0].terminate();
     collect(&cluster, "ended", &mut places);
@@ -51,6 +53,13 @@ async fn search(flags: &[&str]) -> Vec<String> {
     cluster.await_serving();
     tokens.push(log_in(&address, "root", NEXT_PASSWORD).expect("the password outlives a restart"));
     ask(&address, "/v3/kv/put", &tokens[1], r#"{"key":"aw=="}"#, "put", &mut places);
+    // Of any member, and after the last token was given.
+    for member in &cluster.members {
+        let (address, name) = (member.endpoint(), &member.name);
+        places.insert(format!("snapshot of {name}"), Box::pin(snapshot(&address)).await);
+        let metrics = request(&address, "GET /metrics", &[], "").expect("an answer");
+        places.insert(format!("metrics of {name}"), metrics.body.into_bytes());
+    }
     collect(&cluster, "again", &mut places);
 
     let mut secrets: Vec<String> =
@@ -64,14 +73,21 @@ async fn search(flags: &[&str]) -> Vec<String> {
     }
     // The search finds what is there.
     let found = found_in(&places, USER);
-    for place in ["snapshot", "running data", "ended data", "again data"] {
+    let is_searched = |found: &[&str], place: &str| {
         assert!(found.iter().any(|name| name.starts_with(place)), "{place} is searched: {found:?}");
-    }
-    for (place, text) in
-        [("again log", "\"level\":\"debug\""), ("metrics", "etcd_"), ("error", "etcdserver")]
-    {
-        let found = found_in(&places, text);
-        assert!(found.iter().any(|name| name.starts_with(place)), "{place} is searched: {found:?}");
+    };
+    is_searched(&found_in(&places, "etcdserver"), "error");
+    let (logged, measured) = (
+        found_in(&places, "\"level\":\"debug\""),
+        found_in(&places, "etcd_debugging_auth_revision"),
+    );
+    for member in cluster.members.iter().map(|member| &member.name) {
+        is_searched(&found, &format!("snapshot of {member}"));
+        for when in ["running", "ended", "again"] {
+            is_searched(&found, &format!("{when} data of {member}"));
+        }
+        is_searched(&logged, &format!("again log of {member}"));
+        is_searched(&measured, &format!("metrics of {member}"));
     }
     secrets
 }
@@ -88,31 +104,65 @@ fn parts(token: &str) -> Vec<String> {
 }
 
 fn found_in<'a>(places: &'a Places, secret: &str) -> Vec<&'a str> {
-    let encoded = BASE64_STANDARD.encode(secret);
-    let encoded = encoded.trim_end_matches('=');
-    // Its last character may hold bits of what follows.
-    let encoded = &encoded[..encoded.len() - 1];
-    let needles = [secret.as_bytes(), encoded.as_bytes()];
+    let mut needles = encoded(secret).to_vec();
+    needles.push(secret.to_owned());
     let holds = |bytes: &[u8]| {
-        needles.iter().any(|needle| bytes.windows(needle.len()).any(|part| part == *needle))
+        needles.iter().any(|needle| memmem::find(bytes, needle.as_bytes()).is_some())
     };
     places.iter().filter(|(_, bytes)| holds(bytes)).map(|(name, _)| name.as_str()).collect()
 }
 
-/// The log, and every file of the data.
-fn collect(cluster: &Cluster, when: &str, places: &mut Places) {
-    let member = &cluster.members[0];
-    places.insert(format!("{when} log"), member.log().into_bytes());
-    for (path, mut bytes) in contents_of(&member.data_dir()) {
-        // Segments of the log are made longer than what is written.
-        let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        bytes.truncate(written);
-        places.insert(format!("{when} data {}", path.display()), bytes);
+/// As base64 has it behind any number of other bytes: three forms there are, without the characters
+/// at both ends that hold bits of its neighbours.
+fn encoded(secret: &str) -> [String; 3] {
+    [0, 1, 2].map(|before| {
+        let text = BASE64_STANDARD.encode([&[0; 2][..before], secret.as_bytes()].concat());
+        let text = text.trim_end_matches('=');
+        let last = text.len() - usize::from(!(before + secret.len()).is_multiple_of(3));
+        let first = [0, 2, 3][before];
+        text[first..last].to_owned()
+    })
+}
+
+#[test]
+fn a_secret_is_found_in_base64_wherever_it_begins() {
+    for around in ["", "x", "xy", "xyz"] {
+        for behind in ["", "x", "xy"] {
+            let text = BASE64_STANDARD.encode(format!("{around}{PASSWORD}{behind}"));
+            let places = Places::from([("there".to_owned(), text.clone().into_bytes())]);
+            assert_eq!(found_in(&places, PASSWORD), ["there"], "{text}");
+        }
     }
 }
 
+/// The log of every member, and every file of its data.
+fn collect(cluster: &Cluster, when: &str, places: &mut Places) {
+    for member in &cluster.members {
+        let name = &member.name;
+        places.insert(format!("{when} log of {name}"), member.log().into_bytes());
+        for (path, mut bytes) in contents_of(&member.data_dir()) {
+            // Segments of the log are made longer than what is written.
+            let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+            bytes.truncate(written);
+            places.insert(format!("{when} data of {name} {}", path.display()), bytes);
+        }
+    }
+}
+
+/// What a member streams of itself.
+async fn snapshot(address: &str) -> Vec<u8> {
+    let options = ConnectOptions::new().with_user("root", NEXT_PASSWORD);
+    let mut root = Client::connect([address], Some(options)).await.expect("root may");
+    let mut parts = root.snapshot().await.expect("root may");
+    let mut snapshot = Vec::new();
+    while let Some(part) = parts.message().await.expect("it is whole") {
+        snapshot.extend_from_slice(part.blob());
+    }
+    snapshot
+}
+
 /// The tokens that were given.
-async fn work(address: &str, places: &mut Places) -> Vec<String> {
+async fn work(address: &str) -> Vec<String> {
     let mut client = Client::connect([address], None).await.expect("the member answers");
     client.role_add("root").await.expect("a role");
     client.user_add("root", PASSWORD, None).await.expect("a user");
@@ -123,7 +173,6 @@ async fn work(address: &str, places: &mut Places) -> Vec<String> {
     let options = ConnectOptions::new().with_user("root", PASSWORD);
     let mut root = Client::connect([address], Some(options)).await.expect("root may");
     let first = log_in(address, "root", PASSWORD).expect("it is the password");
-    refusals(address, &first, places);
     root.user_change_password("root", NEXT_PASSWORD).await.expect("root may");
     let second = log_in(address, "root", NEXT_PASSWORD).expect("it is the password");
     let options = ConnectOptions::new().with_user("root", NEXT_PASSWORD);
@@ -133,15 +182,6 @@ async fn work(address: &str, places: &mut Places) -> Vec<String> {
     let put = root.put("k", "v", Some(put)).await.expect("root may");
     let revision = put.header().expect("it has one").revision();
     root.compact(revision, None).await.expect("root may");
-
-    let mut parts = root.snapshot().await.expect("root may");
-    let mut snapshot = Vec::new();
-    while let Some(part) = parts.message().await.expect("it is whole") {
-        snapshot.extend_from_slice(part.blob());
-    }
-    places.insert("snapshot".into(), snapshot);
-    let metrics = request(address, "GET /metrics", &[], "").expect("an answer");
-    places.insert("metrics".into(), metrics.body.into_bytes());
     vec![first, second]
 }
 
