@@ -27,6 +27,9 @@ pub struct Start {
     pub hosts: bool,
 }
 
+/// Signs the tokens of both sides.
+pub const JWT_KEY: &[u8] = b"a key that both sides sign their tokens with";
+
 /// A server that runs, before anybody has asked it anything.
 pub struct Started {
     cluster: Cluster,
@@ -36,7 +39,7 @@ pub struct Started {
 /// Starts one member on loopback, with data in the folder for temporary files.
 pub fn start(program: &Program, how: Start) -> Started {
     let mut key = NamedTempFile::new().expect("a temporary file can be made");
-    key.write_all(b"a key that both sides sign their tokens with").expect("it can be written");
+    key.write_all(JWT_KEY).expect("it can be written");
     // The cheapest hash that both accept: how dear it is, is no answer.
     let mut flags = vec!["--bcrypt-cost=4".to_owned(), "--log-level=error".to_owned()];
     if how.jwt {

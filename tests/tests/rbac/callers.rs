@@ -1,6 +1,7 @@
 //! Who asks, and who may what: the rules by themselves, as etcd 3.6 has them with the advisories
 //! of 2026 (CVE-2026-33413, CVE-2026-33343, CVE-2026-44283, GHSA-xg4h-6gfc-h4m8).
 
+use kvorum_tests::differential::side::Side;
 use kvorum_tests::differential::step::Who;
 
 /// Keys as a request names them: an empty end is the key alone, a zero byte all from the key on.
@@ -17,7 +18,11 @@ pub(crate) struct Caller {
 enum Proof {
     Nothing,
     Nonsense,
+    /// A token whose user is not there any more.
+    Orphan,
     Token,
+    /// A token as those say it who think of HTTP.
+    Bearer,
 }
 
 /// A role with one permission: what may be read in it, and what written.
@@ -37,6 +42,8 @@ pub(crate) const ROLES: &[Role] = &[
     Role { name: "reading", kind: READ, span: ("k", "l") },
     Role { name: "writing", kind: WRITE, span: ("k", "l") },
     Role { name: "working", kind: READWRITE, span: ("k", "l") },
+    Role { name: "left", kind: READWRITE, span: ("k", "k/b") },
+    Role { name: "right", kind: READWRITE, span: ("k/b", "l") },
     Role { name: "reading x", kind: READ, span: ("x", "y") },
     Role { name: "writing x", kind: WRITE, span: ("x", "y") },
 ];
@@ -44,10 +51,14 @@ pub(crate) const ROLES: &[Role] = &[
 pub(crate) const CALLERS: &[Caller] = &[
     Caller { name: "nobody", roles: &[], proof: Proof::Nothing },
     Caller { name: "nonsense", roles: &[], proof: Proof::Nonsense },
+    Caller { name: "deleted", roles: &[], proof: Proof::Orphan },
     Caller { name: "bare", roles: &[], proof: Proof::Token },
     Caller { name: "reader", roles: &["reading"], proof: Proof::Token },
     Caller { name: "writer", roles: &["writing"], proof: Proof::Token },
     Caller { name: "worker", roles: &["working"], proof: Proof::Token },
+    Caller { name: "worker by bearer", roles: &["working"], proof: Proof::Bearer },
+    Caller { name: "left", roles: &["left"], proof: Proof::Token },
+    Caller { name: "both halves", roles: &["left", "right"], proof: Proof::Token },
     Caller { name: "reader x", roles: &["reading x"], proof: Proof::Token },
     Caller { name: "writer x", roles: &["writing x"], proof: Proof::Token },
     Caller {
@@ -80,19 +91,31 @@ pub(crate) enum Needs {
 
 pub(crate) const NO_USER: &str = "InvalidArgument: etcdserver: user name is empty";
 pub(crate) const NO_TOKEN: &str = "Unauthenticated: etcdserver: invalid auth token";
+pub(crate) const OLD_TOKEN: &str = "InvalidArgument: etcdserver: revision of auth store is old";
 pub(crate) const DENIED: &str = "PermissionDenied: etcdserver: permission denied";
 
 impl Caller {
-    pub(crate) fn who(&self) -> Who {
+    /// As whom it asks, by the token the side was given for it.
+    pub(crate) fn who(&self, side: &Side) -> Who {
+        let user = Who::User(self.name.into());
         match self.proof {
             Proof::Nothing => Who::Nobody,
             Proof::Nonsense => Who::Token("nonsense.1".into()),
-            Proof::Token => Who::User(self.name.into()),
+            Proof::Token | Proof::Orphan => user,
+            Proof::Bearer => {
+                let token = side.token(&user).expect("it has logged in");
+                Who::Token(format!("Bearer {token}"))
+            }
         }
     }
 
     pub(crate) fn is_user(&self) -> bool {
-        self.proof == Proof::Token
+        matches!(self.proof, Proof::Token | Proof::Bearer)
+    }
+
+    /// Whether it is to be removed once it has a token.
+    pub(crate) fn is_orphan(&self) -> bool {
+        self.proof == Proof::Orphan
     }
 
     /// How a request with these needs is refused; none if it is not.
@@ -100,8 +123,8 @@ impl Caller {
         match (&self.proof, needs) {
             (_, Needs::Nothing) | (Proof::Nothing, Needs::Anyone) => None,
             (Proof::Nothing, _) => Some(NO_USER),
-            (Proof::Nonsense, _) => Some(NO_TOKEN),
-            (Proof::Token, _) => (!self.may(needs)).then_some(DENIED),
+            (Proof::Nonsense | Proof::Orphan, _) => Some(NO_TOKEN),
+            (Proof::Token | Proof::Bearer, _) => (!self.may(needs)).then_some(DENIED),
         }
     }
 
@@ -121,14 +144,21 @@ impl Caller {
         }
     }
 
-    /// No two roles of a caller touch, so one of them has it all or nobody has.
+    /// Whether it has all of this, by one role or by several that touch. No role goes on for ever.
     fn covers(&self, (key, end): Span, kind: u8) -> bool {
         let held = ROLES.iter().filter(|role| self.roles.contains(&role.name));
-        held.filter(|role| role.kind == kind || role.kind == READWRITE).any(|role| {
-            let (from, to) = role.span;
-            let ends_before = if end.is_empty() { key < to } else { end != "\0" && end <= to };
-            from <= key && ends_before
-        })
+        let held: Vec<&Role> =
+            held.filter(|role| role.kind == kind || role.kind == READWRITE).collect();
+        let mut at = key;
+        loop {
+            let here = held.iter().map(|role| role.span).find(|(from, to)| *from <= at && at < *to);
+            match here {
+                None => return false,
+                Some(_) if end.is_empty() => return true,
+                Some((_, to)) if end != "\0" && end <= to => return true,
+                Some((_, to)) => at = to,
+            }
+        }
     }
 }
 

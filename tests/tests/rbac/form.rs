@@ -24,7 +24,7 @@ pub(crate) enum Then {
     Ok,
     /// An error with this in its text.
     Error(&'static str),
-    /// Whatever it is: it is another test's.
+    /// Whatever is answered: it is another test's.
     Any,
 }
 

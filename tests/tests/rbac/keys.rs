@@ -43,9 +43,27 @@ fn operations() -> Vec<Operation> {
     range("keys only", json!({"keys_only": true}));
     range("the count only", json!({"count_only": true}));
     range("what this member has", json!({"serializable": true}));
+    range("as it was", json!({"revision": "2", "limit": "1"}));
     all.extend(puts());
     all.extend(deletions());
     all
+}
+
+/// What `RangeStream` does not have, whoever asks.
+fn narrowed() -> Vec<Operation> {
+    let bounds = json!({
+        "min_mod_revision": "1",
+        "max_mod_revision": "999",
+        "min_create_revision": "1",
+        "max_create_revision": "999",
+    });
+    let sorted = json!({"sort_order": 2, "sort_target": 1});
+    let range = |what, more| {
+        let message = with(spanned(("k", "l")), more);
+        let (method, field, needs) = ("KV/Range", "request_range", Needs::read(("k", "l")));
+        Operation { method, field, what, message, needs }
+    };
+    vec![range("within bounds", bounds), range("sorted", sorted)]
 }
 
 fn puts() -> Vec<Operation> {
@@ -73,6 +91,13 @@ fn puts() -> Vec<Operation> {
             json!({"lease": "12", "prev_kv": true}),
             Needs::Keys { reads: vec![own], writes: vec![own, ("x/12", "")] },
         ),
+        put(
+            "of the value it has",
+            "k/p",
+            json!({"value": "", "ignore_value": true}),
+            Needs::write(own),
+        ),
+        put("under the lease it has", "k/p", json!({"ignore_lease": true}), Needs::write(own)),
     ]
 }
 
@@ -97,15 +122,17 @@ fn deletions() -> Vec<Operation> {
 pub(crate) fn forms() -> Vec<Form> {
     let mut forms = Vec::new();
     for operation in operations() {
-        let Operation { method, field, what, message, needs } = operation;
-        if method == "KV/Range" {
+        let Operation { method, what, message, needs, .. } = &operation;
+        if *method == "KV/Range" {
             forms.push(form("KV/RangeStream", what, message.clone(), needs.clone()));
         }
-        for (level, txn) in levels(&json!({ field: message })) {
-            let what = format!("{method} {what}, {level}");
-            forms.push(form("KV/Txn", &what, txn, needs.clone()));
-        }
-        forms.push(form(method, what, message, needs));
+        forms.extend(alone_and_within(&operation));
+    }
+    for operation in narrowed() {
+        let refused =
+            form("KV/RangeStream", operation.what, operation.message.clone(), Needs::Nothing);
+        forms.push(refused.then(Then::Error("RangeStream does not support")));
+        forms.extend(alone_and_within(&operation));
     }
     for (what, span) in READS {
         let compare = with(spanned(*span), json!({"target": "VERSION", "version": "0"}));
@@ -114,9 +141,20 @@ pub(crate) fn forms() -> Vec<Form> {
         forms.push(form("KV/Txn", &format!("compares {what}"), txn, Needs::read(*span)));
         forms.push(form("KV/Txn", &format!("compares {what}, nested"), nested, Needs::read(*span)));
     }
+    for (target, field) in [
+        ("CREATE", "create_revision"),
+        ("MOD", "mod_revision"),
+        ("VALUE", "value"),
+        ("LEASE", "lease"),
+    ] {
+        let with_what = if target == "VALUE" { base64("v") } else { "0".into() };
+        let compared = json!({"target": target, "result": "NOT_EQUAL", field: with_what});
+        let txn = json!({"compare": [with(spanned(("k", "")), compared)]});
+        forms.push(form("KV/Txn", &format!("compares {field}"), txn, Needs::read(("k", ""))));
+    }
     // As in etcd: what does nothing needs nobody.
     forms.push(form("KV/Txn", "nothing", json!({}), Needs::Anyone));
-    let compact = form("KV/Compact", "", json!({"revision": "1"}), Needs::Root);
+    let compact = form("KV/Compact", "", json!({"revision": "3", "physical": true}), Needs::Root);
     forms.push(compact.then(Then::Any));
     for (what, span) in READS {
         for more in [json!({}), json!({"prev_kv": true})] {
@@ -124,6 +162,33 @@ pub(crate) fn forms() -> Vec<Form> {
             let create = json!({"create_request": with(spanned(*span), more)});
             forms.push(form("Watch/Watch", &what, create, Needs::read(*span)));
         }
+    }
+    // An empty key is the least there is.
+    for (what, more, span) in [
+        ("no key", json!({}), ("\0", "")),
+        ("no key, and all behind", json!({"range_end": base64("\0")}), ("\0", "\0")),
+    ] {
+        forms.push(form("Watch/Watch", what, json!({"create_request": more}), Needs::read(span)));
+    }
+    let every = json!({
+        "start_revision": "4",
+        "progress_notify": true,
+        "filters": [0],
+        "watch_id": "5",
+        "fragment": true,
+    });
+    let create = json!({"create_request": with(spanned(("k", "l")), every)});
+    forms.push(form("Watch/Watch", "in every way", create, Needs::read(("k", "l"))));
+    forms
+}
+
+/// By its own method, and wherever it can stand in a transaction.
+fn alone_and_within(operation: &Operation) -> Vec<Form> {
+    let Operation { method, field, what, message, needs } = operation;
+    let mut forms = vec![form(method, what, message.clone(), needs.clone())];
+    for (level, txn) in levels(&json!({ *field: message })) {
+        let what = format!("{method} {what}, {level}");
+        forms.push(form("KV/Txn", &what, txn, needs.clone()));
     }
     forms
 }

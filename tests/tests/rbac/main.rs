@@ -5,9 +5,11 @@
 
 mod callers;
 mod canary;
+mod contract;
 mod form;
 mod keys;
 mod matrix;
 mod paths;
 mod services;
+mod signed;
 mod waits;

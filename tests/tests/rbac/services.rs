@@ -5,7 +5,7 @@ use kvorum_tests::differential::step::Step;
 use serde_json::{Value, json};
 
 use crate::callers::{CALLERS, Needs};
-use crate::form::{Form, Then, by_root, form, leased};
+use crate::form::{Form, Then, by_root, form, leased, spanned};
 
 pub(crate) fn forms() -> Vec<Form> {
     let mut forms = leases();
@@ -73,8 +73,9 @@ fn maintenance() -> Vec<Form> {
         ask("Maintenance/Defragment", Needs::Root),
         ask("Maintenance/Hash", Needs::Root),
         ask("Maintenance/HashKV", Needs::Root),
+        form("Maintenance/HashKV", "of now", json!({"revision": "0"}), Needs::Root),
         ask("Maintenance/Snapshot", Needs::Root),
-        ask("Maintenance/MoveLeader", Needs::Root).then(Then::Any),
+        form("Maintenance/MoveLeader", "", json!({"targetID": "1"}), Needs::Root).then(Then::Any),
         form("Maintenance/Downgrade", "", json!({"action": 0, "version": "3.5.0"}), Needs::Root)
             .then(Then::Any),
     ]
@@ -83,11 +84,17 @@ fn maintenance() -> Vec<Form> {
 fn locks() -> Vec<Form> {
     let lock = |name: &str| json!({"name": base64(name), "lease": "31"});
     let unlock = |key: &str| json!({"key": base64(key)});
+    let queue = ("k/lock/", "k/lock0");
     let x = || Needs::both(("x/lock/", "x/lock0"));
+    let nobody = || vec![by_root("KV/DeleteRange", spanned(queue))];
+    let under_another = json!({"name": base64("k/lock"), "lease": "12"});
+    let decides = Needs::Keys { reads: vec![queue], writes: vec![queue, ("x/12", "")] };
     vec![
-        form("Lock/Lock", "k", lock("k/lock"), Needs::both(("k/lock/", "k/lock0")))
-            .before(leased("31", &[])),
+        form("Lock/Lock", "k", lock("k/lock"), Needs::both(queue)).before(leased("31", &[])),
         form("Lock/Lock", "x", lock("x/lock"), x()).before(leased("31", &[])),
+        form("Lock/Lock", "under a lease with another's key", under_another, decides)
+            .before(nobody())
+            .after(nobody()),
         form("Lock/Unlock", "k", unlock("k/lock/1f"), Needs::write(("k/lock/1f", ""))),
         form("Lock/Unlock", "x", unlock("x/lock/1f"), Needs::write(("x/lock/1f", ""))),
     ]
@@ -101,12 +108,14 @@ fn elections() -> Vec<Form> {
     let leader = json!({"name": base64("k/vote"), "key": base64(key), "rev": "1", "lease": "13"});
     let says = json!({"leader": leader, "value": base64("v")});
     let leads = || vec![by_root("KV/Put", json!({"key": base64("k/vote/1")}))];
-    let nobody = || {
-        let range = json!({"key": base64(queue.0), "range_end": base64(queue.1)});
-        [vec![by_root("KV/DeleteRange", range)], leased("32", &[])].concat()
-    };
+    let nobody = || [vec![by_root("KV/DeleteRange", spanned(queue))], leased("32", &[])].concat();
+    let under_another = json!({"name": base64("k/vote"), "lease": "12"});
+    let decides = Needs::Keys { reads: vec![queue], writes: vec![queue, ("x/12", "")] };
     vec![
         form("Election/Campaign", "", campaign, Needs::both(queue)).before(nobody()),
+        form("Election/Campaign", "under a lease with another's key", under_another, decides)
+            .before(nobody())
+            .after(nobody()),
         form("Election/Proclaim", "", says, Needs::both((key, "")))
             .then(Then::Error("election: not leader")),
         form("Election/Leader", "", name.clone(), Needs::read(queue)).before(leads()),
@@ -118,6 +127,11 @@ fn elections() -> Vec<Form> {
 fn users() -> Vec<Form> {
     let named = |name: &str| json!({"name": name});
     let new = json!({"name": "new", "password": "p"});
+    let without_password = json!({
+        "name": "new",
+        "options": {"no_password": true},
+        "hashedPassword": "aGFzaA==",
+    });
     let grant = json!({"user": "spare", "role": "reading"});
     let revoke = json!({"name": "spare", "role": "reading"});
     let root = |method, message: &Value| form(method, "", message.clone(), Needs::Root);
@@ -130,8 +144,10 @@ fn users() -> Vec<Form> {
         form("Auth/Authenticate", "wrong", json!({"name": "spare"}), Needs::Nothing)
             .then(Then::Error("authentication failed, invalid user ID or password")),
         root("Auth/UserAdd", &new).before(first("Auth/UserDelete", &named("new"))),
+        root("Auth/UserAdd", &without_password).before(first("Auth/UserDelete", &named("new"))),
         root("Auth/UserList", &json!({})),
         root("Auth/UserDelete", &named("new")).before(first("Auth/UserAdd", &new)),
+        root("Auth/UserChangePassword", &json!({"name": "spare", "hashedPassword": "aGFzaA=="})),
         root("Auth/UserChangePassword", &json!({"name": "spare", "password": "p"})),
         root("Auth/UserGrantRole", &grant).before(first("Auth/UserRevokeRole", &revoke)),
         root("Auth/UserRevokeRole", &revoke).before(first("Auth/UserGrantRole", &grant)),
