@@ -14,6 +14,7 @@ mod downgrade;
 mod election;
 mod events;
 mod gateway;
+mod grpc_health;
 mod guard;
 mod hash;
 mod health;
@@ -61,6 +62,7 @@ use kvorum_proto::v3lockpb::lock_server::LockServer;
 use tonic::Request;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
+use tonic_health::pb::health_server::HealthServer;
 use tower::ServiceExt;
 
 use inflow::Inflow;
@@ -185,7 +187,7 @@ fn grpc_router(handle: &Handle) -> Router {
         .add_service(service!(AuthServer, auth::Auth(handle.clone())))
         .add_service(data_service!(LockServer, lock::Lock(handle.clone())))
         .add_service(data_service!(ElectionServer, election::Election(handle.clone())))
-        .add_service(tonic_health::server::health_reporter().1)
+        .add_service(HealthServer::new(grpc_health::GrpcHealth(handle.clone())))
         .add_service(reflection().build_v1().expect("the descriptors are our own"))
         .add_service(reflection().build_v1alpha().expect("the descriptors are our own"));
     routes
