@@ -13,12 +13,12 @@ use kvorum_tests::program::{NO_ETCD, Names, real_etcd};
 
 const USAGE: &str = "usage: kvorum-differential --seeds N --requests M [--from N] [--threads N]
                            [--areas kv,txn,watch,lease,maintenance,auth,queues,web]
-                           [--keep-going]
-Servers keep their data in the folder for temporary files: let TMPDIR name one in memory.";
+                           [--keep-going] [--full]
+With --full it is an error if these are fewer than the whole proof has. Servers keep their data in the folder for temporary files: let TMPDIR name one in memory.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some(campaign) = parsed(&arguments) else {
+    let Some((campaign, full)) = parsed(&arguments) else {
         let _ = writeln!(io::stderr(), "{USAGE}");
         return ExitCode::from(2);
     };
@@ -42,7 +42,10 @@ fn main() -> ExitCode {
     });
     let mut out = io::stdout();
     let _ = writeln!(out, "{}", findings.tally);
-    let gaps = findings.tally.gaps(&table);
+    let mut gaps = findings.tally.gaps(&table);
+    if full {
+        gaps.extend(findings.tally.shortness());
+    }
     for gap in &gaps {
         let _ = writeln!(out, "gap: {gap}");
     }
@@ -57,7 +60,9 @@ fn main() -> ExitCode {
     if findings.is_clean() && gaps.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn parsed(arguments: &[String]) -> Option<Campaign> {
+/// What to run, and whether it must be the whole proof.
+fn parsed(arguments: &[String]) -> Option<(Campaign, bool)> {
+    let mut full = false;
     let mut campaign = Campaign {
         from: 1,
         seeds: 0,
@@ -72,6 +77,10 @@ fn parsed(arguments: &[String]) -> Option<Campaign> {
             campaign.stop = Stop::Never;
             continue;
         }
+        if name == "--full" {
+            full = true;
+            continue;
+        }
         let value = arguments.next()?;
         match name.as_str() {
             "--areas" => {
@@ -84,5 +93,5 @@ fn parsed(arguments: &[String]) -> Option<Campaign> {
             _ => return None,
         }
     }
-    (campaign.seeds > 0 && campaign.requests > 0).then_some(campaign)
+    (campaign.seeds > 0 && campaign.requests > 0).then_some((campaign, full))
 }

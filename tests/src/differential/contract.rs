@@ -7,7 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions, UnknownField,
+    Value as Field,
+};
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 use tonic::codegen::http::uri::PathAndQuery;
@@ -27,9 +30,11 @@ pub struct Method {
 pub fn methods() -> &'static BTreeMap<String, Method> {
     static METHODS: OnceLock<BTreeMap<String, Method>> = OnceLock::new();
     METHODS.get_or_init(|| {
-        let public = ["etcdserverpb", "v3lockpb", "v3electionpb"];
-        let pool = compiled();
-        let services = pool.services().filter(|service| public.contains(&service.package_name()));
+        let public = ["etcdserverpb", "v3lockpb", "v3electionpb", "grpc.health.v1"];
+        let health = DescriptorPool::decode(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        let pools = [compiled(), health.expect("the contract of health is one")];
+        let services = pools.iter().flat_map(DescriptorPool::services);
+        let services = services.filter(|service| public.contains(&service.package_name()));
         let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
         methods
             .map(|method| {
@@ -56,13 +61,32 @@ impl Method {
         message.encode_to_vec().into()
     }
 
-    /// An answer as JSON: etcd's own field names, enums as numbers, defaults left out.
+    /// An answer as JSON: etcd's own field names, enums as numbers, defaults left out. A field that
+    /// the contract does not have is none of the method's.
     pub fn decode(&self, answer: Bytes) -> Result<Value, String> {
         let options = SerializeOptions::new().use_proto_field_name(true).use_enum_numbers(true);
-        DynamicMessage::decode(self.output.clone(), answer)
-            .map_err(|error| error.to_string())?
+        let message = DynamicMessage::decode(self.output.clone(), answer);
+        let message = message.map_err(|error| error.to_string())?;
+        if let Some(field) = unknown_field(&message) {
+            return Err(format!("it has an unknown field {field}"));
+        }
+        message
             .serialize_with_options(serde_json::value::Serializer, &options)
             .map_err(|error| error.to_string())
+    }
+}
+
+fn unknown_field(message: &DynamicMessage) -> Option<u32> {
+    let here = message.unknown_fields().next().map(UnknownField::number);
+    here.or_else(|| message.fields().find_map(|(_, value)| unknown_field_in(value)))
+}
+
+fn unknown_field_in(value: &Field) -> Option<u32> {
+    match value {
+        Field::Message(message) => unknown_field(message),
+        Field::List(list) => list.iter().find_map(unknown_field_in),
+        Field::Map(map) => map.values().find_map(unknown_field_in),
+        _ => None,
     }
 }
 
@@ -103,6 +127,7 @@ pub const GATEWAY: &[(&str, &str)] = &[
     ("KV/DeleteRange", "/v3/kv/deleterange"),
     ("KV/Txn", "/v3/kv/txn"),
     ("KV/Compact", "/v3/kv/compaction"),
+    ("Watch/Watch", "/v3/watch"),
     ("Lease/LeaseGrant", "/v3/lease/grant"),
     ("Lease/LeaseRevoke", "/v3/lease/revoke"),
     ("Lease/LeaseKeepAlive", "/v3/lease/keepalive"),
@@ -112,7 +137,9 @@ pub const GATEWAY: &[(&str, &str)] = &[
     ("Maintenance/Alarm", "/v3/maintenance/alarm"),
     ("Maintenance/Status", "/v3/maintenance/status"),
     ("Maintenance/Defragment", "/v3/maintenance/defragment"),
-    ("Maintenance/HashKV", "/v3/maintenance/hash"),
+    ("Maintenance/Hash", "/v3/maintenance/hash"),
+    ("Maintenance/HashKV", "/v3/maintenance/hashkv"),
+    ("Maintenance/Snapshot", "/v3/maintenance/snapshot"),
     ("Maintenance/MoveLeader", "/v3/maintenance/transfer-leadership"),
     ("Auth/AuthEnable", "/v3/auth/enable"),
     ("Auth/AuthDisable", "/v3/auth/disable"),
@@ -135,6 +162,7 @@ pub const GATEWAY: &[(&str, &str)] = &[
     ("Election/Campaign", "/v3/election/campaign"),
     ("Election/Proclaim", "/v3/election/proclaim"),
     ("Election/Leader", "/v3/election/leader"),
+    ("Election/Observe", "/v3/election/observe"),
     ("Election/Resign", "/v3/election/resign"),
 ];
 
@@ -159,5 +187,14 @@ mod tests {
         let put = method("KV/Put");
         let answer = Bytes::from_static(&[0x0a, 0x00]);
         assert_eq!(put.decode(answer), Ok(json!({"header": {}})));
+    }
+
+    #[test]
+    fn an_answer_has_no_fields_that_the_contract_has_not() {
+        let put = method("KV/Put");
+        // The first is a field of the answer, the second one of its header.
+        for answer in [&[0xf8, 0x01, 0x01][..], &[0x0a, 0x03, 0xf8, 0x01, 0x01]] {
+            assert!(put.decode(Bytes::from_static(answer)).is_err());
+        }
     }
 }

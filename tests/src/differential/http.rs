@@ -19,34 +19,76 @@ impl Http {
         Http(Client::builder(TokioExecutor::new()).build_http())
     }
 
-    /// The status and the body, which is JSON if it can be read as such.
-    pub(super) async fn ask(
-        &self,
-        method: Method,
-        url: &str,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Value, String> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = url.parse().map_err(|error| format!("{url}: {error}"))?;
-        *request.headers_mut() = headers;
-        let asking = async {
-            let answer = self.0.request(request).await.map_err(|error| error.to_string())?;
-            let status = answer.status().as_u16();
-            let allow = answer.headers().get("allow").cloned();
-            let body = answer.into_body().collect().await.map_err(|error| error.to_string())?;
-            let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-            let mut found = json!({"http": status, "body": body_of(&text)});
-            if let Some(allow) = allow {
-                found["allow"] = String::from_utf8_lossy(allow.as_bytes()).into();
-            }
+    /// The whole answer. Its body is JSON if it can be read as such.
+    pub(super) async fn ask(&self, request: Asked) -> Value {
+        answered(async {
+            let answer = self.0.request(request.built()?).await?;
+            let mut found = head(&answer);
+            let body = answer.into_body().collect().await?.to_bytes();
+            found["body"] = body_of(&String::from_utf8_lossy(&body));
             Ok(found)
-        };
-        tokio::time::timeout(PATIENCE, asking)
-            .await
-            .map_err(|_| "differential: no answer in time".to_owned())?
+        })
+        .await
     }
+
+    /// The first `count` lines of an answer that may have no end; all of them if it ends before.
+    pub(super) async fn ask_lines(&self, request: Asked, count: usize) -> Value {
+        answered(async {
+            let answer = self.0.request(request.built()?).await?;
+            let mut found = head(&answer);
+            let mut body = answer.into_body();
+            let mut text = Vec::new();
+            while text.iter().filter(|byte| **byte == b'\n').count() < count {
+                let Some(frame) = body.frame().await else { break };
+                text.extend(frame?.into_data().unwrap_or_default());
+            }
+            let text = String::from_utf8_lossy(&text);
+            let lines = text.lines().take(count);
+            let lines =
+                lines.map(|line| serde_json::from_str(line).unwrap_or_else(|_| line.into()));
+            found["body"] = Value::Array(lines.collect());
+            Ok(found)
+        })
+        .await
+    }
+}
+
+/// A request to make.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) url: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+impl Asked {
+    fn built(self) -> Result<Request<Full<Bytes>>, Failed> {
+        let mut request = Request::new(Full::new(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.url.parse()?;
+        *request.headers_mut() = self.headers;
+        Ok(request)
+    }
+}
+
+async fn answered(asking: impl Future<Output = Result<Value, Failed>>) -> Value {
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => json!({"http": format!("differential: {error}")}),
+        Err(_) => json!({"http": "differential: no answer in time"}),
+    }
+}
+
+fn head<Body>(answer: &http::Response<Body>) -> Value {
+    let mut found = json!({"http": answer.status().as_u16()});
+    for (header, name) in [("content-type", "type"), ("allow", "allow")] {
+        if let Some(value) = answer.headers().get(header) {
+            found[name] = String::from_utf8_lossy(value.as_bytes()).into();
+        }
+    }
+    found
 }
 
 /// One JSON value, or one per line as streams are answered, or text.

@@ -1,5 +1,5 @@
-//! What two servers cannot agree on: ids, addresses, terms, tokens, times. Nothing else is
-//! hidden.
+//! What two servers cannot agree on: ids, addresses, terms, tokens, times. Nothing else is hidden
+//! of an answer; what of a watch is, and of a snapshot, says who compares them.
 
 use serde_json::Value;
 
@@ -39,8 +39,8 @@ pub fn mask(subject: &str, identity: &Identity, answer: &mut Value) {
                 match name.as_str() {
                     "raft_term" | "raftTerm" => *value = "<term>".into(),
                     "token" => *value = "<token>".into(),
-                    "leases" if subject.ends_with("Lease/LeaseLeases") => sort(value),
-                    "keys" if subject.ends_with("Lease/LeaseTimeToLive") => sort(value),
+                    "leases" if is_of(subject, &LEASES) => sort(value),
+                    "keys" if is_of(subject, &TIME_TO_LIVE) => sort(value),
                     _ => mask(subject, identity, value),
                 }
             }
@@ -49,9 +49,17 @@ pub fn mask(subject: &str, identity: &Identity, answer: &mut Value) {
     }
 }
 
-/// Whether `field` is a time that has run on between the two answers, by a second at most.
+/// Whether `field` is a time that has run on between the two answers, by a few seconds at most.
 pub fn is_time_left(subject: &str, field: &str) -> bool {
-    subject.ends_with("Lease/LeaseTimeToLive") && field == "body.TTL"
+    (is_of(subject, &TIME_TO_LIVE) && field == "body.TTL") || field == "body.left.body.TTL"
+}
+
+/// The names under which leases are listed, and one is looked at.
+const LEASES: [&str; 2] = ["Lease/LeaseLeases", "/v3/kv/lease/leases"];
+const TIME_TO_LIVE: [&str; 2] = ["Lease/LeaseTimeToLive", "/v3/kv/lease/timetolive"];
+
+fn is_of(subject: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| subject.ends_with(name))
 }
 
 /// Replaces a lease's id, which a server chose, wherever it stands; in keys as hexadecimal.

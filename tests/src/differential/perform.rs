@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::Method as HttpMethod;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 
-use super::answer::{of_message, of_status, of_stream};
+use super::answer::{framing, of_message, of_status, of_stream};
 use super::contract::{Method, base64, bytes_of, gateway_path, method, number};
+use super::http::Asked;
 use super::mask::{mask, mask_lease};
 use super::side::Side;
-use super::step::{Call, HttpCall, Queueing, Step, Who};
+use super::step::{Call, HttpCall, MEMBER, Queueing, Step, Who};
 use super::wire::{self, PATIENCE};
 use crate::wait::until_async;
 
@@ -24,7 +25,12 @@ impl Side {
             Step::Gateway(call) => self.gateway(call).await,
             Step::Http(call) => self.plain(call).await,
             Step::Stream { call, messages, at_most } => self.stream(call, messages, *at_most).await,
+            Step::GatewayLines { call, messages, count } => {
+                let asked = self.by_gateway(call, messages);
+                self.http.ask_lines(asked, *count).await
+            }
             Step::Drain(call) => self.drain(call).await,
+            Step::GatewayDrain(call) => self.drain_gateway(call).await,
             Step::OpenWatch(stream, who) => {
                 let metadata = self.metadata(who);
                 self.watches.open(*stream, &self.channel, metadata, &self.identity)
@@ -35,7 +41,9 @@ impl Side {
             Step::Queue { service, name, leases, who } => {
                 self.queue(*service, name, *leases, who).await
             }
-            Step::Term { name, lease, who } => self.term(name, *lease, who).await,
+            Step::Term { name, lease, who, by_gateway } => {
+                self.term(name, *lease, who, *by_gateway).await
+            }
             Step::Sessionless { service, name, who } => self.sessionless(*service, name, who).await,
             Step::GrantAny { ttl, who } => self.grant_any(*ttl, who).await,
         };
@@ -46,7 +54,7 @@ impl Side {
     /// The answer as it is; a token that is in it is kept.
     pub(super) async fn call(&mut self, call: &Call) -> Value {
         let method = method(call.method);
-        let message = method.encode(&call.message);
+        let message = method.encode(&self.own(&call.message));
         let metadata = self.metadata_of(call);
         let answer = of_message(method, self.unary(method, metadata, message).await);
         self.keep_token(call, &answer);
@@ -72,23 +80,48 @@ impl Side {
     }
 
     async fn gateway(&mut self, call: &Call) -> Value {
-        let url = format!("{}{}", self.identity.client_url, gateway_path(call.method));
-        let body = call.message.to_string().into();
-        let asked = self.http.ask(HttpMethod::POST, &url, self.headers_of(call), body).await;
-        let answer = asked.unwrap_or_else(|error| json!({"http": error}));
+        let asked = self.by_gateway(call, std::slice::from_ref(&call.message));
+        let answer = self.http.ask(asked).await;
         self.keep_token(call, &answer);
         answer
     }
 
+    fn by_gateway(&self, call: &Call, messages: &[Value]) -> Asked {
+        let body: String = messages.iter().map(|message| self.own(message).to_string()).collect();
+        Asked {
+            method: HttpMethod::POST,
+            url: format!("{}{}", self.identity.client_url, gateway_path(call.method)),
+            headers: self.headers_of(call),
+            body: body.into(),
+        }
+    }
+
+    /// A message with the member's own id where it is meant.
+    fn own(&self, message: &Value) -> Value {
+        let Value::Object(fields) = message else { return message.clone() };
+        let fields = fields.iter().map(|(name, value)| {
+            let value = if value == MEMBER {
+                self.identity.member_id.clone().into()
+            } else {
+                value.clone()
+            };
+            (name.clone(), value)
+        });
+        fields.collect::<Map<_, _>>().into()
+    }
+
     async fn plain(&self, call: &HttpCall) -> Value {
-        let url = format!("{}{}", self.identity.client_url, call.path);
-        let verb = call.method.parse().expect("a method");
         let mut headers = http::HeaderMap::new();
         for (name, value) in &call.headers {
             headers.insert(*name, value.parse().expect("a header's value"));
         }
-        let asked = self.http.ask(verb, &url, headers, call.body.clone().into()).await;
-        asked.unwrap_or_else(|error| json!({"http": error}))
+        let asked = Asked {
+            method: call.method.parse().expect("a method"),
+            url: format!("{}{}", self.identity.client_url, call.path),
+            headers,
+            body: call.body.clone().into(),
+        };
+        self.http.ask(asked).await
     }
 
     async fn stream(&self, call: &Call, messages: &[Value], at_most: usize) -> Value {
@@ -116,13 +149,35 @@ impl Side {
     async fn drain(&self, call: &Call) -> Value {
         let message = [call.message.clone()];
         let mut answer = self.stream(call, &message, usize::MAX).await;
-        let there = answer["body"].as_array().is_some_and(|list| !list.is_empty());
-        answer["body"] = json!({"streamed": there});
+        if let Some(parts) = answer["body"].as_array() {
+            answer["body"] = framing(parts);
+        }
+        answer
+    }
+
+    async fn drain_gateway(&self, call: &Call) -> Value {
+        let asked = self.by_gateway(call, std::slice::from_ref(&call.message));
+        let mut answer = self.http.ask(asked).await;
+        if let Some(lines) = answer["body"].as_array() {
+            let parts: Vec<Value> = lines.iter().map(|line| line["result"].clone()).collect();
+            answer["body"] = framing(&parts);
+        }
         answer
     }
 
     async fn ask(&mut self, method: &'static str, message: Value, who: &Who) -> Value {
-        self.call(&Call::new(method, message).by(who)).await
+        self.ask_by(false, method, message, who).await
+    }
+
+    async fn ask_by(
+        &mut self,
+        by_gateway: bool,
+        method: &'static str,
+        message: Value,
+        who: &Who,
+    ) -> Value {
+        let call = Call::new(method, message).by(who);
+        if by_gateway { self.gateway(&call).await } else { self.call(&call).await }
     }
 
     /// The second waits in the queue before the first gives it back.
@@ -156,9 +211,10 @@ impl Side {
         json!({"status": "OK", "queued": queued, "body": answers})
     }
 
-    async fn term(&mut self, name: &str, lease: i64, who: &Who) -> Value {
+    async fn term(&mut self, name: &str, lease: i64, who: &Who, by_gateway: bool) -> Value {
         let campaign = request_of(Queueing::Election, name, lease);
-        let first = self.ask("Election/Campaign", campaign.clone(), who).await;
+        let mut ask = async |method, message| self.ask_by(by_gateway, method, message, who).await;
+        let first = ask("Election/Campaign", campaign.clone()).await;
         let leader = release_of(Queueing::Election, &first);
         let proclaim = {
             let mut proclaim = leader.clone();
@@ -166,18 +222,29 @@ impl Side {
             proclaim
         };
         let of_name = json!({"name": base64(name)});
-        let proclaimed = self.ask("Election/Proclaim", proclaim.clone(), who).await;
-        let observe = Call::new("Election/Observe", json!({})).by(who);
-        let observed = self.stream(&observe, std::slice::from_ref(&of_name), 1).await;
-        let again = self.ask("Election/Campaign", campaign, who).await;
-        let leads = self.ask("Election/Leader", of_name.clone(), who).await;
-        let resigned = self.ask("Election/Resign", leader.clone(), who).await;
-        let twice = self.ask("Election/Resign", leader, who).await;
-        let nobody = self.ask("Election/Leader", of_name, who).await;
-        let late = self.ask("Election/Proclaim", proclaim, who).await;
+        let proclaimed = ask("Election/Proclaim", proclaim.clone()).await;
+        let observed = self.observe(&of_name, who, by_gateway).await;
+        let mut ask = async |method, message| self.ask_by(by_gateway, method, message, who).await;
+        let again = ask("Election/Campaign", campaign).await;
+        let leads = ask("Election/Leader", of_name.clone()).await;
+        let resigned = ask("Election/Resign", leader.clone()).await;
+        let twice = ask("Election/Resign", leader).await;
+        let nobody = ask("Election/Leader", of_name).await;
+        let late = ask("Election/Proclaim", proclaim).await;
         json!({"status": "OK", "body": [
             first, proclaimed, observed, again, leads, resigned, twice, nobody, late,
         ]})
+    }
+
+    /// Who leads now.
+    async fn observe(&self, of_name: &Value, who: &Who, by_gateway: bool) -> Value {
+        let observe = Call::new("Election/Observe", json!({})).by(who);
+        let messages = std::slice::from_ref(of_name);
+        if by_gateway {
+            self.http.ask_lines(self.by_gateway(&observe, messages), 1).await
+        } else {
+            self.stream(&observe, messages, 1).await
+        }
     }
 
     async fn sessionless(&mut self, service: Queueing, name: &str, who: &Who) -> Value {
@@ -203,13 +270,11 @@ impl Side {
         let granted = self.ask("Lease/LeaseGrant", grant, who).await;
         let id = json!({"ID": granted["body"]["ID"]});
         let id = if id["ID"].is_null() { json!({}) } else { id };
-        let mut left = self.ask("Lease/LeaseTimeToLive", id.clone(), who).await;
-        if let Some(fields) = left["body"].as_object_mut() {
-            fields.remove("TTL");
-        }
+        let left = self.ask("Lease/LeaseTimeToLive", id.clone(), who).await;
         let lease = number(&id["ID"]);
         let revoked = self.ask("Lease/LeaseRevoke", id, who).await;
-        let mut answer = json!({"status": "OK", "body": [granted, left, revoked]});
+        let body = json!({"granted": granted, "left": left, "revoked": revoked});
+        let mut answer = json!({"status": "OK", "body": body});
         mask_lease(lease, &mut answer);
         answer
     }

@@ -27,8 +27,8 @@ pub struct Start {
     pub hosts: bool,
 }
 
-/// Signs the tokens of both sides.
-pub const JWT_KEY: &[u8] = b"a key that both sides sign their tokens with";
+/// What both sides sign JWT tokens with (HS256).
+pub const SIGNING_KEY: &[u8] = b"a key that both sides sign their tokens with";
 
 /// A server that runs, before anybody has asked it anything.
 pub struct Started {
@@ -39,7 +39,7 @@ pub struct Started {
 /// Starts one member on loopback, with data in the folder for temporary files.
 pub fn start(program: &Program, how: Start) -> Started {
     let mut key = NamedTempFile::new().expect("a temporary file can be made");
-    key.write_all(JWT_KEY).expect("it can be written");
+    key.write_all(SIGNING_KEY).expect("it can be written");
     // The cheapest hash that both accept: how dear it is, is no answer.
     let mut flags = vec!["--bcrypt-cost=4".to_owned(), "--log-level=error".to_owned()];
     if how.jwt {
@@ -58,6 +58,7 @@ pub struct Side {
     pub(super) channel: Channel,
     pub(super) http: Http,
     pub(super) identity: Identity,
+    version: String,
     /// The last token each user was given.
     pub(super) tokens: BTreeMap<String, String>,
     pub(super) watches: Watches,
@@ -79,9 +80,15 @@ impl Side {
         let (Some(cluster_id), Some(member_id)) = (id("cluster_id"), id("member_id")) else {
             return Err(format!("a status without ids: {found}"));
         };
+        let version = found["body"]["version"].as_str().unwrap_or_default().to_owned();
         let identity = Identity { cluster_id, member_id, client_url, peer_url };
         let (http, watches) = (Http::new(), Watches::default());
-        Ok(Side { started, channel, http, identity, tokens: BTreeMap::new(), watches })
+        Ok(Side { started, channel, http, identity, version, tokens: BTreeMap::new(), watches })
+    }
+
+    /// Whether this is the old etcd, which lacks some methods.
+    pub fn is_etcd_3_4(&self) -> bool {
+        self.version.starts_with("3.4.")
     }
 
     /// What the server has printed.

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+/// In a message, the id of the member that is asked.
+pub const MEMBER: &str = "<member>";
+
 /// In whose name a request is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -39,8 +42,15 @@ pub enum Step {
         messages: Vec<Value>,
         at_most: usize,
     },
-    /// A stream whose content is the server's own: only how it ends is compared.
+    /// Messages on a stream of the gateway; so many lines of its answer, which may have no end.
+    GatewayLines {
+        call: Call,
+        messages: Vec<Value>,
+        count: usize,
+    },
+    /// A snapshot, whose content is the server's own: its framing is compared.
     Drain(Call),
+    GatewayDrain(Call),
     /// Opens the watch stream of this number, in whose name.
     OpenWatch(usize, Who),
     /// A message on the watch stream of this number.
@@ -60,6 +70,7 @@ pub enum Step {
         name: String,
         lease: i64,
         who: Who,
+        by_gateway: bool,
     },
     /// A lock or an election with a lease that the server makes; both are given back.
     Sessionless {
@@ -108,7 +119,12 @@ impl Step {
         let by = |name: &str| (name.to_owned(), 1);
         match self {
             Step::Call(call) | Step::Drain(call) => vec![by(call.method)],
-            Step::Gateway(call) => vec![(format!("gateway {}", call.method), 1)],
+            Step::Gateway(call) | Step::GatewayDrain(call) => {
+                vec![(format!("gateway {}", call.method), 1)]
+            }
+            Step::GatewayLines { call, messages, .. } => {
+                vec![(format!("gateway {}", call.method), messages.len().max(1) as u64)]
+            }
             Step::Http(call) => vec![(format!("http {}", call.method), 1)],
             Step::Stream { call, messages, .. } => {
                 vec![(call.method.to_owned(), messages.len().max(1) as u64)]
@@ -118,14 +134,16 @@ impl Step {
             Step::Queue { service, .. } => {
                 service.calls().into_iter().map(|name| (name.to_owned(), 2)).collect()
             }
-            Step::Term { .. } => [
+            Step::Term { by_gateway, .. } => [
                 ("Election/Campaign", 2),
                 ("Election/Proclaim", 2),
                 ("Election/Leader", 2),
                 ("Election/Observe", 1),
                 ("Election/Resign", 2),
             ]
-            .map(|(name, times)| (name.to_owned(), times))
+            .map(|(name, times)| {
+                (format!("{}{name}", if *by_gateway { "gateway " } else { "" }), times)
+            })
             .into(),
             Step::Sessionless { service, .. } => {
                 let [ask, give_back] = service.calls();
@@ -168,7 +186,12 @@ impl fmt::Display for Step {
                 write!(out, "{call}")?;
                 messages.iter().try_for_each(|message| write!(out, " {message}"))
             }
+            Step::GatewayLines { call, messages, .. } => {
+                write!(out, "gateway {call}")?;
+                messages.iter().try_for_each(|message| write!(out, " {message}"))
+            }
             Step::Drain(call) => write!(out, "drain {call}"),
+            Step::GatewayDrain(call) => write!(out, "drain gateway {call}"),
             Step::OpenWatch(stream, who) => write!(out, "open watch stream {stream} as {who:?}"),
             Step::Watch(stream, message) => write!(out, "on watch stream {stream}: {message}"),
             Step::CloseWatch(stream) => write!(out, "close watch stream {stream}"),

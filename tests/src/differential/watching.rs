@@ -1,9 +1,9 @@
 //! Watch streams, as sequences of what each watch was told.
 //!
 //! How events are spread over responses is timing, and so is the revision in the header of a
-//! response that nobody asked for. What is compared is, watch by watch, its creation, each of its
-//! events, its end, and the answers to requests for progress. Whatever arrives is kept until both
-//! sides have it.
+//! response with events. What is compared is, watch by watch, its creation, each of its events, its
+//! end, and the answers to requests for progress. Whatever arrives is kept until both sides have
+//! it. What must hold of any response with events is held against each side by itself ([`Heard`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,6 +38,7 @@ pub(super) struct Watches {
 #[derive(Default)]
 struct Record {
     told: Told,
+    heard: BTreeMap<(usize, String), Heard>,
     /// How many creations were answered on each stream.
     answered: BTreeMap<usize, usize>,
     ended: BTreeMap<usize, Value>,
@@ -204,29 +205,88 @@ impl Record {
 
     fn hear(&mut self, stream: usize, mut answer: Value) {
         let watch = answer["watch_id"].as_str().unwrap_or("0").to_owned();
-        let revision = number(&answer["header"]["revision"]);
         if answer["created"] == true {
             *self.answered.entry(stream).or_default() += 1;
         }
-        let events = answer["events"].take();
-        let Value::Array(events) = events else {
-            if answer["compact_revision"].is_string() {
-                // The end comes when the server gets to it.
-                answer["header"]["revision"] = "<when>".into();
-            }
-            if let Some(fields) = answer.as_object_mut() {
-                fields.remove("events");
+        let Some(Value::Array(events)) =
+            answer.as_object_mut().and_then(|all| all.remove("events"))
+        else {
+            if answer["created"] == true || answer["canceled"] == true {
+                self.heard.remove(&(stream, watch.clone()));
             }
             self.tell(stream, &watch, answer);
             return;
         };
-        for event in events {
-            let made = number(&event["kv"]["mod_revision"]);
-            let wrong = made > revision;
-            self.tell(stream, &watch, event);
-            if wrong {
-                self.tell(stream, &watch, json!(format!("a header of {revision} before {made}")));
-            }
+        let heard = self.heard.entry((stream, watch.clone())).or_default();
+        let complaint = heard.complaint(&answer, &events);
+        for told in events.into_iter().chain(complaint.map(Value::from)) {
+            self.tell(stream, &watch, told);
         }
+    }
+}
+
+/// What a watch was sent last.
+#[derive(Default)]
+struct Heard {
+    revision: i64,
+    fragment: bool,
+}
+
+impl Heard {
+    /// What is wrong with a response with these events: it is not of the server's own making, is
+    /// older than what it tells, or a revision is spread over responses that are no fragments.
+    fn complaint(&mut self, rest: &Value, events: &[Value]) -> Option<String> {
+        let mut rest = rest.clone();
+        let known = number(&rest["header"]["revision"].take());
+        let fragment = rest["fragment"].take() == true;
+        rest["watch_id"].take();
+        let of_itself = json!({"header": {"cluster_id": "<cluster>", "member_id": "<member>",
+            "raft_term": "<term>", "revision": null}, "fragment": null, "watch_id": null});
+        let made = |event: Option<&Value>| event.map_or(0, |e| number(&e["kv"]["mod_revision"]));
+        let (first, last) = (made(events.first()), made(events.last()));
+        let before = std::mem::replace(self, Heard { revision: last, fragment });
+        if rest != of_itself {
+            Some(format!("differential: a response with events, of itself {rest}"))
+        } else if known < last {
+            Some(format!("differential: a header of {known} with an event of {last}"))
+        } else if first == before.revision && !before.fragment {
+            Some(format!("differential: revision {first} in two responses that are no fragments"))
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn response(revision: i64, fragment: bool) -> Value {
+        json!({"header": {"cluster_id": "<cluster>", "member_id": "<member>",
+            "raft_term": "<term>", "revision": revision.to_string()}, "fragment": fragment})
+    }
+
+    fn event(revision: i64) -> Value {
+        json!({"kv": {"mod_revision": revision.to_string()}})
+    }
+
+    #[test]
+    fn a_revision_is_in_one_response_or_in_fragments() {
+        let mut heard = Heard::default();
+        assert_eq!(heard.complaint(&response(5, true), &[event(4), event(5)]), None);
+        assert_eq!(heard.complaint(&response(5, false), &[event(5)]), None);
+        assert_eq!(heard.complaint(&response(6, false), &[event(6)]), None);
+        assert!(heard.complaint(&response(6, false), &[event(6)]).is_some());
+    }
+
+    #[test]
+    fn a_response_with_events_is_the_servers_own_and_no_older_than_they_are() {
+        assert!(Heard::default().complaint(&response(4, false), &[event(5)]).is_some());
+        let mut foreign = response(5, false);
+        foreign["header"]["member_id"] = "23".into();
+        assert!(Heard::default().complaint(&foreign, &[event(5)]).is_some());
+        let mut odd = response(5, false);
+        odd["canceled"] = true.into();
+        assert!(Heard::default().complaint(&odd, &[event(5)]).is_some());
     }
 }

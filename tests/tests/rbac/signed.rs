@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use kvorum_tests::differential::side::{JWT_KEY, Start};
+use kvorum_tests::differential::side::{SIGNING_KEY, Start};
 use kvorum_tests::differential::step::Who;
 use ring::hmac;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn signed(user: &str, revision: u64, expires_unix_s: Option<u64>) -> String {
     }
     let encoded = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let token = format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(&claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, JWT_KEY);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SIGNING_KEY);
     let signature = hmac::sign(&key, token.as_bytes());
     format!("{token}.{}", URL_SAFE_NO_PAD.encode(signature))
 }

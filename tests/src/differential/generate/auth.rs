@@ -8,6 +8,7 @@ use crate::differential::step::{Call, Step, Who};
 
 const USERS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 const ROLES: [&str; 4] = ["reader", "writer", "half", "all"];
+const FIRST_PASSWORD: &str = "password 0";
 const ROOT_PASSWORD: &str = "root's own";
 
 /// Ranges that permissions are of, as a request writes them. Of nothing 3.4 grants them too.
@@ -33,7 +34,6 @@ impl Generator {
             0..12 => {
                 let mut request = json!({"name": user, "password": self.password()});
                 if self.random.chance(15) {
-                    // One who never asks for a token: 3.4 tells that he has no password.
                     request["name"] = "bare".into();
                     request["options"] = json!({"no_password": true});
                     if self.random.chance(70) {
@@ -48,7 +48,7 @@ impl Generator {
             30..36 => {
                 let password = self.password();
                 let request = json!({"name": user, "password": password});
-                self.ask("Auth/UserChangePassword", request);
+                self.ask_either("Auth/UserChangePassword", request);
             }
             36..48 => {
                 self.ask_either("Auth/UserGrantRole", json!({"user": user, "role": role}));
@@ -69,7 +69,10 @@ impl Generator {
                 let request = json!({"role": role, "key": base64(key), "range_end": base64(end)});
                 self.ask_either("Auth/RoleRevokePermission", request);
             }
-            _ => self.authenticate(user),
+            _ => {
+                let user = if self.random.chance(10) { "bare" } else { user };
+                self.authenticate(user);
+            }
         }
     }
 
@@ -108,8 +111,15 @@ impl Generator {
         self.ask_as(&Who::Nobody, "Auth/Authenticate", json!({"name": user, "password": password}));
     }
 
+    /// Gets a token for certain, for one of the users who are there when authentication goes on.
+    fn log_in(&mut self, user: &str) {
+        let known = self.known.passwords.get(user).cloned();
+        let password = known.unwrap_or_else(|| FIRST_PASSWORD.to_owned());
+        self.ask_as(&Who::Nobody, "Auth/Authenticate", json!({"name": user, "password": password}));
+    }
+
     fn ask_as(&mut self, who: &Who, method: &'static str, request: Value) {
-        self.queue.push_back(Step::Call(Call::new(method, request).by(who)));
+        self.push_either(Call::new(method, request).by(who), 30);
     }
 
     /// What is asked in another's name than root's while authentication is on must be what 3.4
@@ -178,7 +188,8 @@ impl Generator {
             ("bob", "writer", RANGES[1], 1),
             ("carol", "half", RANGES[3], 2),
         ] {
-            self.ask_as(&nobody, "Auth/UserAdd", json!({"name": user, "password": "password 0"}));
+            let request = json!({"name": user, "password": FIRST_PASSWORD});
+            self.ask_as(&nobody, "Auth/UserAdd", request);
             self.ask_as(&nobody, "Auth/RoleAdd", json!({"name": role}));
             let perm = json!({"permType": kind, "key": base64(key), "range_end": base64(end)});
             let grant = json!({"name": role, "perm": perm});
@@ -199,12 +210,23 @@ impl Generator {
         let alice = Who::User("alice".into());
         let range = json!({"key": base64("k05")});
         let elsewhere = json!({"key": base64("z")});
-        self.authenticate("alice");
-        for (user, password) in [("alice", "wrong"), ("nobody", "password 0"), ("alice", "")] {
+        self.log_in("alice");
+        let bare = json!({"name": "bare", "password": "", "options": {"no_password": true}});
+        self.ask_as(&root, "Auth/UserAdd", bare);
+        self.authenticate_root();
+        self.log_in("alice");
+        for (user, password) in [
+            ("alice", "wrong"),
+            ("nobody", "password 0"),
+            ("alice", ""),
+            ("bare", ""),
+            ("bare", "any"),
+        ] {
             let request = json!({"name": user, "password": password});
             self.ask_as(&Who::Nobody, "Auth/Authenticate", request);
         }
         self.ask_as(&Who::Nobody, "KV/Range", range.clone());
+        self.ask_as(&Who::Nobody, "KV/Put", range.clone());
         self.ask_as(&Who::Token("nonsense".into()), "KV/Range", range.clone());
         self.ask_as(&Who::Token("Bearer nonsense".into()), "KV/Put", range.clone());
         if self.plan.has(Area::Web) {
@@ -222,19 +244,65 @@ impl Generator {
         }
         // The tokens of before are of an old revision, if they are of any.
         self.ask_as(&root, "Auth/RoleAdd", json!({"name": "another"}));
-        self.ask_as(&alice, "KV/Range", range.clone());
-        self.ask_as(&alice, "KV/Put", range.clone());
+        for _ in 0..2 {
+            self.ask_as(&alice, "KV/Range", range.clone());
+            self.ask_as(&alice, "KV/Put", range.clone());
+        }
+        self.watches_by(&[alice.clone()]);
         self.ask_as(&root, "KV/Range", range.clone());
         self.ask_as(&root, "Auth/UserList", json!({}));
         self.authenticate_root();
         self.ask_as(&root, "Auth/RoleDelete", json!({"role": "another"}));
         self.authenticate_root();
+        self.log_in("alice");
         self.watches_by(&[alice, Who::Nobody, Who::Token("nonsense".into())]);
+        self.asked_by_others();
+    }
+
+    /// What users may ask who are not root, with the rights they have.
+    fn asked_by_others(&mut self) {
+        let carol = Who::User("carol".into());
+        self.log_in("carol");
+        self.ask_as(
+            &Who::User("root".into()),
+            "Lease/LeaseGrant",
+            json!({"ID": "60", "TTL": "900"}),
+        );
+        let put = |key: &str| {
+            json!({"request_put": {"key": base64(key), "value": base64("v"),
+            "prev_kv": true, "lease": "60"}})
+        };
+        let delete =
+            |key: &str| json!({"request_delete_range": {"key": base64(key), "prev_kv": true}});
+        let range = |key: &str| json!({"request_range": {"key": base64(key)}});
+        let nested = |op: Value| json!({"request_txn": {"success": [op]}});
+        let txn = |op: Value| json!({"success": [op]});
+        for (method, request) in [
+            ("KV/Txn", txn(put("k11"))),
+            ("KV/Txn", txn(nested(put("k12")))),
+            ("KV/Txn", txn(nested(range("k11")))),
+            ("KV/Txn", txn(delete("k11"))),
+            ("KV/Txn", txn(nested(delete("k12")))),
+            ("KV/Txn", txn(put("z"))),
+            ("KV/Txn", txn(delete("z"))),
+            ("KV/Txn", txn(range("z"))),
+            ("KV/Put", json!({"key": base64("k13"), "lease": "60", "prev_kv": true})),
+            ("KV/DeleteRange", json!({"key": base64("k13"), "prev_kv": true})),
+            ("Lease/LeaseGrant", json!({"ID": "61", "TTL": "900"})),
+            ("Lease/LeaseTimeToLive", json!({"ID": "61"})),
+            ("Lease/LeaseTimeToLive", json!({"ID": "61", "keys": true})),
+            ("Lease/LeaseRevoke", json!({"ID": "61"})),
+            ("Lease/LeaseRevoke", json!({"ID": "60"})),
+            ("Maintenance/Status", json!({})),
+            ("Maintenance/Alarm", json!({})),
+            ("Cluster/MemberList", json!({})),
+        ] {
+            self.ask_as(&carol, method, request);
+        }
     }
 
     /// Watches that are refused for who asks.
     fn watches_by(&mut self, whos: &[Who]) {
-        self.authenticate("alice");
         for who in whos {
             self.who = who.clone();
             let stream = self.open_watch();
@@ -248,9 +316,9 @@ impl Generator {
 
     pub(super) fn disable_auth(&mut self) {
         self.authenticate_root();
-        for user in ["root", "root"] {
-            self.ask_as(&Who::User(user.into()), "Auth/AuthDisable", json!({}));
-        }
+        self.ask_as(&Who::User("root".into()), "Auth/AuthDisable", json!({}));
+        // While authentication is off 3.4 looks at tokens that nobody else looks at.
+        self.push_either(Call::new("Auth/AuthDisable", json!({})), 100);
         self.who = Who::Nobody;
     }
 

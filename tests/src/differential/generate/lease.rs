@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Generator;
 use super::keys::int;
+use super::{Area, Generator};
 use crate::differential::step::{Call, Step};
 
 impl Generator {
@@ -40,7 +40,13 @@ impl Generator {
     pub(super) fn keep_alive(&mut self, messages: Vec<Value>) {
         let method = "Lease/LeaseKeepAlive";
         let call = Call::new(method, json!({})).by(&self.made_cautious(method, &mut json!({})));
-        self.queue.push_back(Step::Stream { call, messages, at_most: usize::MAX });
+        let most = usize::MAX;
+        let by_gateway = self.plan.has(Area::Web) && self.random.chance(30);
+        self.queue.push_back(if by_gateway {
+            Step::GatewayLines { call, messages, count: most }
+        } else {
+            Step::Stream { call, messages, at_most: most }
+        });
     }
 
     /// TTLs that are raised to the least there is; gone before that has passed.

@@ -75,12 +75,15 @@ pub struct Plan {
     pub areas: Vec<Area>,
     /// Tokens are JWT in some seeds: only they can be of an old auth revision.
     pub jwt: bool,
+    /// In some seeds the servers may be asked for under some names only.
+    pub hosts: bool,
 }
 
 impl Plan {
     pub fn new(seed: u64, requests: u64, areas: &[Area]) -> Plan {
         let jwt = areas.contains(&Area::Auth) && seed.is_multiple_of(3);
-        Plan { seed, requests, areas: areas.to_vec(), jwt }
+        let hosts = areas.contains(&Area::Web) && seed % 4 == 1;
+        Plan { seed, requests, areas: areas.to_vec(), jwt, hosts }
     }
 
     fn has(&self, area: Area) -> bool {
@@ -205,6 +208,9 @@ impl Generator {
             "Lease/LeaseRevoke" => {
                 self.known.leases.remove(&number(&message["ID"]));
             }
+            "Auth/UserDelete" => {
+                self.known.passwords.remove(message["name"].as_str().unwrap_or_default());
+            }
             "Auth/AuthEnable" => self.known.auth_on = true,
             "Auth/AuthDisable" => self.known.auth_on = false,
             "Auth/UserAdd" | "Auth/UserChangePassword" => {
@@ -276,7 +282,12 @@ impl Generator {
     fn ask_either(&mut self, method: &'static str, mut message: Value) {
         let who = self.made_cautious(method, &mut message);
         let call = Call::new(method, message).by(&who);
-        let by_gateway = self.plan.has(Area::Web) && self.random.chance(15);
+        self.push_either(call, 15);
+    }
+
+    /// By a chance of so many percent through the gateway.
+    fn push_either(&mut self, call: Call, percent: u64) {
+        let by_gateway = self.plan.has(Area::Web) && self.random.chance(percent);
         self.queue.push_back(if by_gateway { Step::Gateway(call) } else { Step::Call(call) });
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::keys::int;
 use super::{Area, Generator, Plan};
 use crate::differential::contract::base64;
-use crate::differential::step::{Queueing, Step};
+use crate::differential::step::{Call, MEMBER, Queueing, Step};
 use crate::sim::random::Random;
 
 pub(super) type Card = fn(&mut Generator);
@@ -34,8 +34,11 @@ pub(super) fn deck(plan: &Plan, random: &mut Random) -> Vec<Card> {
         (Area::Maintenance, maintenance),
         (Area::Auth, Generator::refused_management),
         (Area::Queues, queues),
-        (Area::Queues, Generator::lead),
+        (Area::Queues, terms),
         (Area::Web, pages),
+        (Area::Web, Generator::streams),
+        (Area::Web, Generator::strangers),
+        (Area::Web, every_gateway_path),
     ];
     let mut deck: Vec<Card> =
         cards.iter().filter(|(area, _)| plan.has(*area)).map(|(_, card)| *card).collect();
@@ -66,6 +69,7 @@ fn revisions(generator: &mut Generator) {
         generator.ask("KV/Txn", json!({"success": [{"request_range": range}]}));
         generator.ask("KV/Compact", json!({"revision": int(revision)}));
     }
+    generator.ask("Maintenance/HashKV", json!({"revision": int(now - 1)}));
 }
 
 fn contradictions(generator: &mut Generator) {
@@ -84,7 +88,16 @@ fn absent_keys(generator: &mut Generator) {
     let leased = json!({"key": base64("k00"), "lease": "424242"});
     generator.ask("KV/Put", leased.clone());
     let first = json!({"request_put": key("k01")});
-    generator.ask("KV/Txn", json!({"success": [first, {"request_put": leased}]}));
+    let leased = json!({"request_put": leased});
+    generator.ask("KV/Txn", json!({"success": [first, leased]}));
+    // Two reasons at once.
+    let never = json!({"request_put": {"key": base64("never there"), "ignore_value": true}});
+    for (revision, put) in
+        [(1 << 40, leased.clone()), (1 << 40, never.clone()), (-1, leased), (-1, never)]
+    {
+        let range = json!({"request_range": {"key": base64("k00"), "revision": int(revision)}});
+        generator.ask("KV/Txn", json!({"success": [range, put]}));
+    }
 }
 
 fn too_large(generator: &mut Generator) {
@@ -96,7 +109,7 @@ fn too_large(generator: &mut Generator) {
 }
 
 /// What an alarm forbids, and what it does not. A put in a nested transaction 3.4 does not see.
-fn forbidden() -> Vec<(&'static str, Value)> {
+fn forbidden(generator: &Generator) -> Vec<(&'static str, Value)> {
     let put = json!({"request_put": key("k01")});
     let delete = json!({"request_delete_range": key("k02")});
     let range = json!({"request_range": key("k01")});
@@ -107,17 +120,18 @@ fn forbidden() -> Vec<(&'static str, Value)> {
         ("KV/Txn", json!({"success": [range]})),
         ("KV/DeleteRange", key("k03")),
         ("KV/Range", key("k01")),
+        ("KV/Compact", json!({"revision": int(generator.known.revision)})),
         ("Lease/LeaseGrant", json!({"ID": "77", "TTL": "1000"})),
         ("Lease/LeaseRevoke", json!({"ID": "77"})),
     ]
 }
 
 fn no_space(generator: &mut Generator) {
-    generator.with_alarm(1, forbidden());
+    generator.with_alarm(1, forbidden(generator));
 }
 
 fn corrupt(generator: &mut Generator) {
-    generator.with_alarm(2, forbidden());
+    generator.with_alarm(2, forbidden(generator));
 }
 
 fn too_many_operations(generator: &mut Generator) {
@@ -187,14 +201,17 @@ fn refused_leases(generator: &mut Generator) {
 }
 
 fn maintenance(generator: &mut Generator) {
-    generator.ask("Maintenance/MoveLeader", json!({"targetID": "77"}));
+    for target in ["77", MEMBER] {
+        generator.ask_either("Maintenance/MoveLeader", json!({"targetID": target}));
+    }
+    generator.health();
     generator.ask("Maintenance/Defragment", json!({}));
     generator.ask("Maintenance/Hash", json!({}));
     generator.ask("Maintenance/Status", json!({}));
     generator.ask("KV/Put", key("k00"));
     let now = generator.known.revision + 1;
     for revision in [0, 1, now, now + 1, now + 100] {
-        generator.ask("Maintenance/HashKV", json!({"revision": int(revision)}));
+        generator.hash_kv(revision);
     }
     generator.ask("Cluster/MemberList", json!({}));
     generator.snapshot();
@@ -209,10 +226,52 @@ fn queues(generator: &mut Generator) {
     generator.ask("Election/Leader", json!({"name": base64("q/nobody")}));
 }
 
+fn terms(generator: &mut Generator) {
+    generator.lead(false);
+    if generator.plan.has(Area::Web) {
+        generator.lead(true);
+        generator.lock_by_gateway();
+    }
+}
+
 fn pages(generator: &mut Generator) {
     generator.wrong_verb();
+    generator.other_path();
+    for page in ["/v3/no/such", "/nonsense"] {
+        generator.http("POST", page, "{}");
+    }
     for _ in 0..3 {
         generator.odd_page();
         generator.bad_json();
     }
+}
+
+/// What comes by the gateway too rarely by chance.
+fn every_gateway_path(generator: &mut Generator) {
+    for method in [
+        "Maintenance/Status",
+        "Maintenance/Alarm",
+        "Maintenance/Hash",
+        "Maintenance/Defragment",
+        "Maintenance/MoveLeader",
+        "Cluster/MemberList",
+        "Lease/LeaseLeases",
+        "Lease/LeaseRevoke",
+        "Lease/LeaseTimeToLive",
+        "Lease/LeaseKeepAlive",
+        "KV/Compact",
+        "Auth/UserChangePassword",
+        "Auth/UserRevokeRole",
+        "Auth/UserGet",
+        "Auth/UserList",
+        "Auth/UserDelete",
+        "Auth/RoleList",
+        "Auth/RoleDelete",
+        "Auth/RoleRevokePermission",
+        "Election/Leader",
+    ] {
+        generator.gateway(method, json!({}));
+    }
+    let snapshot = Call::new("Maintenance/Snapshot", json!({}));
+    generator.queue.push_back(Step::GatewayDrain(snapshot));
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::keys::int;
-use super::{Generator, Part};
+use super::{Area, Generator, Part};
 use crate::differential::contract::base64;
 use crate::differential::step::{Queueing, Step, Who};
 
@@ -20,7 +20,10 @@ impl Generator {
                 self.queue_up(service, name);
             }
             // etcd ends the stream of who may not observe as if all were well; ours says why.
-            4 if self.part == Part::Open || self.who == Who::User("root".into()) => self.lead(),
+            4 if self.part == Part::Open || self.who == Who::User("root".into()) => {
+                let by_gateway = self.plan.has(Area::Web) && self.random.chance(50);
+                self.lead(by_gateway);
+            }
             4 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/0")})),
             5 => self.ask_of_queues("Lock/Unlock", json!({"key": base64("q/none")})),
             6 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/nobody")})),
@@ -55,10 +58,20 @@ impl Generator {
     }
 
     /// A whole term of office, seen from outside.
-    pub(super) fn lead(&mut self) {
+    pub(super) fn lead(&mut self, by_gateway: bool) {
         self.session_leases();
         let (name, who) = (self.fresh_name("e/"), self.who.clone());
-        self.queue.push_back(Step::Term { name, lease: LEASES[0], who });
+        self.queue.push_back(Step::Term { name, lease: LEASES[0], who, by_gateway });
+    }
+
+    /// A lock that is free, by the gateway: its key is known before.
+    pub(super) fn lock_by_gateway(&mut self) {
+        self.session_leases();
+        let name = self.fresh_name("l/");
+        let key = format!("{name}/{:x}", LEASES[0]);
+        let lock = json!({"name": base64(name), "lease": int(LEASES[0])});
+        self.gateway("Lock/Lock", lock);
+        self.gateway("Lock/Unlock", json!({"key": base64(key)}));
     }
 
     pub(super) fn queue_up(&mut self, service: Queueing, name: String) {
