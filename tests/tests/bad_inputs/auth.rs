@@ -1,10 +1,21 @@
 //! §7.5: users and roles, and what is refused to whom.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use kvorum_tests::differential::contract::base64;
+use kvorum_tests::differential::side::SIGNING_KEY;
 use kvorum_tests::differential::step::{Call, Step, Who};
+use ring::hmac;
 use serde_json::{Value, json};
 
 use crate::section::{Row, call, row};
+
+const STATUS: &str = "v3.6.0 server/etcdserver/api/v3rpc/auth.go, AuthStatus";
+
+fn header() -> Value {
+    json!({"cluster_id": "<cluster>", "member_id": "<member>", "raft_term": "<term>",
+        "revision": "1"})
+}
 
 const GRANT: &str = "v3.6.0 server/auth/store.go, RoleGrantPermission";
 
@@ -74,6 +85,20 @@ fn disabled() -> Vec<Row> {
             .before(vec![Step::call("Auth/RoleAdd", json!({"name": "root"})), add_user("root")])
             .after(vec![grant_role("root", "root")]),
         row("B68", "a token while it is off", authenticate("root", "p")),
+        call(
+            "none (AuthStatus)",
+            "whether it is on, while it is off",
+            "Auth/AuthStatus",
+            json!({}),
+        )
+        .later(json!({"status": "OK", "body": {"header": header(), "authRevision": "*"}}), STATUS),
+        call("B71d", "a token that nobody looks at", "Auth/AuthDisable", json!({}))
+            .by(&Who::Token("nonsense".into()))
+            .later(
+                json!({"status": "OK", "body": {"header": header()}}),
+                "v3.6.0 server/auth/store.go, AuthInfoFromCtx",
+            )
+            .changes(),
         row("B74a", "a user without a name", add_user("")),
         row("B74b", "a user that is there", add_user("u")).before(vec![add_user("u")]),
         call("B75", "a password for a user without", "Auth/UserAdd", no_password).changes(),
@@ -139,6 +164,19 @@ fn enabled() -> Vec<Row> {
         call("B69b", "a token for nobody", "Auth/Authenticate", login("none")),
         call("B69c", "a token without a password", "Auth/Authenticate", json!({"name": "bare"}))
             .before(vec![by(&root, "Auth/UserAdd", no_password), authenticate("state", "p")]),
+        call(
+            "B75b",
+            "any password of a user without",
+            "Auth/Authenticate",
+            json!({"name": "bare", "password": "p"}),
+        ),
+        call("none (AuthStatus)", "whether it is on", "Auth/AuthStatus", json!({}))
+            .by(&root)
+            .later(
+                json!({"status": "OK",
+                    "body": {"header": header(), "enabled": true, "authRevision": "*"}}),
+                STATUS,
+            ),
         call("B70a", "a read without a token", "KV/Range", range()),
         call("B70b", "a write without a token", "KV/Put", range()),
         call("B71a", "a read with a bad token", "KV/Range", range()).by(&token("nonsense")),
@@ -170,6 +208,17 @@ fn enabled() -> Vec<Row> {
     ]
 }
 
+/// Of alice at the first auth revision, and good until then, in seconds since 1970.
+fn token_until(seconds: u64) -> Who {
+    let part = |claims: Value| URL_SAFE_NO_PAD.encode(claims.to_string());
+    let head = part(json!({"alg": "HS256", "typ": "JWT"}));
+    let claims = part(json!({"username": "alice", "revision": 1, "exp": seconds}));
+    let signed = format!("{head}.{claims}");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SIGNING_KEY);
+    let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
+    Who::Token(format!("{signed}.{signature}"))
+}
+
 /// A JWT says of which revision it is; a simple token does not.
 pub(crate) fn jwt_rows() -> Vec<Row> {
     let range = || json!({"key": base64("k")});
@@ -191,5 +240,10 @@ pub(crate) fn jwt_rows() -> Vec<Row> {
             .by(&user("alice")),
         call("B72b", "a write with an old token", "KV/Put", range()).by(&user("alice")),
         row("B37c", "a watch with an old token", watch),
+        // Good but for its revision, so that what follows is refused for its time.
+        call("B72c", "a read with a token until 2100", "KV/Range", range())
+            .by(&token_until(4_102_444_800)),
+        call("B71e", "a read with a token that is over", "KV/Range", range()).by(&token_until(1)),
+        call("B71f", "a write with a token that is over", "KV/Put", range()).by(&token_until(1)),
     ]
 }

@@ -46,7 +46,8 @@ fn ranges() -> Vec<Row> {
         Step::Stream { call, messages: vec![request], at_most: 5 }
     };
     // The first row, as its answer depends on nothing having been written.
-    let fresh = call("B27", "Compact 0 on a fresh server", "KV/Compact", json!({}));
+    // From then on nothing is compacted, where before it was not even that.
+    let fresh = call("B27", "Compact 0 on a fresh server", "KV/Compact", json!({})).changes();
     vec![
         fresh,
         call("B1", "Range without a key", "KV/Range", json!({})).before(vec![
@@ -78,6 +79,16 @@ fn ranges() -> Vec<Row> {
                 json!({"status": "Unimplemented: RangeStream does not support revision filters"}),
                 "v3.7.1 server/etcdserver/v3_server.go",
             ),
+        row("none (RangeStream)", "RangeStream of a key", streamed(key("k"))).later(
+            json!({"status": "OK", "body": [{"range_response": {
+                "count": "1",
+                "header": {"cluster_id": "<cluster>", "member_id": "<member>",
+                    "raft_term": "<term>", "revision": "4"},
+                "kvs": [{"create_revision": "2", "key": base64("k"), "mod_revision": "4",
+                    "value": base64("v"), "version": "3"}],
+            }}]}),
+            "v3.7.1 server/etcdserver/v3_server.go, RangeStream",
+        ),
     ]
 }
 
@@ -197,6 +208,8 @@ fn alarms() -> Vec<Row> {
         damaged(call("B29e", "LeaseGrant while corrupt", "Lease/LeaseGrant", grant)),
         damaged(call("B29f", "LeaseRevoke while corrupt", "Lease/LeaseRevoke", json!({"ID": "1"}))),
         damaged(call("B29g", "Compact while corrupt", "KV/Compact", json!({"revision": "4"}))),
+        full(call("B28g", "Compact without space", "KV/Compact", json!({"revision": "4"})))
+            .changes(),
         // The last row: 3.4 writes.
         full(call(
             "B28f",

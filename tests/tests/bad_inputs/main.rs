@@ -18,7 +18,7 @@
 //! | B89 | wrong sender or addressee | dropped and counted, `server/tests/hostile_peer.rs` |
 //! | B90 | what is no message of raft | ends the stream, `server/tests/hostile_peer.rs` |
 //! | B91 | a lease request too large between members | frames are bounded, `server/tests/hostile_peer.rs` |
-//! | B92 | paths below `/members` | on the peer port there is `/members` alone; all else is not found |
+//! | B92 | paths below `/members` | etcd's peer port does not pass them to `/members` either, so they are not found there as here, `server/tests/hostile_peer.rs`; promotion comes with changes of membership |
 
 mod auth;
 mod kv;

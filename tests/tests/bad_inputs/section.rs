@@ -1,9 +1,11 @@
 //! Rows that are asked of one server one after the other, and their transcript.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use kvorum_tests::binary;
+use kvorum_tests::differential::answer::is_ok;
 use kvorum_tests::differential::differences::{Unlike, is_form, unlike};
 use kvorum_tests::differential::side::{Side, Start, start};
 use kvorum_tests::differential::step::{Call, Step, Who};
@@ -76,6 +78,14 @@ impl Row {
 
     pub(crate) fn kills(self) -> Row {
         Row { kills: true, ..self }
+    }
+
+    /// Makes what must be there, or takes it back.
+    async fn prepare(&self, side: &mut Side, steps: &[Step]) {
+        for step in steps {
+            let answer = side.perform(step).await;
+            assert!(is_ok(&answer), "{}: {step} is answered {answer}", self.name);
+        }
     }
 
     /// Asked in this name.
@@ -156,28 +166,19 @@ impl Section {
             let mut side = Side::connect(started).await.expect("the server answers");
             let mut shown = Vec::new();
             for row in &self.rows {
-                for step in &row.before {
-                    side.perform(step).await;
-                }
+                row.prepare(&mut side, &row.before).await;
                 if spared && row.kills {
                     let answer = json!({"status": "the server stops"});
                     shown.push(Shown { answer, changed: vec![] });
                     continue;
                 }
-                let before = state(&mut side).await;
+                let before = state(&mut side, row.name).await;
                 let answer = side.perform(&row.probe).await;
-                let after = state(&mut side).await;
-                let mut changed = Vec::new();
-                for (what, (before, after)) in STATE.iter().zip(before.iter().zip(&after)) {
-                    // What 3.4 does otherwise it may also do where it should not.
-                    let allowed = row.changes || (spared && row.later.is_some());
-                    if before != after && !allowed {
-                        changed.push(format!("{}: {before} / {after}", what.0));
-                    }
-                }
-                for step in &row.after {
-                    side.perform(step).await;
-                }
+                let after = state(&mut side, row.name).await;
+                // What 3.4 does otherwise it may also do where it should not.
+                let allowed = row.changes || (spared && row.later.is_some());
+                let changed = if allowed { vec![] } else { differing(&before, &after) };
+                row.prepare(&mut side, &row.after).await;
                 shown.push(Shown { answer, changed });
             }
             shown
@@ -238,24 +239,58 @@ impl Section {
     }
 }
 
-/// What must be the same before and after a refused request: method and request.
-const STATE: &[(&str, &str)] = &[
-    ("KV/Range", r#"{"key": "AA==", "range_end": "AA=="}"#),
-    ("Lease/LeaseLeases", "{}"),
-    ("Maintenance/Alarm", "{}"),
-    ("Auth/UserList", "{}"),
-    ("Auth/RoleList", "{}"),
-];
+/// What must be the same before and after a refused request: everything that can be read.
+type State = BTreeMap<String, Value>;
 
 /// As root, if there is one that has a token.
-async fn state(side: &mut Side) -> Vec<Value> {
-    let mut state = Vec::new();
-    for (method, request) in STATE {
-        let request = serde_json::from_str(request).expect("it is JSON");
-        let call = Call::new(method, request).by(&Who::User("state".into()));
-        state.push(shortened(side.perform(&Step::Call(call)).await));
+async fn state(side: &mut Side, row: &str) -> State {
+    let mut state = State::new();
+    let everything = json!({"key": "AA==", "range_end": "AA=="});
+    read(side, row, &mut state, "KV/Range", everything).await;
+    // With the compacted revision, and what is no longer to be read.
+    read(side, row, &mut state, "Maintenance/HashKV", json!({})).await;
+    read(side, row, &mut state, "Maintenance/Alarm", json!({})).await;
+    if !side.is_etcd_3_4() {
+        read(side, row, &mut state, "Auth/AuthStatus", json!({})).await;
+    }
+    for (list, names, get, name) in [
+        ("Lease/LeaseLeases", "leases", "Lease/LeaseTimeToLive", "ID"),
+        ("Auth/UserList", "users", "Auth/UserGet", "name"),
+        ("Auth/RoleList", "roles", "Auth/RoleGet", "role"),
+    ] {
+        let listed = read(side, row, &mut state, list, json!({})).await;
+        for item in listed["body"][names].as_array().into_iter().flatten() {
+            let mut request = json!({name: item.get("ID").unwrap_or(item)});
+            if name == "ID" {
+                request["keys"] = true.into();
+            }
+            read(side, row, &mut state, get, request).await;
+        }
     }
     state
+}
+
+async fn read(
+    side: &mut Side,
+    row: &str,
+    state: &mut State,
+    method: &'static str,
+    request: Value,
+) -> Value {
+    let step = Step::Call(Call::new(method, request).by(&Who::User("state".into())));
+    let answer = shortened(side.perform(&step).await);
+    assert!(is_ok(&answer), "the state around {row} cannot be read: {step}: {answer}");
+    state.insert(step.to_string(), answer.clone());
+    answer
+}
+
+fn differing(before: &State, after: &State) -> Vec<String> {
+    let what: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differing = what.into_iter().filter(|what| before.get(*what) != after.get(*what));
+    let or_none = |found: Option<&Value>| found.map_or("nothing".to_owned(), Value::to_string);
+    differing
+        .map(|what| format!("{what}: {} / {}", or_none(before.get(what)), or_none(after.get(what))))
+        .collect()
 }
 
 /// Whether a star in what is wanted stands for what was answered.
