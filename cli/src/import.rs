@@ -78,12 +78,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 /// What whoever runs it should know; each a line.
 fn remarks(made: &Made) -> String {
     let Replayed { uncommitted, refused, skipped_v2 } = made.replayed;
-    let mut said = String::new();
-    if let Some(version) = &made.newer_version {
-        said += &newer(version);
-        said += "\n";
-    }
-    for (count, what) in [
+    let counts = [
         (
             uncommitted,
             "entries at the end of the log were not yet noted as committed; they were taken, for \
@@ -91,12 +86,11 @@ fn remarks(made: &Made) -> String {
         ),
         (refused, "requests in the log changed nothing: that etcd refused them, or had done them"),
         (skipped_v2, "writes of the API of etcd 2 were left out: its store is not taken over"),
-    ] {
-        if count > 0 {
-            said += &format!("{count} {what}\n");
-        }
-    }
-    said
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, what)| format!("{count} {what}\n"));
+    let newer = made.newer_version.iter().map(|version| newer(version) + "\n");
+    newer.chain(counts).collect()
 }
 
 /// That a state is of a version whose records may not all be known.

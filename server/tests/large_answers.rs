@@ -216,7 +216,8 @@ fn a_transaction_that_reads_too_much_is_refused_before_it_is_read_or_written() {
         let mut writing = of(&many, 101);
         writing.success.push(op(Request::RequestPut(support::put("written", "1"))));
         let compare = Compare { key: "k".into(), range_end: "l".into(), ..Compare::default() };
-        let comparing = TxnRequest { compare: vec![compare; 10_001], ..of(&read, 1) };
+        let compares = TxnRequest { compare: vec![compare; 100], ..TxnRequest::default() };
+        let comparing = of(&op(Request::RequestTxn(compares)), 101);
         for too_much in [of(&many, 101), writing, comparing] {
             let status = client.kv().txn(too_much).await.unwrap_err();
             assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, refusal));

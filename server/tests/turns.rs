@@ -328,8 +328,7 @@ fn who_says_much_leads_as_well() {
         let next = candidate(&client, lease(&client, 2).await, "b").await;
         assert!(!next.is_finished());
         let observe = LeaderRequest { name: "e".into() };
-        let observed = client.election().max_decoding_message_size(usize::MAX).observe(observe);
-        let mut leaders = observed.await.unwrap().into_inner();
+        let mut leaders = client.election().observe(observe).await.unwrap().into_inner();
         assert_eq!(told(&mut leaders).await, (long, first.rev));
         resign(&client, &first).await;
         let second = ended(next).await.unwrap();

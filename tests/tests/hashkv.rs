@@ -1,6 +1,8 @@
 //! `HashKV` over the same data is the same number, ours and etcd's: with history, deletions,
 //! transactions, leases and compactions. `KVORUM_SEED` repeats one course.
 
+#![allow(clippy::print_stdout, reason = "whoever repeats a course needs its seed")]
+
 use kvorum_proto::etcdserverpb::kv_client::KvClient;
 use kvorum_proto::etcdserverpb::lease_client::LeaseClient;
 use kvorum_proto::etcdserverpb::maintenance_client::MaintenanceClient;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Buf, Bytes};
@@ -121,27 +122,27 @@ impl Arriving {
 
 impl http_body::Body for Arriving {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let taken = frame.data_ref().map_or(Ok(()), |data| this.take(data));
-                Poll::Ready(Some(taken.map(|()| frame).map_err(axum::Error::new)))
+                Poll::Ready(Some(taken.map(|()| frame).map_err(BoxError::from)))
             }
             Poll::Ready(end) => {
                 this.partial.clear();
-                Poll::Ready(end)
+                Poll::Ready(end.map(|end| end.map_err(BoxError::from)))
             }
             Poll::Pending if this.is_partial() => {
                 let due = this.due.get_or_insert_with(|| Box::pin(sleep(REQUEST_ARRIVES_WITHIN)));
                 due.as_mut().poll(cx).map(|()| {
                     this.partial.clear();
-                    Some(Err(axum::Error::new(too_slow())))
+                    Some(Err(too_slow().into()))
                 })
             }
             Poll::Pending => Poll::Pending,

@@ -120,7 +120,7 @@ impl kv_server::Kv for Kv {
         let Reply::Delete(reply) = outcome.reply else { return Err(not_a("deletion")) };
         let header = Some(self.0.header(outcome.revision));
         let quick = QUICK.for_deletion(&reply).is_some();
-        self.answer(quick, move |_| Ok(deletion(reply, header))).await
+        self.answer(quick, move |_| Ok(deletion(&reply, header))).await
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
@@ -191,11 +191,11 @@ fn range(
     Ok(Answer::Whole(convert::range(&reply, header)))
 }
 
-fn deletion(reply: DeleteReply, header: Option<ResponseHeader>) -> Answer<DeleteRangeResponse> {
+fn deletion(reply: &DeleteReply, header: Option<ResponseHeader>) -> Answer<DeleteRangeResponse> {
     if answer::is_large(&reply.prev, false) {
-        Answer::Large(Layout::delete(&reply, header))
+        Answer::Large(Layout::delete(reply, header))
     } else {
-        Answer::Whole(convert::delete(&reply, header))
+        Answer::Whole(convert::delete(reply, header))
     }
 }
 

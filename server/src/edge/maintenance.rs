@@ -162,16 +162,15 @@ pub(crate) fn is_learner(root: &Root, member: u64) -> bool {
 
 /// As Go prints the message: no field that is zero, a kind without a name by its number.
 fn alarm_text(alarm: &AlarmMember) -> String {
-    let mut text = String::new();
-    if alarm.member_id != 0 {
-        text += &format!("memberID:{} ", alarm.member_id);
-    }
+    let member = match alarm.member_id {
+        0 => String::new(),
+        id => format!("memberID:{id} "),
+    };
     match AlarmType::try_from(alarm.alarm) {
-        Ok(AlarmType::None) => {}
-        Ok(kind) => text += &format!("alarm:{} ", kind.as_str_name()),
-        Err(_) => text += &format!("alarm:{} ", alarm.alarm),
+        Ok(AlarmType::None) => member,
+        Ok(kind) => format!("{member}alarm:{} ", kind.as_str_name()),
+        Err(_) => format!("{member}alarm:{} ", alarm.alarm),
     }
-    text
 }
 
 #[cfg(test)]

@@ -109,16 +109,14 @@ impl Role {
 
     /// What the next dial uses.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        match &*self.current.load() {
-            Some(material) => Ok(Arc::clone(&material.client)),
-            None => {
-                if let Some(made) = self.default_client.get() {
-                    return Ok(Arc::clone(made));
-                }
-                let made = Arc::new(default_client()?);
-                Ok(Arc::clone(self.default_client.get_or_init(|| made)))
-            }
+        if let Some(material) = &*self.current.load() {
+            return Ok(Arc::clone(&material.client));
         }
+        if let Some(made) = self.default_client.get() {
+            return Ok(Arc::clone(made));
+        }
+        let made = Arc::new(default_client()?);
+        Ok(Arc::clone(self.default_client.get_or_init(|| made)))
     }
 
     pub(crate) fn kind(&self) -> Kind {

@@ -37,10 +37,12 @@ impl Http {
             let answer = self.0.request(request.built()?).await?;
             let mut found = head(&answer);
             let mut body = answer.into_body();
-            let mut text = Vec::new();
-            while text.iter().filter(|byte| **byte == b'\n').count() < count {
+            let (mut text, mut ends) = (Vec::new(), 0);
+            while ends < count {
                 let Some(frame) = body.frame().await else { break };
-                text.extend(frame?.into_data().unwrap_or_default());
+                let data = frame?.into_data().unwrap_or_default();
+                ends += data.split(|byte| *byte == b'\n').count() - 1;
+                text.extend(data);
             }
             let text = String::from_utf8_lossy(&text);
             let lines = text.lines().take(count);

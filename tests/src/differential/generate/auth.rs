@@ -248,7 +248,7 @@ impl Generator {
             self.ask_as(&alice, "KV/Range", range.clone());
             self.ask_as(&alice, "KV/Put", range.clone());
         }
-        self.watches_by(&[alice.clone()]);
+        self.watches_by(std::slice::from_ref(&alice));
         self.ask_as(&root, "KV/Range", range.clone());
         self.ask_as(&root, "Auth/UserList", json!({}));
         self.authenticate_root();
