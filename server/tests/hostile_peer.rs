@@ -296,3 +296,25 @@ fn bytes_that_are_no_http_are_answered_by_closing() {
         attack.lives("after the bytes").await;
     });
 }
+
+/// etcd has nothing there either, though its handler of `/members` would say `bad path`.
+#[test]
+fn below_the_list_of_members_there_is_no_page() {
+    let attack = Attack::new();
+    attack.cluster.runtime.block_on(async {
+        let address = attack.url.trim_start_matches("http://");
+        for (path, status, body) in [
+            ("/members", "HTTP/1.1 200 OK", "\"peerURLs\""),
+            ("/members/x", "HTTP/1.1 404 Not Found", "404 page not found\n"),
+            ("/raft/nonsense", "HTTP/1.1 404 Not Found", "404 page not found\n"),
+        ] {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let read = timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+            read.expect("the member answers").unwrap();
+            assert!(answer.starts_with(status) && answer.contains(body), "{path}: {answer}");
+        }
+    });
+}

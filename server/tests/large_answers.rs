@@ -210,21 +210,23 @@ fn a_transaction_that_reads_too_much_is_refused_before_it_is_read_or_written() {
             ..TxnRequest::default()
         };
         let read = op(Request::RequestRange(all()));
-        let many = op(Request::RequestTxn(of(&read, 100)));
+        let some = op(Request::RequestTxn(of(&read, 44)));
+        let many = op(Request::RequestTxn(of(&some, 42)));
         let refusal = "kvorum: the transaction reads more than one may; divide it, or ask for \
                        fewer keys";
-        let mut writing = of(&many, 101);
+        let mut writing = of(&many, 6);
         writing.success.push(op(Request::RequestPut(support::put("written", "1"))));
         let compare = Compare { key: "k".into(), range_end: "l".into(), ..Compare::default() };
-        let compares = TxnRequest { compare: vec![compare; 100], ..TxnRequest::default() };
-        let comparing = of(&op(Request::RequestTxn(compares)), 101);
-        for too_much in [of(&many, 101), writing, comparing] {
+        let compares = TxnRequest { compare: vec![compare; 44], ..TxnRequest::default() };
+        let compares = of(&op(Request::RequestTxn(compares)), 42);
+        let comparing = of(&op(Request::RequestTxn(compares)), 6);
+        for too_much in [of(&many, 6), writing, comparing] {
             let status = client.kv().txn(too_much).await.unwrap_err();
             assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, refusal));
         }
         assert_eq!(client.get("written").await, None);
         // Large, but not too large.
-        let answer = client.kv().txn(of(&many, 1)).await.unwrap().into_inner();
+        let answer = client.kv().txn(of(&some, 1)).await.unwrap().into_inner();
         let Some(Response::ResponseTxn(nested)) = &answer.responses[0].response else {
             panic!("no txn")
         };

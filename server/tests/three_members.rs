@@ -6,16 +6,18 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseRevokeRequest,
     LeaseTimeToLiveRequest, MemberListRequest, MoveLeaderRequest, PutRequest, RangeRequest,
     StatusRequest, WatchCreateRequest, WatchRequest,
 };
-use support::{Client, Cluster, eventually, get, put};
+use support::{Client, Cluster, PATIENCE, eventually, get, put};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 /// The index of the leader, asked of `client`.
 async fn leader(clients: &[(usize, Client)]) -> usize {
@@ -308,10 +310,63 @@ fn without_a_quorum_only_serializable_reads_are_answered() {
         let (mut reader, mut writer) = (client.kv(), client.kv());
         let (read, written) = tokio::join!(reader.range(get("k")), writer.put(put("k", "w")));
         for status in [read.unwrap_err(), written.unwrap_err()] {
-            assert_eq!(status.code(), Code::Unavailable, "{status}");
+            assert_eq!((status.code(), status.message()), NO_LEADER);
         }
         let read = RangeRequest { serializable: true, ..get("k") };
         let response = client.kv().range(read).await.unwrap().into_inner();
         assert_eq!(&response.kvs[0].value[..], b"v");
+    });
+}
+
+/// What is told when nobody leads.
+const NO_LEADER: (Code, &str) = (Code::Unavailable, "etcdserver: no leader");
+
+fn wants_leader<Message>(message: Message) -> Request<Message> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("hasleader", "true".parse().unwrap());
+    request
+}
+
+/// A watch of `k`, on a stream that lasts as long as the sender.
+fn watching() -> (mpsc::Sender<WatchRequest>, ReceiverStream<WatchRequest>) {
+    let (requests, receiver) = mpsc::channel(1);
+    let create = WatchCreateRequest { key: "k".into(), ..WatchCreateRequest::default() };
+    let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+    requests.try_send(create).unwrap();
+    (requests, ReceiverStream::new(receiver))
+}
+
+#[test]
+fn who_wants_a_leader_is_refused_without_one_and_an_open_stream_ends() {
+    let mut cluster = Cluster::start(3);
+    let client = cluster.client(0);
+    let election_timeout = cluster.config(0).election_timeout();
+    let (open, other) = cluster.runtime.block_on(async {
+        let (sender, requests) = watching();
+        let mut open = client.watch().watch(wants_leader(requests)).await.unwrap().into_inner();
+        assert!(open.message().await.unwrap().unwrap().created);
+        let (other_sender, requests) = watching();
+        let mut other = client.watch().watch(requests).await.unwrap().into_inner();
+        assert!(other.message().await.unwrap().unwrap().created);
+        ((sender, open), (other_sender, other))
+    });
+    let alone_since = Instant::now();
+    cluster.stop(1);
+    cluster.stop(2);
+    cluster.runtime.block_on(async {
+        let ((_sender, mut open), (_other_sender, mut other)) = (open, other);
+        let ended = timeout(PATIENCE, open.message()).await.expect("the stream ends");
+        let status = ended.unwrap_err();
+        assert_eq!((status.code(), status.message()), NO_LEADER);
+        assert!(alone_since.elapsed() >= election_timeout * 3, "an election takes that long");
+        // Even what needs no leader.
+        let read = RangeRequest { serializable: true, ..get("k") };
+        let status = client.kv().range(wants_leader(read)).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), NO_LEADER);
+        let (_sender, requests) = watching();
+        let status = client.watch().watch(wants_leader(requests)).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), NO_LEADER);
+        // Whoever has not asked for a leader waits for one.
+        assert!(other.message().now_or_never().is_none());
     });
 }

@@ -164,7 +164,7 @@ impl Generator {
         };
     }
 
-    fn authenticate_root(&mut self) {
+    pub(super) fn authenticate_root(&mut self) {
         let request = json!({"name": "root", "password": ROOT_PASSWORD});
         self.ask_as(&Who::Nobody, "Auth/Authenticate", request);
     }

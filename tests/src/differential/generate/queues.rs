@@ -21,6 +21,10 @@ impl Generator {
             }
             // etcd ends the stream of who may not observe as if all were well; ours says why.
             4 if self.part == Part::Open || self.who == Who::User("root".into()) => {
+                if self.part == Part::Guarded {
+                    // An old token is not enough to observe either.
+                    self.authenticate_root();
+                }
                 let by_gateway = self.plan.has(Area::Web) && self.random.chance(50);
                 self.lead(by_gateway);
             }
