@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kvorum_proto::DESCRIPTORS;
 use kvorum_tests::binary;
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::differential::contract::{GATEWAY, Method, base64, method, methods};
@@ -15,9 +14,7 @@ use kvorum_tests::memory::resident_bytes;
 use kvorum_tests::program::Names;
 use kvorum_tests::sim::random::Random;
 use prost_reflect::prost::Message;
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value,
-};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -49,11 +46,11 @@ async fn a_member_serves_on_after_what_no_client_would_send() {
     let id = cluster.members[0].running().id();
     let url = cluster.members[0].client_url();
     let channel = Endpoint::from_shared(url).expect("a URL").connect_lazy();
-    let mut hostile = Hostile::new(seed);
+    let mut hostile = Hostile { random: Random::new(seed) };
     let names: Vec<&Method> = methods().values().collect();
     for sent in 0..requests {
         let method = *hostile.random.pick(&names);
-        let message = hostile.message_for(method);
+        let message = hostile.message(method.input(), 0);
         if hostile.random.chance(70) {
             let messages = hostile.bytes_like(&message);
             send(&channel, method, messages).await;
@@ -112,10 +109,10 @@ async fn serves(channel: &Channel, seed: u64, sent: u64) {
     let ask = async |name: &str, request: serde_json::Value| {
         let method = method(name);
         let message = method.encode(&request);
-        unary(channel, method, MetadataMap::new(), message)
-            .await
-            .map(|answer| method.decode(answer).expect("the answer is one"))
-            .unwrap_or_else(|status| panic!("seed {seed}, after {sent} requests: {name}: {status}"))
+        match unary(channel, method, MetadataMap::new(), message).await {
+            Ok(answer) => method.decode(answer).expect("the answer is one"),
+            Err(status) => panic!("seed {seed}, after {sent} requests: {name}: {status}"),
+        }
     };
     let alarms = ask("Maintenance/Alarm", json!({})).await;
     for alarm in alarms["alarms"].as_array().into_iter().flatten() {
@@ -130,24 +127,9 @@ async fn serves(channel: &Channel, seed: u64, sent: u64) {
 
 struct Hostile {
     random: Random,
-    pool: DescriptorPool,
 }
 
 impl Hostile {
-    fn new(seed: u64) -> Hostile {
-        let pool = DescriptorPool::decode(DESCRIPTORS).expect("the descriptors are our own");
-        Hostile { random: Random::new(seed), pool }
-    }
-
-    fn message_for(&mut self, method: &Method) -> DynamicMessage {
-        let pool = self.pool.clone();
-        let mut services = pool.services();
-        let (service, name) = method.path.path()[1..].split_once('/').expect("a method's path");
-        let service = services.find(|it| it.full_name() == service).expect("a service");
-        let input = service.methods().find(|it| it.name() == name).expect("a method").input();
-        self.message(&input, 0)
-    }
-
     fn message(&mut self, descriptor: &MessageDescriptor, depth: usize) -> DynamicMessage {
         let mut message = DynamicMessage::new(descriptor.clone());
         if depth == DEEPEST {

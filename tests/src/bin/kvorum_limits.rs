@@ -146,7 +146,7 @@ impl Silent {
             // A reset is an end as well; running out of time shows in the figures.
             let _ = stream.read_to_end(&mut Vec::new());
         }
-        let freed = begun.elapsed() - opened;
+        let freed = begun.elapsed().saturating_sub(opened);
         over.send_replace(true);
         let beside = runtime.block_on(beside).expect("puts go on");
         let anew = runtime.block_on(anew).expect("puts go on");

@@ -54,6 +54,11 @@ pub fn method(name: &str) -> &'static Method {
 }
 
 impl Method {
+    /// What its requests are made of.
+    pub fn input(&self) -> &MessageDescriptor {
+        &self.input
+    }
+
     /// The bytes of a request.
     pub fn encode(&self, request: &Value) -> Bytes {
         let message = self.input.clone().deserialize(request);

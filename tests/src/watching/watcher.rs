@@ -95,7 +95,9 @@ impl Watcher {
         mut random: Random,
         order: watch::Receiver<Order>,
     ) -> Watcher {
-        let watches = (0..3).map(|n| Watched::new(format!("{number}.{n}"), draw(&mut random)));
+        let is_slow = number.is_multiple_of(3);
+        let watches =
+            (0..3).map(|n| Watched::new(format!("{number}.{n}"), draw(&mut random, is_slow)));
         Watcher {
             number: number as u64,
             watches: watches.collect(),
@@ -103,7 +105,7 @@ impl Watcher {
             member: number % urls.len(),
             clock,
             random,
-            is_slow: number.is_multiple_of(3),
+            is_slow,
             order,
             last_id: 0,
             was_open: false,
@@ -266,11 +268,13 @@ fn revisions(response: &WatchResponse) -> usize {
     response.events.chunk_by(|one, next| revision(one) == revision(next)).count()
 }
 
-/// What a watch wants: some or all keys, from the first revision, from now or a little later on.
-fn draw(random: &mut Random) -> WatchCreateRequest {
+/// What a watch wants: some or all keys, from the first revision, from now or a little later on. A
+/// slow one wants all, so that there is much to be behind with.
+fn draw(random: &mut Random, is_slow: bool) -> WatchCreateRequest {
     let keys = [("k", "l"), ("k", "l"), ("\0", "\0"), ("k3", ""), ("k2", "k7"), ("k5", "\0")];
-    let (key, range_end) = *random.pick(&keys);
+    let (key, range_end) = if is_slow { keys[0] } else { *random.pick(&keys) };
     let filters = match random.below(6) {
+        _ if is_slow => Vec::new(),
         0 => vec![FilterType::Noput as i32],
         1 => vec![FilterType::Nodelete as i32],
         _ => Vec::new(),

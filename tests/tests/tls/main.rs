@@ -54,7 +54,7 @@ fn streams_work(ctl: &Etcdctl, snapshot: &Path) {
     assert_eq!(watch.lines(3), ["PUT", "watched", "value"]);
     let granted = ctl.json(&["lease", "grant", "60"]);
     let lease = granted["ID"].as_i64().expect("a lease has an ID");
-    let lease = format!("{lease:x}");
+    let lease = format!("{lease:016x}");
     let kept = ctl.say(&["lease", "keep-alive", "--once", &lease]);
     assert_eq!(kept.trim_end(), format!("lease {lease} keepalived with TTL(60)"));
     ctl.say(&["del", "watched"]);
@@ -68,7 +68,7 @@ fn refused(program: &Program, url: &str, flags: &[&str]) {
     let quick = ["--command-timeout=1s", "--dial-timeout=1s"];
     let outcome = Etcdctl::new(program, url).with(flags).with(&quick).run(&["get", "key"]);
     assert_ne!(outcome.code, 0, "{program:?} {flags:?}: {outcome:?}");
-    let texts = ["context deadline exceeded", "does not speak HTTP/2: connection closed"];
+    let texts = ["context deadline exceeded", "does not speak HTTP/2"];
     let is_said = texts.iter().any(|text| outcome.stderr.contains(text));
     assert!(is_said, "{program:?} {flags:?}: {outcome:?}");
 }

@@ -173,8 +173,8 @@ impl Load {
             Ok(answer) if answer.text.starts_with("HTTP/1.1 200") => Ok(()),
             other => Err(format!("get: {other:?}")),
         });
-        for program in programs.iter().cloned() {
-            let url = url.clone();
+        for program in programs {
+            let (program, url) = (program.clone(), url.clone());
             let mut nth = 0;
             load.spawn(move |whom| {
                 nth += 1;
