@@ -192,6 +192,10 @@ pub const WHOLE_ANSWER_BYTES: usize = 64 << 10;
 /// fit into the budget.
 pub const CHUNK_BYTES: usize = 256 * 1024;
 
+/// Chunks of large answers that are made at a time, a fraction of a millisecond each. With one for
+/// each client that lists, threads that make them would keep the cores from whoever writes.
+pub const CHUNK_MAKERS: usize = 2;
+
 /// Values from this size on go out as they are held, without being copied into a chunk.
 pub const SHARED_VALUE_BYTES: usize = 16 * 1024;
 

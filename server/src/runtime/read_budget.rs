@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::RequestError;
-use crate::limits::{LARGE_READS, READ_BUDGET_BYTES, WAITING_LISTS_BYTES, WAITING_READS};
+use crate::limits::{
+    CHUNK_MAKERS, LARGE_READS, READ_BUDGET_BYTES, WAITING_LISTS_BYTES, WAITING_READS,
+};
 
 /// Reads that are not quick take turns, and what they hold while their clients take it is charged.
 /// Who waits too long, or finds too many waiting, is told so instead of the member dying of it.
@@ -18,6 +20,7 @@ pub(crate) struct ReadBudget {
     waiting: Semaphore,
     /// In the same units: what is in memory already of that which waits for room.
     lists: Semaphore,
+    makers: Semaphore,
     patience: Duration,
 }
 
@@ -36,6 +39,7 @@ impl ReadBudget {
             bytes: Arc::new(Semaphore::new(READ_BUDGET_BYTES / UNIT_BYTES)),
             waiting: Semaphore::new(WAITING_READS),
             lists: Semaphore::new(WAITING_LISTS_BYTES / UNIT_BYTES),
+            makers: Semaphore::new(CHUNK_MAKERS),
             patience,
         }
     }
@@ -50,6 +54,11 @@ impl ReadBudget {
         let listed = self.lists.try_acquire_many(units(listed.min(WAITING_LISTS_BYTES)));
         let _listed = listed.map_err(|_| RequestError::TooManyReads)?;
         self.wait_for(&self.bytes, units(bytes.min(READ_BUDGET_BYTES))).await.map(Charge)
+    }
+
+    /// The right to make the next chunk of an answer; in the order of asking.
+    pub(crate) async fn maker(&self) -> Result<SemaphorePermit<'_>, RequestError> {
+        self.makers.acquire().await.map_err(|_| RequestError::Stopped)
     }
 
     async fn wait_for(

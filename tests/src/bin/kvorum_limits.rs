@@ -20,6 +20,7 @@ use kvorum_tests::program::{Names, Program, real_etcd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
 const USAGE: &str = "usage: kvorum-limits lists [--keys N] [--clients N] [--rounds N] [--etcd]
@@ -275,18 +276,21 @@ async fn puts(url: &str, length: Duration) -> Latencies {
     putting.await.expect("puts go on")
 }
 
-/// A put each 10 ms, so that it is latency that is measured. A put that had to wait for the one
-/// before has waited since it was due.
+/// A put each 10 ms, whether or not those before are answered: each is of another client, who waits
+/// since the put was due and not for the others.
 async fn put_until(url: String, over: watch::Receiver<bool>) -> Latencies {
-    let mut client = client(&url).await;
+    let client = client(&url).await;
     let mut tick = tokio::time::interval(Duration::from_millis(10));
-    let mut took = Vec::new();
+    let mut under_way = JoinSet::new();
     while !*over.borrow() {
         let due = tick.tick().await;
-        put(&mut client).await;
-        took.push(due.elapsed());
+        let mut client = client.clone();
+        under_way.spawn(async move {
+            put(&mut client).await;
+            due.elapsed()
+        });
     }
-    Latencies(took)
+    Latencies(under_way.join_all().await)
 }
 
 /// The same ten times a second, each over a connection that is made for it.

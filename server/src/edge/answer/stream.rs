@@ -64,13 +64,16 @@ enum Ended {
 
 async fn send(mut chunks: Chunks, frames: &Frames) -> Result<(), Ended> {
     let until = Instant::now() + LARGE_READ_MAX_AGE;
+    let handle = chunks.handle.clone();
     loop {
+        let maker = handle.reading.maker().await.map_err(|_| Ended::Gone)?;
         let (rest, chunk) = spawn_blocking(move || {
             let chunk = chunks.next();
             (chunks, chunk)
         })
         .await
         .map_err(|_| Ended::Gone)?;
+        drop(maker);
         chunks = rest;
         match chunk {
             Ok(parts) if parts.is_empty() => {
