@@ -236,8 +236,6 @@ fn base64(bytes: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
-    use std::collections::HashSet;
-
     use kvorum_proto::DESCRIPTORS;
     use kvorum_proto::etcdserverpb::response_op::Response as Done;
     use kvorum_proto::etcdserverpb::{
@@ -246,8 +244,9 @@ mod tests {
     };
     use kvorum_proto::mvccpb::{Event, KeyValue};
     use prost::Message;
-    use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+    use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, SerializeOptions};
 
+    use super::super::tests::fields;
     use super::*;
 
     fn pool() -> DescriptorPool {
@@ -383,29 +382,18 @@ mod tests {
 
     #[test]
     fn no_answer_has_a_kind_of_field_that_cannot_be_written() {
-        let mut seen = HashSet::new();
-        let mut left: Vec<MessageDescriptor> = pool()
-            .services()
-            .flat_map(|service| service.methods().map(|m| m.output()).collect::<Vec<_>>())
-            .collect();
-        while let Some(message) = left.pop() {
-            if !seen.insert(message.full_name().to_owned()) {
-                continue;
-            }
-            for field in message.fields() {
-                let name = field.full_name().to_owned();
-                assert!(!field.is_map(), "{name}");
-                match field.kind() {
-                    Kind::Message(message) => left.push(message),
-                    Kind::String | Kind::Bytes => {}
-                    Kind::Int64
-                    | Kind::Uint64
-                    | Kind::Int32
-                    | Kind::Uint32
-                    | Kind::Bool
-                    | Kind::Enum(_) => assert!(!field.is_list(), "{name}"),
-                    kind => panic!("{name} is of kind {kind:?}"),
-                }
+        for field in fields(MethodDescriptor::output) {
+            let name = field.full_name();
+            assert!(!field.is_map(), "{name}");
+            match field.kind() {
+                Kind::Message(_) | Kind::String | Kind::Bytes => {}
+                Kind::Int64
+                | Kind::Uint64
+                | Kind::Int32
+                | Kind::Uint32
+                | Kind::Bool
+                | Kind::Enum(_) => assert!(!field.is_list(), "{name}"),
+                kind => panic!("{name} is of kind {kind:?}"),
             }
         }
     }

@@ -258,7 +258,31 @@ impl Asked {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
+    use std::collections::HashSet;
+
+    use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
     use super::*;
+
+    /// All fields of what `of` names of each method, and of the messages within.
+    pub(super) fn fields(of: fn(&MethodDescriptor) -> MessageDescriptor) -> Vec<FieldDescriptor> {
+        let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let mut left: Vec<MessageDescriptor> = methods.map(|method| of(&method)).collect();
+        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        while let Some(message) = left.pop() {
+            if !seen.insert(message.full_name().to_owned()) {
+                continue;
+            }
+            for field in message.fields() {
+                if let Kind::Message(within) = field.kind() {
+                    left.push(within);
+                }
+                found.push(field);
+            }
+        }
+        found
+    }
 
     #[test]
     fn every_method_has_a_path_but_the_one_etcd_leaves_out() {

@@ -129,16 +129,15 @@ impl Splitter {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
-    use std::collections::HashSet;
-
     use kvorum_proto::DESCRIPTORS;
     use kvorum_proto::etcdserverpb::compare::TargetUnion;
     use kvorum_proto::etcdserverpb::request_op::Request as Op;
     use kvorum_proto::etcdserverpb::{Compare, PutRequest, RangeRequest, TxnRequest};
     use prost::Message;
-    use prost_reflect::{DescriptorPool, Kind};
+    use prost_reflect::{DescriptorPool, Kind, MethodDescriptor};
     use tonic::Code;
 
+    use super::super::tests::fields;
     use super::*;
 
     const BOUNDS: Bounds = Bounds { bytes: 1_000, messages: 10 };
@@ -251,31 +250,20 @@ mod tests {
 
     #[test]
     fn no_request_has_a_kind_of_field_that_cannot_be_read() {
-        let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-        let mut seen = HashSet::new();
-        let mut left: Vec<MessageDescriptor> = pool
-            .services()
-            .flat_map(|service| service.methods().map(|m| m.input()).collect::<Vec<_>>())
-            .collect();
-        while let Some(message) = left.pop() {
-            if !seen.insert(message.full_name().to_owned()) {
-                continue;
-            }
-            for field in message.fields() {
-                let name = field.full_name().to_owned();
-                assert!(!field.is_map(), "{name}");
-                match field.kind() {
-                    Kind::Message(message) => left.push(message),
-                    Kind::String
-                    | Kind::Bytes
-                    | Kind::Int64
-                    | Kind::Uint64
-                    | Kind::Int32
-                    | Kind::Uint32
-                    | Kind::Bool
-                    | Kind::Enum(_) => {}
-                    kind => panic!("{name} is of kind {kind:?}"),
-                }
+        for field in fields(MethodDescriptor::input) {
+            let name = field.full_name();
+            assert!(!field.is_map(), "{name}");
+            match field.kind() {
+                Kind::Message(_)
+                | Kind::String
+                | Kind::Bytes
+                | Kind::Int64
+                | Kind::Uint64
+                | Kind::Int32
+                | Kind::Uint32
+                | Kind::Bool
+                | Kind::Enum(_) => {}
+                kind => panic!("{name} is of kind {kind:?}"),
             }
         }
     }
