@@ -48,6 +48,8 @@ pub(crate) fn may(root: &Root, who: &str, what: Words, lines: &[Tree]) -> Result
         ["be", "a", "user"] => decide(Access::User),
         ["be", "an", "admin"] => decide(Access::Admin),
         ["be", "a", "member"] => decide(Access::Member),
+        // The one name that a script cannot write.
+        ["see", "user", "-"] => decide(Access::ReadUser("")),
         ["see", "user", name] => decide(Access::ReadUser(name)),
         ["see", "role", name] => decide(Access::ReadRole(name)),
         ["see", "lease", id] => decide(Access::ReadLease(number(id))),
