@@ -318,6 +318,42 @@ fn without_a_quorum_only_serializable_reads_are_answered() {
     });
 }
 
+/// More large writes than a member holds back are refused at once, and surely do not happen. (etcd
+/// says so with the code `Unknown`, which its Go client turns into this one.)
+#[test]
+fn writes_that_wait_for_a_leader_are_refused_when_there_are_too_many() {
+    let mut cluster = Cluster::start(3);
+    let client = cluster.client(0);
+    cluster.stop(1);
+    cluster.stop(2);
+    cluster.runtime.block_on(async {
+        eventually("the first member notices", async || {
+            let status = client.maintenance().status(StatusRequest {}).await.unwrap().into_inner();
+            (status.leader == 0).then_some(())
+        })
+        .await;
+        let value = "v".repeat(1 << 20);
+        let mut puts = tokio::task::JoinSet::new();
+        for number in 0..100 {
+            let (client, put) = (client.clone(), put(&format!("k{number}"), &value));
+            puts.spawn(async move { client.kv().put(put).await });
+        }
+        let mut outcomes = Vec::new();
+        while let Some(put) = puts.join_next().await {
+            let status = put.unwrap().unwrap_err();
+            outcomes.push((status.code(), status.message().to_owned()));
+        }
+        let too_many = (Code::ResourceExhausted, "etcdserver: too many requests".to_owned());
+        let no_leader = (NO_LEADER.0, NO_LEADER.1.to_owned());
+        let refused = outcomes.iter().take_while(|outcome| **outcome == too_many).count();
+        // 64 MiB are held back.
+        assert!((36..100).contains(&refused), "{refused}");
+        assert!(outcomes[refused..].iter().all(|outcome| *outcome == no_leader), "{outcomes:?}");
+        let read = RangeRequest { serializable: true, range_end: "l".into(), ..get("k") };
+        assert_eq!(client.kv().range(read).await.unwrap().into_inner().count, 0);
+    });
+}
+
 /// What is told when nobody leads.
 const NO_LEADER: (Code, &str) = (Code::Unavailable, "etcdserver: no leader");
 

@@ -36,11 +36,12 @@ pub enum Failure {
 }
 
 /// What etcd answers when there is no leader to ask.
-const NO_LEADER: [&str; 4] = [
+const NO_LEADER: [&str; 5] = [
     "etcdserver: no leader",
     "etcdserver: request timed out",
     "etcdserver: leader changed",
     "etcdserver: request timed out, possibly due to previous leader failure",
+    "etcdserver: request timed out, possibly due to connection lost",
 ];
 
 const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";

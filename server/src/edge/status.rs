@@ -140,6 +140,10 @@ pub(super) fn of_request(error: RequestError) -> Status {
         | RequestError::StoreBusy => {
             Status::new(Code::ResourceExhausted, format!("kvorum: {error}"))
         }
+        RequestError::NotApplied => Status::new(
+            Code::Unavailable,
+            "etcdserver: request timed out, waiting for the applied index took too long",
+        ),
         RequestError::Stopped => Status::new(Code::Unavailable, "etcdserver: server stopped"),
         RequestError::Storage(reason) => Status::new(Code::Internal, format!("kvorum: {reason}")),
     }
@@ -150,6 +154,13 @@ pub(super) fn of_refusal(refusal: Refusal) -> Status {
         Refusal::NoLeader => (Code::Unavailable, "etcdserver: no leader"),
         Refusal::TooManyRequests => (Code::ResourceExhausted, "etcdserver: too many requests"),
         Refusal::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
+        Refusal::LeaderFailed => (
+            Code::Unavailable,
+            "etcdserver: request timed out, possibly due to previous leader failure",
+        ),
+        Refusal::ConnectionLost => {
+            (Code::Unavailable, "etcdserver: request timed out, possibly due to connection lost")
+        }
         Refusal::Timeout => (Code::Unavailable, "etcdserver: request timed out"),
     };
     Status::new(code, text)
@@ -236,6 +247,16 @@ mod tests {
             (Refusal::TooManyRequests, 8, "etcdserver: too many requests"),
             (Refusal::LeaderChanged, 14, "etcdserver: leader changed"),
             (Refusal::Timeout, 14, "etcdserver: request timed out"),
+            (
+                Refusal::LeaderFailed,
+                14,
+                "etcdserver: request timed out, possibly due to previous leader failure",
+            ),
+            (
+                Refusal::ConnectionLost,
+                14,
+                "etcdserver: request timed out, possibly due to connection lost",
+            ),
         ] {
             let status = of_refusal(refusal);
             assert_eq!((status.code() as i32, status.message()), (code, text));

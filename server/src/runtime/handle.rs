@@ -53,6 +53,8 @@ pub enum RequestError {
     TooManyReads,
     #[error("the store is defragmented or replaced already; try again when that is done")]
     StoreBusy,
+    #[error("what was written before the read is not applied here in time")]
+    NotApplied,
     #[error("the member stops")]
     Stopped,
     #[error("cannot read a value back: {0}")]
@@ -187,7 +189,7 @@ impl Handle {
         }
         let answer = self.writes.register(id, entry.len())?;
         self.inbox.push(Input::Propose(Proposal { id, entry }));
-        let outcome = self.within(answer).await;
+        let outcome = self.within(answer, RequestError::Refused(Refusal::Timeout)).await;
         if let Err(RequestError::Refused(_)) = outcome {
             self.metrics.proposals_failed.inc();
         }
@@ -199,8 +201,8 @@ impl Handle {
         let id = self.ids.next();
         let ready = self.reads.register(id)?;
         self.inbox.push(Input::Read { id });
-        let ready = self.within(ready).await;
-        if let Err(RequestError::Refused(_)) = ready {
+        let ready = self.within(ready, RequestError::NotApplied).await;
+        if let Err(RequestError::Refused(_) | RequestError::NotApplied) = ready {
             self.metrics.reads_failed.inc();
         }
         ready
@@ -309,17 +311,18 @@ impl Handle {
         }
     }
 
-    /// The node has deadlines of its own and answers with a reason; this one is for a node that
-    /// does not answer at all.
+    /// The node has deadlines of its own and refuses with a reason; this one is for what comes after
+    /// the node, and for a node that does not answer at all.
     async fn within<T>(
         &self,
         answer: oneshot::Receiver<Result<T, RequestError>>,
+        late: RequestError,
     ) -> Result<T, RequestError> {
         let margin = Duration::from_secs(1);
         match time::timeout(self.limits.request_timeout + margin, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(RequestError::Stopped),
-            Err(_) => Err(RequestError::Refused(Refusal::Timeout)),
+            Err(_) => Err(late),
         }
     }
 }

@@ -168,6 +168,8 @@ impl World {
         let outcome = match refusal {
             Refusal::NoLeader | Refusal::TooManyRequests => Outcome::NotDone(refusal),
             Refusal::LeaderChanged => Outcome::Unknown("the leader changed"),
+            Refusal::LeaderFailed => Outcome::Unknown("the leader failed"),
+            Refusal::ConnectionLost => Outcome::Unknown("the way to the leader broke"),
             Refusal::Timeout => Outcome::Unknown("the member gave it up"),
         };
         self.reply(id, outcome);

@@ -9,8 +9,9 @@
 //!
 //! | rows | what | where |
 //! |---|---|---|
-//! | B30 | applied lags behind committed | the limits of `server/src/runtime` |
-//! | B41, B65 | no leader, with and without `hasleader` | `server/tests/three_members.rs` |
+//! | B30 | too much is under way | `server/tests/three_members.rs`; how far applied may lag, `server/src/runtime/handle.rs` |
+//! | B41, B65 | no leader, with and without `hasleader` | `server/tests/three_members.rs`; etcd lets who has not asked for a leader hear `request timed out` or of its deadline, ours says `no leader` |
+//! | B65 | a leader that failed, a connection that was lost | `tests/scripts/node/no_answer.txt`, the texts in `server/src/edge/status.rs` |
 //! | B60 | leadership moved by a follower | `server/tests/three_members.rs` |
 //! | B83 | a certificate's name at the gateway | `tests/tests/tls/common_name.rs`, of etcd too |
 //! | B86, B87 | a peer of another cluster, or of another version of the protocol | etcd's members speak HTTP to each other, ours gRPC: the greeting of every peer call is refused, `server/tests/hostile_peer.rs` |

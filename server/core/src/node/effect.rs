@@ -33,6 +33,12 @@ pub enum Refusal {
     TooManyRequests,
     /// Leadership changed while the write was under way: it may or may not happen.
     LeaderChanged,
+    /// Another leader was elected while the write was under way, and what became of it did not show
+    /// in time: it may or may not happen.
+    LeaderFailed,
+    /// The way to the leader, or the leader's to a quorum, broke while the write was under way: it
+    /// may or may not happen.
+    ConnectionLost,
     /// The answer did not come in time: the write may or may not happen.
     Timeout,
 }

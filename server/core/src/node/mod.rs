@@ -26,6 +26,7 @@ mod election;
 mod fetch;
 mod input;
 mod install;
+mod links;
 mod log;
 mod logger;
 mod membership;
@@ -51,6 +52,7 @@ pub use validate::Rejection;
 use election::{Chance, Election};
 use fetch::Fetches;
 use install::{Installing, snapshot_index};
+use links::Links;
 use log::Log;
 use logger::Complaints;
 use pending::Pending;
@@ -68,6 +70,7 @@ pub struct Node {
     ready: Progress,
     fetches: Fetches,
     pending: Pending,
+    links: Links,
     /// Writes of peers, to be proposed in this step.
     forwarded: Vec<(u64, Proposal)>,
     reads: Reads,
@@ -101,6 +104,7 @@ impl Node {
             ready: Progress::new(written, applied),
             fetches: Fetches::default(),
             pending: Pending::default(),
+            links: Links::default(),
             forwarded: Vec::new(),
             reads: Reads::new(nonce),
             installing: None,
@@ -139,7 +143,7 @@ impl Node {
             }
             Input::Read { id } => self.admit_read(id, out),
             Input::Raft(message) => self.receive(message, out),
-            Input::Unreachable { peer } => self.raw.report_unreachable(peer),
+            Input::Unreachable { peer } => self.unreachable(peer),
             Input::Persisted { number } => self.persisted(number, out),
             Input::Applied { index } => self.applied(index, out),
             Input::Fetched { low, entries } => self.fetched(low, entries),

@@ -27,6 +27,7 @@ pub(super) struct Pending {
 
 #[derive(Debug)]
 struct Write {
+    since: u64,
     deadline: u64,
     /// Empty once it is known to be in someone's log.
     entry: Bytes,
@@ -63,13 +64,13 @@ impl Pending {
         self.writes.contains_key(&id)
     }
 
-    /// Holds a new write.
-    pub(super) fn hold(&mut self, id: u64, entry: Bytes, deadline: u64) {
+    /// Holds a new write, which came at `since`.
+    pub(super) fn hold(&mut self, id: u64, entry: Bytes, since: u64, deadline: u64) {
         self.held_bytes += entry.len() as u64;
         self.deadlines.insert((deadline, id));
         self.held.push_back(id);
         let stage = Stage::Held { not_before: 0, turned_away: false };
-        self.writes.insert(id, Write { deadline, entry, stage });
+        self.writes.insert(id, Write { since, deadline, entry, stage });
     }
 
     /// Takes the next write that may be proposed or forwarded at `now`; it must be said what
@@ -144,8 +145,18 @@ impl Pending {
         lost
     }
 
-    /// Ends what is out of time. `term` and `leader` are those of now.
-    pub(super) fn expired(&mut self, now: u64, term: u64, leader: u64) -> Vec<(u64, Refusal)> {
+    /// Ends what is out of time. `term` and `leader` are those of now; `connected` says whether the
+    /// leader could be reached ever since a tick.
+    ///
+    /// The reasons are told apart as etcd does it (`parseProposeCtxErr`): without a leader nobody
+    /// knows yet whether one failed.
+    pub(super) fn expired(
+        &mut self,
+        now: u64,
+        term: u64,
+        leader: u64,
+        connected: impl Fn(u64) -> bool,
+    ) -> Vec<(u64, Refusal)> {
         let mut expired = Vec::new();
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= now
@@ -154,10 +165,15 @@ impl Pending {
             let refusal = match write.stage {
                 Stage::Held { turned_away: true, .. } => Refusal::TooManyRequests,
                 Stage::Held { .. } => Refusal::NoLeader,
-                Stage::Forwarded { to, term: at } if (to, at) != (leader, term) => {
-                    Refusal::LeaderChanged
+                Stage::Forwarded { .. } | Stage::Appended { .. } if leader == 0 => Refusal::Timeout,
+                Stage::Forwarded { term: at, .. } | Stage::Appended { term: at, .. }
+                    if at != term =>
+                {
+                    Refusal::LeaderFailed
                 }
-                Stage::Appended { term: at, .. } if at != term => Refusal::LeaderChanged,
+                Stage::Forwarded { .. } | Stage::Appended { .. } if !connected(write.since) => {
+                    Refusal::ConnectionLost
+                }
                 Stage::Forwarded { .. } | Stage::Appended { .. } => Refusal::Timeout,
             };
             expired.push((id, refusal));

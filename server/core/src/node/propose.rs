@@ -40,7 +40,7 @@ impl Node {
             return;
         }
         let deadline = self.now + u64::from(self.config.request_ticks);
-        self.pending.hold(id, entry, deadline);
+        self.pending.hold(id, entry, self.now, deadline);
     }
 
     /// A write that a peer forwarded; it is answered in this step.
@@ -97,7 +97,9 @@ impl Node {
     /// Ends the writes that are out of time.
     pub(super) fn expire_writes(&mut self, out: &mut Effects) {
         let (term, leader) = (self.raw.raft.term, self.raw.raft.leader_id);
-        for (id, refusal) in self.pending.expired(self.now, term, leader) {
+        let raft = &self.raw.raft;
+        let connected = |since| self.links.connected(raft, since);
+        for (id, refusal) in self.pending.expired(self.now, term, leader, connected) {
             out.push(Effect::Refused { id, refusal });
         }
     }

@@ -85,6 +85,44 @@ fn a_peer_s_question_is_taken_once() {
     assert_eq!(cluster.served.len(), 1);
 }
 
+/// Everything but entries arrives, until nothing is left.
+fn settle_without_entries(cluster: &mut Cluster) {
+    loop {
+        for id in cluster.ids() {
+            while cluster.perform(id).is_some() || cluster.persist(id) {}
+        }
+        let Some(packet) = cluster.network.pop_front() else { return };
+        let entries = |message: &Message| !message.entries.is_empty();
+        if !matches!(&packet.payload, Payload::Raft(message) if entries(message)) {
+            cluster.deliver(packet);
+        }
+    }
+}
+
+/// Nobody takes the leader's write, but all are there.
+#[test]
+fn a_leader_says_whether_it_could_reach_a_quorum_while_a_write_was_not_taken() {
+    for (broken, refusal) in [(&[2][..], Refusal::Timeout), (&[2, 3], Refusal::ConnectionLost)] {
+        let mut cluster = Cluster::new(3, 1);
+        for _ in 0..12 {
+            cluster.input(1, Input::Tick);
+        }
+        cluster.stabilize();
+        cluster.propose(1, 10);
+        for peer in broken {
+            cluster.input(1, Input::Unreachable { peer: *peer });
+        }
+        for _ in 0..70 {
+            for id in cluster.ids() {
+                cluster.input(id, Input::Tick);
+            }
+            settle_without_entries(&mut cluster);
+        }
+        assert_eq!(cluster.refused, [(10, refusal)].into());
+        assert!(cluster.acked.is_empty());
+    }
+}
+
 /// Everything up to `index` from the leader 1 in its first term.
 fn restore(node: &mut Node, index: u64) -> Effects {
     let conf_state = Some(ConfState::from(([1, 2, 3], [])));

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `cluster N [COUNT KEPT]` | a new cluster of N members, which cut their logs after COUNT entries and keep KEPT |
 //! | `tick ID [N]`, `tick all [N]` | time passes |
+//! | `pass N ID ...` | the same for all, and what they send is delivered; the disks of these keep up |
 //! | `propose ID WRITE`, `read ID READ` | a request of a client; ids are unique |
 //! | `deliver [FROM TO]` | all that is on the network now, or on one way |
 //! | `drop [FROM TO]` | the same is lost |
@@ -67,6 +68,7 @@ impl Script {
                     }
                 }
             }
+            "pass" => self.pass(number(1), &(2..words.len()).map(number).collect::<Vec<_>>()),
             "propose" => self.cluster.propose(number(1), number(2)),
             "read" => self.cluster.read(number(1), number(2)),
             "deliver" | "drop" => {
@@ -129,6 +131,24 @@ impl Script {
             while let Some(effect) = self.cluster.perform(id) {
                 if !self.quiet {
                     writeln!(self.out, "{id} {}", effect_text(&effect)).expect("text grows");
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, ticks: u64, disks: &[u64]) {
+        for _ in 0..ticks {
+            for id in self.cluster.ids() {
+                self.cluster.input(id, Input::Tick);
+                self.perform();
+            }
+            while let Some(packet) = self.cluster.network.pop_front() {
+                self.cluster.deliver(packet);
+                self.perform();
+                for id in disks {
+                    while self.cluster.persist(*id) {
+                        self.perform();
+                    }
                 }
             }
         }

@@ -205,8 +205,8 @@ fn simulate(size: u64, first_seed: u64, runs: u64, actions: u32) -> Events {
         events.acked += cluster.acked.len();
         events.served += cluster.served.len();
         events.terms += cluster.leaders.len();
-        let unknown = [Refusal::LeaderChanged, Refusal::Timeout];
-        events.unknown += cluster.refused.values().filter(|why| unknown.contains(why)).count();
+        let known = [Refusal::NoLeader, Refusal::TooManyRequests];
+        events.unknown += cluster.refused.values().filter(|why| !known.contains(why)).count();
         events.fetches += cluster.fetches;
         events.cuts += cluster.cuts;
         events.installs += cluster.installs;
