@@ -106,6 +106,20 @@ fn disabled() -> Vec<Row> {
         row("B77b", "a role that is there", Step::call("Auth/RoleAdd", json!({"name": "r"})))
             .before(vec![Step::call("Auth/RoleAdd", json!({"name": "r"}))]),
         row("B77c", "an unknown role, got", role("Auth/RoleGet", "none")),
+        row(
+            "none (RoleGet)",
+            "the role root with a right of its own",
+            role("Auth/RoleGet", "root"),
+        )
+        .before(vec![Step::call(
+            "Auth/RoleGrantPermission",
+            json!({"name": "root", "perm": permission(0, "k", "l")}),
+        )])
+        .later(
+            json!({"status": "OK", "body": {"header": header(),
+                    "perm": [{"permType": 2, "range_end": base64("\0")}]}}),
+            "v3.6.0 server/auth/store.go, RoleGet",
+        ),
         row("B77d", "an unknown role, deleted", role("Auth/RoleDelete", "none")),
         row("B77e", "an unknown role, granted", grant_role("u", "none")),
         call("B77f", "an unknown role, permitted", "Auth/RoleGrantPermission", unknown),

@@ -21,8 +21,8 @@ impl Generator {
                 self.ask_either("Maintenance/Alarm", request);
             }
             35..52 => {
-                let revision = self.revision();
-                self.hash_kv(revision);
+                let revision = int(self.revision());
+                self.ask("Maintenance/HashKV", json!({"revision": revision}));
             }
             52..55 => self.health(),
             55..60 => self.ask_either("Maintenance/Hash", json!({})),
@@ -48,13 +48,6 @@ impl Generator {
         let call = Call::new("Maintenance/Snapshot", request).by(&who);
         let by_gateway = self.plan.has(Area::Web) && self.random.chance(50);
         self.queue.push_back(if by_gateway { Step::GatewayDrain(call) } else { Step::Drain(call) });
-    }
-
-    /// The compacted revision itself has a hash since 3.6 only.
-    pub(super) fn hash_kv(&mut self, revision: i64) {
-        if revision <= 0 || revision != self.known.compacted {
-            self.ask("Maintenance/HashKV", json!({"revision": int(revision)}));
-        }
     }
 
     /// gRPC's own question whether a server is well, of the server and of what is none of its

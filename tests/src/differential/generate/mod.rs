@@ -124,6 +124,7 @@ pub struct Generator {
     streams: Vec<usize>,
     next_stream: usize,
     next_name: u64,
+    next_lease: i64,
     /// In whose name requests are made.
     who: Who,
 }
@@ -147,6 +148,7 @@ impl Generator {
             streams: Vec::new(),
             next_stream: 0,
             next_name: 0,
+            next_lease: queues::QUEUE_LEASES,
             who: Who::Nobody,
         }
     }
@@ -154,7 +156,10 @@ impl Generator {
     /// The next request; none when the seed is over.
     #[expect(clippy::should_implement_trait, reason = "what it gives depends on what it learns")]
     pub fn next(&mut self) -> Option<Step> {
-        while self.queue.is_empty() {
+        while self.queue.front().is_none_or(|step| self.is_left_out(step)) {
+            if self.queue.pop_front().is_some() {
+                continue;
+            }
             match self.part {
                 Part::Over => return None,
                 Part::Open if self.is_past(OPEN_PERCENT) => {
@@ -187,6 +192,19 @@ impl Generator {
         let step = self.queue.pop_front()?;
         self.made += step.rpcs().iter().map(|(_, times)| times).sum::<u64>();
         Some(step)
+    }
+
+    /// What is asked of the compacted revision itself, which 3.4 decides otherwise: it has no hash
+    /// there, and a watch from there may miss a deletion that was made by it (etcd #18089).
+    fn is_left_out(&self, step: &Step) -> bool {
+        let asked = match step {
+            Step::Call(call) | Step::Gateway(call) if call.method == "Maintenance/HashKV" => {
+                number(&call.message["revision"])
+            }
+            Step::Watch(_, message) => number(&message["create_request"]["start_revision"]),
+            _ => return false,
+        };
+        asked > 0 && asked == self.known.compacted
     }
 
     /// Takes etcd's answer in.
@@ -273,6 +291,7 @@ impl Generator {
 
     /// Asks in the name of whoever it is now.
     fn ask(&mut self, method: &'static str, mut message: Value) {
+        self.be_fresh_for(method);
         let who = self.made_cautious(method, &mut message);
         let call = Call::new(method, message).by(&who);
         self.queue.push_back(Step::Call(call));
@@ -280,6 +299,7 @@ impl Generator {
 
     /// The same by a chance through the gateway.
     fn ask_either(&mut self, method: &'static str, mut message: Value) {
+        self.be_fresh_for(method);
         let who = self.made_cautious(method, &mut message);
         let call = Call::new(method, message).by(&who);
         self.push_either(call, 15);

@@ -211,7 +211,7 @@ fn maintenance(generator: &mut Generator) {
     generator.ask("KV/Put", key("k00"));
     let now = generator.known.revision + 1;
     for revision in [0, 1, now, now + 1, now + 100] {
-        generator.hash_kv(revision);
+        generator.ask("Maintenance/HashKV", json!({"revision": int(revision)}));
     }
     generator.ask("Cluster/MemberList", json!({}));
     generator.snapshot();
@@ -220,7 +220,6 @@ fn maintenance(generator: &mut Generator) {
 fn queues(generator: &mut Generator) {
     for service in [Queueing::Lock, Queueing::Election] {
         let name = generator.fresh_name("q/");
-        generator.session_leases();
         generator.queue_up(service, name);
     }
     generator.ask("Election/Leader", json!({"name": base64("q/nobody")}));

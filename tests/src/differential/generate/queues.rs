@@ -9,13 +9,14 @@ use crate::differential::step::{Queueing, Step, Who};
 
 /// Leases that only locks and elections have.
 const LEASES: [i64; 2] = [1001, 1002];
+/// The first of those that one queue alone has.
+pub(super) const QUEUE_LEASES: i64 = 100_000;
 
 impl Generator {
     pub(super) fn queues(&mut self) {
         let service = *self.random.pick(&[Queueing::Lock, Queueing::Election]);
         match self.random.below(10) {
             0..4 => {
-                self.session_leases();
                 let name = format!("q/{}", self.random.below(3));
                 self.queue_up(service, name);
             }
@@ -61,6 +62,17 @@ impl Generator {
         }
     }
 
+    /// Leases without keys, as 3.4 lets everybody put under a lease in a transaction, and 3.6 only
+    /// who may write all of its keys.
+    fn new_leases(&mut self) -> [i64; 2] {
+        let leases = [self.next_lease, self.next_lease + 1];
+        self.next_lease += 2;
+        for lease in leases {
+            self.ask("Lease/LeaseGrant", json!({"ID": int(lease), "TTL": "3000"}));
+        }
+        leases
+    }
+
     /// A whole term of office, seen from outside.
     pub(super) fn lead(&mut self, by_gateway: bool) {
         self.session_leases();
@@ -80,7 +92,13 @@ impl Generator {
 
     pub(super) fn queue_up(&mut self, service: Queueing, name: String) {
         let who = self.who.clone();
-        self.queue.push_back(Step::Queue { service, name, leases: LEASES, who });
+        let leases = if self.part == Part::Guarded && who != Who::User("root".into()) {
+            self.new_leases()
+        } else {
+            self.session_leases();
+            LEASES
+        };
+        self.queue.push_back(Step::Queue { service, name, leases, who });
     }
 
     pub(super) fn sessionless(&mut self) {

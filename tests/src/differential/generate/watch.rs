@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::auth::forwards;
 use super::keys::{bytes, int};
 use super::{Generator, Part};
 use crate::differential::contract::base64;
@@ -102,13 +103,16 @@ impl Generator {
             bytes(&mut create, "key", &key);
         }
         bytes(&mut create, "range_end", &end);
+        if self.part == Part::Guarded {
+            forwards(&mut create);
+        }
         let now = self.known.revision;
         match self.random.below(20) {
             0 | 1 => create["start_revision"] = int(now + 1 + self.random.below(10) as i64),
             2..9 => {
                 // Not what is compacted: etcd keeps the id of a watch that ended by it.
                 let past = now - self.random.below(30) as i64;
-                let past = past.max(self.known.compacted).max(1);
+                let past = past.max(self.known.compacted + 1);
                 create["start_revision"] = int(past);
             }
             _ => {}
