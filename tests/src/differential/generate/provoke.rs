@@ -226,9 +226,14 @@ fn queues(generator: &mut Generator) {
 }
 
 fn terms(generator: &mut Generator) {
-    generator.lead(false);
-    if generator.plan.has(Area::Web) {
-        generator.lead(true);
+    let by_gateway = generator.plan.has(Area::Web);
+    if generator.plan.observers {
+        generator.lead(false);
+        if by_gateway {
+            generator.lead(true);
+        }
+    }
+    if by_gateway {
         generator.lock_by_gateway();
     }
 }

@@ -16,12 +16,14 @@ impl Generator {
     pub(super) fn queues(&mut self) {
         let service = *self.random.pick(&[Queueing::Lock, Queueing::Election]);
         match self.random.below(10) {
-            0..4 => {
+            0..4 if self.part == Part::Open || !self.plan.observers => {
                 let name = format!("q/{}", self.random.below(3));
                 self.queue_up(service, name);
             }
             // etcd ends the stream of who may not observe as if all were well; ours says why.
-            4 if self.part == Part::Open || self.who == Who::User("root".into()) => {
+            4 if self.plan.observers
+                && (self.part == Part::Open || self.who == Who::User("root".into())) =>
+            {
                 if self.part == Part::Guarded {
                     // An old token is not enough to observe either.
                     self.authenticate_root();
@@ -29,7 +31,7 @@ impl Generator {
                 let by_gateway = self.plan.has(Area::Web) && self.random.chance(50);
                 self.lead(by_gateway);
             }
-            4 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/0")})),
+            0..5 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/0")})),
             5 => self.ask_of_queues("Lock/Unlock", json!({"key": base64("q/none")})),
             6 => self.ask_of_queues("Election/Leader", json!({"name": base64("q/nobody")})),
             7 => {
