@@ -136,7 +136,7 @@ pub struct Generator {
 
 /// Shares of a seed's requests after which a part ends, in percent.
 const OPEN_PERCENT: u64 = 65;
-const GUARDED_PERCENT: u64 = 97;
+const GUARDED_PERCENT: u64 = 99;
 
 impl Generator {
     pub fn new(plan: &Plan) -> Generator {
