@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvorum_client::{Connection, Failure, Put};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// Configuration, as a centre would push it.
 const CONFIG: [(&str, &str); 8] = [
@@ -39,6 +39,10 @@ const WORKER_TTL_S: i64 = 30;
 /// Between two attempts to come back: well within what a lease allows.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// How long members that have just started may need to agree on a leader, one after the other coming
+/// up, on a machine that does much else.
+const ELECTIONS: Duration = Duration::from_secs(30);
+
 /// The leases of the data set, kept alive for as long as this is held.
 pub(super) struct Demo {
     _lives: JoinSet<()>,
@@ -48,7 +52,7 @@ impl Demo {
     /// Writes the configuration; what people have made of it since is theirs.
     pub(super) async fn configure(connection: &Connection) -> Result<(), Failure> {
         for (key, value) in CONFIG {
-            connection.put(Put::new(key, value)).await?;
+            insist(|| connection.put(Put::new(key, value))).await?;
         }
         Ok(())
     }
@@ -59,10 +63,24 @@ impl Demo {
         let services = SERVICES.map(|(key, value)| Role::Service { key, value });
         let workers = WORKERS.map(|name| Role::Worker { name });
         for role in services.into_iter().chain(workers) {
-            let lease = role.appear(connection).await?;
+            let lease = insist(|| role.appear(connection)).await?;
             lives.spawn(role.live(connection.clone(), lease));
         }
         Ok(Self { _lives: lives })
+    }
+}
+
+/// Tries again while the leader changes. What is written here may be written twice.
+async fn insist<T, Attempt>(attempt: impl Fn() -> Attempt) -> Result<T, Failure>
+where
+    Attempt: Future<Output = Result<T, Failure>>,
+{
+    let until = Instant::now() + ELECTIONS;
+    loop {
+        match attempt().await {
+            Err(failure) if failure.is_no_leader() && Instant::now() < until => sleep(PAUSE).await,
+            outcome => return outcome,
+        }
     }
 }
 
