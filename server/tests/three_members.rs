@@ -289,6 +289,15 @@ fn a_member_that_was_away_catches_up() {
     });
 }
 
+/// Waits until the member knows no leader.
+async fn without_leader(client: &Client) {
+    eventually("it notices", async || {
+        let status = client.maintenance().status(StatusRequest {}).await.unwrap().into_inner();
+        (status.leader == 0).then_some(())
+    })
+    .await;
+}
+
 #[test]
 fn without_a_quorum_only_serializable_reads_are_answered() {
     let mut cluster = Cluster::start(3);
@@ -302,11 +311,7 @@ fn without_a_quorum_only_serializable_reads_are_answered() {
     cluster.stop(1);
     cluster.stop(2);
     cluster.runtime.block_on(async {
-        eventually("the first member notices", async || {
-            let status = client.maintenance().status(StatusRequest {}).await.unwrap().into_inner();
-            (status.leader == 0).then_some(())
-        })
-        .await;
+        without_leader(&client).await;
         let (mut reader, mut writer) = (client.kv(), client.kv());
         let (read, written) = tokio::join!(reader.range(get("k")), writer.put(put("k", "w")));
         for status in [read.unwrap_err(), written.unwrap_err()] {
@@ -327,11 +332,7 @@ fn writes_that_wait_for_a_leader_are_refused_when_there_are_too_many() {
     cluster.stop(1);
     cluster.stop(2);
     cluster.runtime.block_on(async {
-        eventually("the first member notices", async || {
-            let status = client.maintenance().status(StatusRequest {}).await.unwrap().into_inner();
-            (status.leader == 0).then_some(())
-        })
-        .await;
+        without_leader(&client).await;
         let value = "v".repeat(1 << 20);
         let mut puts = tokio::task::JoinSet::new();
         for number in 0..100 {

@@ -165,16 +165,14 @@ impl Pending {
             let refusal = match write.stage {
                 Stage::Held { turned_away: true, .. } => Refusal::TooManyRequests,
                 Stage::Held { .. } => Refusal::NoLeader,
-                Stage::Forwarded { .. } | Stage::Appended { .. } if leader == 0 => Refusal::Timeout,
-                Stage::Forwarded { term: at, .. } | Stage::Appended { term: at, .. }
-                    if at != term =>
-                {
-                    Refusal::LeaderFailed
+                Stage::Forwarded { term: at, .. } | Stage::Appended { term: at, .. } => {
+                    match leader {
+                        0 => Refusal::Timeout,
+                        _ if at != term => Refusal::LeaderFailed,
+                        _ if !connected(write.since) => Refusal::ConnectionLost,
+                        _ => Refusal::Timeout,
+                    }
                 }
-                Stage::Forwarded { .. } | Stage::Appended { .. } if !connected(write.since) => {
-                    Refusal::ConnectionLost
-                }
-                Stage::Forwarded { .. } | Stage::Appended { .. } => Refusal::Timeout,
             };
             expired.push((id, refusal));
         }
