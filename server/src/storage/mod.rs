@@ -7,6 +7,7 @@
 //! - [`dir`] is the data directory: its lock, its layout, its creation in one step.
 //! - [`snapshot`] is a state received from the leader, until it has taken the backend's place.
 //! - [`defragment`] makes the backend's file smaller while the member runs.
+//! - [`offline`] does that while it does not run.
 //! - [`adopt`] makes a member of a state that came from elsewhere.
 //! - `gathering` fills the backend of either record by record.
 //! - [`boot`] puts log and backend together again and refuses what does not fit.
@@ -22,6 +23,7 @@ pub mod dir;
 pub mod disk;
 mod gathering;
 pub mod memory;
+pub mod offline;
 pub mod snapshot;
 #[cfg(test)]
 mod torture;

@@ -25,7 +25,7 @@ mod write;
 
 use kvorum_core::store::Revision;
 
-pub use read::{SchemaError, State, consistent_index, read, storage_version};
+pub use read::{SchemaError, State, compacted_revision, consistent_index, read, storage_version};
 pub use write::write;
 
 pub(super) const KEY: &str = "key";

@@ -63,6 +63,18 @@ pub fn read<E: From<SchemaError>>(
     Ok(state)
 }
 
+/// The compacted revision, if there was a compaction.
+pub fn compacted_revision(bolt: &Bolt) -> Result<Option<i64>, SchemaError> {
+    let compaction = |name: &'static str| -> Result<Option<i64>, SchemaError> {
+        let Some(value) = row(bolt, META, name)? else { return Ok(None) };
+        let (at, _) = parse_revision(&value).ok_or_else(|| damaged(META, name))?;
+        Ok(Some(at.main))
+    };
+    // What is scheduled counts as done: etcd answers so at once, and goes on with it after a
+    // restart.
+    Ok(compaction(SCHEDULED_COMPACTION)?.max(compaction(FINISHED_COMPACTION)?))
+}
+
 /// The version that etcd 3.6 notes in a file; empty for an older one's.
 pub fn storage_version(bolt: &Bolt) -> Result<String, SchemaError> {
     let version = row(bolt, META, STORAGE_VERSION)?;
@@ -78,17 +90,7 @@ pub fn consistent_index(bolt: &Bolt) -> Result<u64, SchemaError> {
 }
 
 fn meta(bolt: &Bolt) -> Result<State, SchemaError> {
-    let compaction = |name: &'static str| -> Result<Option<i64>, SchemaError> {
-        let Some(value) = row(bolt, META, name)? else { return Ok(None) };
-        let (at, _) = parse_revision(&value).ok_or_else(|| damaged(META, name))?;
-        Ok(Some(at.main))
-    };
-    Ok(State {
-        revision: 0,
-        // What is scheduled counts as done: etcd answers so at once, and goes on with it after a
-        // restart.
-        compacted: compaction(SCHEDULED_COMPACTION)?.max(compaction(FINISHED_COMPACTION)?),
-    })
+    Ok(State { revision: 0, compacted: compacted_revision(bolt)? })
 }
 
 /// Hands the versions on; answers the last revision. Every change makes one record, and each
