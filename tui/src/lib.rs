@@ -4,7 +4,7 @@
 //! changed [`model::Model`] and a list of [`cmd::Cmd`], and a shell performs those. So everything
 //! but the shell is pure, and is tested with real keys on a buffer in place of a screen.
 //!
-//! - [`run`] is the loop, [`exec`] performs requests and is the only importer of the client,
+//! - [`run`] is the loop, [`exec`] performs requests and alone talks to a cluster,
 //!   `terminal` owns the terminal. There is no I/O, no clock and no `await` anywhere else.
 //! - [`keymap`] is the only place that knows keys; help is generated from it.
 //! - [`text`] is the only way of bytes from outside onto the screen.

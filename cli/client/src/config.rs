@@ -4,7 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use crate::endpoint::Endpoint;
+use crate::gate::Rpc;
 
 /// Everything a [`Connection`](crate::Connection) needs to know.
 #[derive(Debug, Clone)]
@@ -20,12 +23,18 @@ pub struct Config {
     /// …and given up when a probe is not answered for this long.
     pub keepalive_timeout: Duration,
     pub credentials: Option<Credentials>,
+    /// Shown with every request; where there is one, nobody logs in by the credentials.
+    pub token: Option<Token>,
     pub tls: Tls,
     /// Largest answer accepted, in bytes.
     pub max_recv_bytes: usize,
     /// Largest request sent, in bytes.
     pub max_request_bytes: usize,
     pub patience: Patience,
+    /// Nothing that changes the cluster leaves; see [`crate::READS`].
+    pub read_only: bool,
+    /// Who is told of every request, at most [`crate::MAX_NOTED`] at a time.
+    pub notes: Option<mpsc::Sender<Rpc>>,
 }
 
 impl Config {
@@ -38,12 +47,15 @@ impl Config {
             keepalive_time: Duration::from_secs(2),
             keepalive_timeout: Duration::from_secs(6),
             credentials: None,
+            token: None,
             tls: Tls::default(),
             // etcd's client: a list is bounded by what one message can be.
             max_recv_bytes: i32::MAX as usize,
             // etcd's client; a server refuses above 1.5 MiB by default.
             max_request_bytes: 2 * 1024 * 1024,
             patience: Patience::FailAtOnce,
+            read_only: false,
+            notes: None,
         }
     }
 }
@@ -66,6 +78,16 @@ pub struct Credentials {
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// What a server that knows its signature takes for a user and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").finish_non_exhaustive()
     }
 }
 

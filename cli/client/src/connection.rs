@@ -2,19 +2,18 @@
 //! tried again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
-use tokio_rustls::rustls::ClientConfig;
 
 use crate::config::{Config, Patience};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::link::{Link, wants_tls};
-use crate::tls;
+use crate::tls::{Certificate, Setup};
 
 /// A connection to a cluster. Cheap to clone; clones share everything.
 ///
@@ -27,7 +26,8 @@ pub struct Connection {
 
 struct Shared {
     config: Config,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Setup>,
+    read_only: Arc<AtomicBool>,
     links: Vec<Arc<Link>>,
     /// The link that answered last, tried first.
     preferred: AtomicUsize,
@@ -60,15 +60,19 @@ impl Connection {
         }
         let needs_tls = config.tls.is_wanted()
             || config.endpoints.iter().any(|endpoint| wants_tls(endpoint, &config));
-        let tls = if needs_tls { Some(tls::client_config(&config.tls)?) } else { None };
+        let tls = if needs_tls { Some(Setup::new(&config.tls)?) } else { None };
+        let read_only = Arc::new(AtomicBool::new(config.read_only));
+        let link =
+            |endpoint: &Endpoint| Link::new(endpoint.clone(), &config, tls.as_ref(), &read_only);
         let links = config
             .endpoints
             .iter()
-            .map(|endpoint| Ok(Arc::new(Link::new(endpoint.clone(), &config, tls.as_ref())?)))
+            .map(|endpoint| Ok(Arc::new(link(endpoint)?)))
             .collect::<Result<_, Failure>>()?;
         Ok(Self {
             shared: Arc::new(Shared {
                 config,
+                read_only,
                 tls,
                 links,
                 preferred: AtomicUsize::new(0),
@@ -84,6 +88,16 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Whether nothing that changes the cluster leaves.
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only.load(Ordering::Relaxed)
+    }
+
+    /// Holds for every request that is not sent yet, of every clone.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.shared.read_only.store(read_only, Ordering::Relaxed);
+    }
+
     pub fn config(&self) -> &Config {
         &self.shared.config
     }
@@ -96,6 +110,11 @@ impl Connection {
     /// The endpoint that answered last, or the first one.
     pub fn current_endpoint(&self) -> &Endpoint {
         &self.links()[self.preferred()].endpoint
+    }
+
+    /// The certificate that servers are shown, if there is one.
+    pub fn own_certificate(&self) -> Option<Certificate> {
+        self.shared.tls.as_ref()?.own.as_deref().cloned()
     }
 
     fn links(&self) -> &[Arc<Link>] {
@@ -163,11 +182,37 @@ impl Connection {
         F: Fn(Client) -> Fut,
         Fut: Future<Output = Result<T, etcd_client::Error>>,
     {
+        self.at_endpoint(endpoint, Effect::Reads, operation).await
+    }
+
+    /// As [`Self::call_at`], for what must not be sent twice.
+    pub(crate) async fn write_at<T, F, Fut>(
+        &self,
+        endpoint: &Endpoint,
+        operation: F,
+    ) -> Result<T, Failure>
+    where
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        self.at_endpoint(endpoint, Effect::Writes, operation).await
+    }
+
+    async fn at_endpoint<T, F, Fut>(
+        &self,
+        endpoint: &Endpoint,
+        effect: Effect,
+        operation: F,
+    ) -> Result<T, Failure>
+    where
+        F: Fn(Client) -> Fut,
+        Fut: Future<Output = Result<T, etcd_client::Error>>,
+    {
         let link = self.link_to(endpoint).await?;
         let deadline = self.deadline();
         loop {
             let attempt = Box::pin(async { operation(link.client().await?).await });
-            let outcome = self.at_link(&link, Effect::Reads, deadline, attempt).await;
+            let outcome = self.at_link(&link, effect, deadline, attempt).await;
             let retry_at = Instant::now() + ROUND_PAUSE;
             let again = self.config().patience == Patience::UntilTimeout && retry_at < deadline;
             match outcome {
@@ -190,7 +235,7 @@ impl Connection {
                 link.note_heard();
                 Ok(value)
             }
-            Ok(Err(error)) => Err(link.failure(error, write)),
+            Ok(Err(error)) => Err(Box::pin(link.explained(link.failure(error, write))).await),
             Err(_) => {
                 let endpoint = link.endpoint.to_string();
                 let after = self.config().command_timeout;
@@ -226,10 +271,11 @@ impl Connection {
         }
         let config = self.config();
         let tls = match &self.shared.tls {
-            None if wants_tls(endpoint, config) => Some(tls::client_config(&config.tls)?),
+            None if wants_tls(endpoint, config) => Some(Setup::new(&config.tls)?),
             tls => tls.clone(),
         };
-        let link = Arc::new(Link::new(endpoint.clone(), config, tls.as_ref())?);
+        let read_only = &self.shared.read_only;
+        let link = Arc::new(Link::new(endpoint.clone(), config, tls.as_ref(), read_only)?);
         if visited.len() == MAX_VISITED {
             visited.remove(0);
         }

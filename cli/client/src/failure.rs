@@ -6,7 +6,9 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::Code;
 
-use crate::connect::{ConnectError, Phase, WRONG_PROTOCOL};
+use crate::connect::{Cause, ConnectError, WRONG_PROTOCOL};
+use crate::gate::ReadOnly;
+use crate::tls::FileTrouble;
 
 #[derive(Debug, Clone, Error)]
 pub enum Failure {
@@ -30,6 +32,12 @@ pub enum Failure {
     /// The cluster answered, and the answer is no.
     #[error("{message}")]
     Refused { code: Code, message: String },
+    /// A file that is to make TLS cannot be used; nothing was tried.
+    #[error(transparent)]
+    File(#[from] FileTrouble),
+    /// The connection is read-only; the request was not sent.
+    #[error(transparent)]
+    ReadOnly(#[from] ReadOnly),
     /// The configuration cannot be used; nothing was tried.
     #[error("{0}")]
     Config(String),
@@ -45,6 +53,10 @@ const NO_LEADER: [&str; 5] = [
 ];
 
 const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
+
+const BAD_CREDENTIALS: &str = "etcdserver: authentication failed, invalid user ID or password";
+
+const NO_ROOT_ROLE: &str = "etcdserver: root user does not have root role";
 
 impl Failure {
     /// Whether nobody could be reached, or the connection was lost: worth connecting again.
@@ -66,6 +78,16 @@ impl Failure {
         self.code() == Some(Code::NotFound)
     }
 
+    /// Whether the cluster does not know the user, or not by this password.
+    pub fn is_bad_credentials(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message == BAD_CREDENTIALS)
+    }
+
+    /// Whether authentication cannot be enabled because `root` has no role of this name.
+    pub fn lacks_root_role(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message == NO_ROOT_ROLE)
+    }
+
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Refused { code, .. } => Some(*code),
@@ -75,7 +97,15 @@ impl Failure {
 
     /// Whether every endpoint refused the connection: most likely no server runs there.
     pub fn nothing_listens(&self) -> bool {
-        matches!(self, Self::Unreachable(errors) if errors.iter().all(|error| error.refused))
+        matches!(self, Self::Unreachable(errors) if errors.iter().all(ConnectError::is_refused))
+    }
+
+    /// Whether it came over HTTP/2, but from somebody who does not know the service: a gRPC server
+    /// says so, and of another server's HTTP status tonic makes an error of its own.
+    pub(crate) fn is_not_served(&self) -> bool {
+        matches!(self, Self::Refused { message, .. }
+            if message.starts_with("unknown service")
+                || message.starts_with("grpc-status header missing"))
     }
 
     /// What to do about it, if something can be said.
@@ -105,23 +135,35 @@ impl Failure {
                 "etcdserver: user name is empty" => {
                     Some("this cluster wants a user: --user name:password".to_owned())
                 }
-                "etcdserver: authentication failed, invalid user ID or password" => {
-                    Some("check --user and --password".to_owned())
+                BAD_CREDENTIALS => Some("check --user and --password".to_owned()),
+                "etcdserver: root user does not exist" => {
+                    Some("authentication needs a user root: user add root".to_owned())
                 }
+                "etcdserver: permission denied" => Some(
+                    "this user may not do that: user get NAME --detail shows what is allowed"
+                        .to_owned(),
+                ),
                 "etcdserver: mvcc: database space exceeded" => {
                     Some("compact, defragment, then disarm the alarm".to_owned())
                 }
                 _ => None,
             },
             Self::Broken { answered: false, .. } => Some(WRONG_PROTOCOL.to_owned()),
-            Self::Broken { .. } | Self::NoLeader { .. } | Self::Config(_) => None,
+            Self::File(trouble) => Some(trouble.hint()),
+            Self::ReadOnly(_) | Self::Broken { .. } | Self::NoLeader { .. } | Self::Config(_) => {
+                None
+            }
         }
     }
 
     /// The words etcdctl has for it.
     pub fn etcdctl_text(&self) -> String {
         match self {
-            Self::Unreachable(_) | Self::NoAnswer { .. } | Self::NoLeader { .. } => {
+            Self::Unreachable(_)
+            | Self::NoAnswer { .. }
+            | Self::NoLeader { .. }
+            // etcdctl sends nothing before the other side has spoken, and waits for that.
+            | Self::Broken { answered: false, .. } => {
                 "context deadline exceeded".to_owned()
             }
             Self::Refused { message, .. } if is_known_text(message) => message.clone(),
@@ -133,7 +175,20 @@ impl Failure {
                 format!("rpc error: code = {name} desc = {message}")
             }
             Self::Broken { cause, .. } => format!("rpc error: code = Unavailable desc = {cause}"),
+            Self::File(trouble) => trouble.etcdctl_text(),
+            Self::ReadOnly(refused) => refused.to_string(),
             Self::Config(message) => message.clone(),
+        }
+    }
+
+    /// The words for it, fit for others to read: who this client is does not stand in them.
+    pub fn public_text(&self) -> String {
+        match self {
+            Self::Unreachable(errors) => {
+                let sentences: Vec<_> = errors.iter().map(ConnectError::public_text).collect();
+                sentences.join("; ")
+            }
+            other => other.to_string(),
         }
     }
 
@@ -161,20 +216,19 @@ impl Failure {
             if let Some(connect) = inner.downcast_ref::<ConnectError>() {
                 return Self::Unreachable(vec![connect.clone()]);
             }
+            if let Some(refused) = inner.downcast_ref::<ReadOnly>() {
+                return Self::ReadOnly(refused.clone());
+            }
             cause = Some(inner.to_string());
             source = inner.source();
         }
         match cause {
             // A status without a source came over the wire.
             None => Self::Refused { code: status.code(), message: status.message().to_owned() },
-            Some(cause) if !heard && (!write || never_understood(&cause)) => {
-                Self::Unreachable(vec![ConnectError {
-                    endpoint: endpoint.to_owned(),
-                    phase: Phase::Http2,
-                    cause,
-                    refused: false,
-                }])
-            }
+            Some(reason) if !heard && !write => Self::Unreachable(vec![ConnectError {
+                endpoint: endpoint.to_owned(),
+                cause: Cause::Silent { reason },
+            }]),
             Some(cause) => {
                 Self::Broken { endpoint: endpoint.to_owned(), cause, write, answered: heard }
             }
@@ -187,14 +241,8 @@ fn is_known_text(message: &str) -> bool {
     message.starts_with("etcdserver: ") || message.starts_with("auth: ")
 }
 
-/// Whether the other side answered with something that is no HTTP/2 at all, so that it cannot have
-/// read a request.
-fn never_understood(cause: &str) -> bool {
-    cause.contains("frame with invalid size")
-}
-
 fn unreachable(errors: &[ConnectError]) -> String {
-    if !errors.is_empty() && errors.iter().all(|error| error.refused) {
+    if !errors.is_empty() && errors.iter().all(ConnectError::is_refused) {
         let endpoints: Vec<_> = errors.iter().map(|error| error.endpoint.as_str()).collect();
         return format!("nothing answers at {}", endpoints.join(", "));
     }

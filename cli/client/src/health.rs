@@ -74,7 +74,7 @@ impl Connection {
     }
 }
 
-fn alarm_name(alarm: i32) -> &'static str {
+pub(crate) fn alarm_name(alarm: i32) -> &'static str {
     match alarm {
         1 => "NOSPACE",
         2 => "CORRUPT",

@@ -8,56 +8,107 @@
 //! - A request that was never sent is tried at the next endpoint. One that may have been sent is
 //!   repeated only if it reads; a write whose outcome is unknown is reported as
 //!   such and never sent twice.
-//! - A failure names the phase that failed and what to do next ([`Failure`], [`ConnectError`]).
+//! - Every request passes one gate, which keeps a read-only connection from changing anything.
+//! - A failure names its cause and what to do next ([`Failure`], [`ConnectError`]).
 //!
 //! Nothing here prints.
 
+mod auth;
+mod cluster;
 mod config;
 mod connect;
 mod connection;
+pub mod contexts;
+pub mod decode;
+mod discover;
+pub mod doctor;
+pub mod edit;
+mod election;
 mod endpoint;
+mod escape;
 pub mod explore;
 mod failure;
+mod gate;
 mod health;
+mod http;
 mod lease;
 mod link;
+mod load;
+mod maintenance;
+mod memory;
+mod mirror;
+mod mutex;
 mod operations;
+mod queue;
 mod range;
 mod request;
+mod session;
 mod snapshot;
 mod tls;
+mod unary;
 mod watch;
 
-pub use config::{Config, Credentials, Patience, Tls};
-pub use connect::{ConnectError, Phase};
+pub use auth::Access;
+pub use config::{Config, Credentials, Patience, Tls, Token};
+pub use connect::{Cause, ConnectError, Greeting, Phase};
 pub use connection::Connection;
+pub use discover::{Discovered, Discovery};
+pub use election::Observer;
 pub use endpoint::{BadEndpoint, Endpoint, Scheme};
 pub use failure::Failure;
+pub use gate::{MAX_NOTED, READS, ReadOnly, Rpc};
 pub use health::{Health, Trouble};
 pub use lease::KeepAlive;
+pub use load::{Amount, Load, LoadReport, LoadRun};
+pub use maintenance::Downgrade;
+pub use memory::MemoryError;
+pub use mirror::{Mirror, MirrorPlan};
+pub use mutex::{HeldLock, LockError};
 pub use range::KeyRange;
 pub use request::{
     Compare, CompareOp, CompareTarget, Delete, Get, Op, Put, SortOrder, SortTarget, Txn, Watch,
 };
+pub use session::LeaseSession;
 pub use snapshot::{SnapshotPart, SnapshotStream};
+pub use tls::{Certificate, FileTrouble, KeyKind, Moment, Role};
 pub use watch::{ProgressHandle, WatchItem, WatchStream};
 
 /// The answers, as they came over the wire.
 pub mod pb {
     pub use etcd_client::proto::{
         PbAlarmMember as AlarmMember, PbAlarmResponse as AlarmResponse,
-        PbCompactionResponse as CompactionResponse, PbDeleteResponse as DeleteRangeResponse,
-        PbDowngradeInfo as DowngradeInfo, PbEvent as Event, PbKeyValue as KeyValue,
+        PbAuthDisableResponse as AuthDisableResponse, PbAuthEnableResponse as AuthEnableResponse,
+        PbAuthRoleAddResponse as RoleAddResponse, PbAuthRoleDeleteResponse as RoleDeleteResponse,
+        PbAuthRoleGetResponse as RoleGetResponse,
+        PbAuthRoleGrantPermissionResponse as RoleGrantPermissionResponse,
+        PbAuthRoleListResponse as RoleListResponse,
+        PbAuthRoleRevokePermissionResponse as RoleRevokePermissionResponse,
+        PbAuthUserAddResponse as UserAddResponse,
+        PbAuthUserChangePasswordResponse as UserChangePasswordResponse,
+        PbAuthUserDeleteResponse as UserDeleteResponse, PbAuthUserGetResponse as UserGetResponse,
+        PbAuthUserGrantRoleResponse as UserGrantRoleResponse,
+        PbAuthUserListResponse as UserListResponse,
+        PbAuthUserRevokeRoleResponse as UserRevokeRoleResponse,
+        PbCompactionResponse as CompactionResponse, PbDefragmentResponse as DefragmentResponse,
+        PbDeleteResponse as DeleteRangeResponse, PbDowngradeInfo as DowngradeInfo,
+        PbDowngradeResponse as DowngradeResponse, PbEvent as Event,
+        PbHashKvResponse as HashKvResponse, PbKeyValue as KeyValue,
         PbLeaseGrantResponse as LeaseGrantResponse,
         PbLeaseKeepAliveResponse as LeaseKeepAliveResponse,
         PbLeaseLeasesResponse as LeaseLeasesResponse, PbLeaseRevokeResponse as LeaseRevokeResponse,
         PbLeaseStatus as LeaseStatus, PbLeaseTimeToLiveResponse as LeaseTimeToLiveResponse,
-        PbMember as Member, PbMemberListResponse as MemberListResponse,
+        PbMember as Member, PbMemberAddResponse as MemberAddResponse,
+        PbMemberListResponse as MemberListResponse,
+        PbMemberPromoteResponse as MemberPromoteResponse,
+        PbMemberRemoveResponse as MemberRemoveResponse,
+        PbMemberUpdateResponse as MemberUpdateResponse, PbMoveLeaderResponse as MoveLeaderResponse,
         PbPutResponse as PutResponse, PbRangeResponse as RangeResponse,
         PbResponseHeader as ResponseHeader, PbResponseOp as ResponseOp,
         PbStatusResponse as StatusResponse, PbTxnOpResponse as ResponseOpKind,
         PbTxnResponse as TxnResponse, PbWatchResponse as WatchResponse,
     };
+    // etcd-client does not have it.
+    pub use kvorum_proto::etcdserverpb::AuthStatusResponse;
 
     /// [`Event::type`] of a deletion; a put is 0.
     pub const EVENT_DELETE: i32 = 1;

@@ -1,13 +1,8 @@
-//! The operations of the KV, Cluster and Maintenance services.
+//! The operations of the KV service, and what is read from the Cluster and Maintenance services.
 
 use etcd_client::{AlarmAction, AlarmType, CompactionOptions};
 use kvorum_proto::etcdserverpb::MemberListRequest;
-use tonic::client::Grpc;
-use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::MetadataValue;
-use tonic_prost::ProstCodec;
 
-use crate::config::Credentials;
 use crate::connection::{Connection, Effect};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -21,6 +16,28 @@ impl Connection {
             let mut kv = client.kv_client().max_decoding_message_size(limit);
             let (key, options) = (get.range.key.clone(), get.options());
             async move { Ok(kv.get(key, Some(options)).await?.0) }
+        })
+        .await
+    }
+
+    /// As [`Self::get`], received in parts, so that no message is larger than a server likes. Servers
+    /// before 3.7 do not know it.
+    pub async fn get_in_parts(&self, get: Get) -> Result<pb::RangeResponse, Failure> {
+        let limit = self.config().max_recv_bytes;
+        self.call(Effect::Reads, |client| {
+            let mut kv = client.kv_client().max_decoding_message_size(limit);
+            let (key, options) = (get.range.key.clone(), get.options());
+            async move {
+                let mut parts = kv.get_stream(key, Some(options)).await?;
+                let mut whole = pb::RangeResponse::default();
+                while let Some(part) = parts.message().await? {
+                    // All but the keys comes with the last part.
+                    let pb::RangeResponse { header, kvs, more, count } = part.0;
+                    whole.kvs.extend(kvs);
+                    (whole.header, whole.more, whole.count) = (header, more, count);
+                }
+                Ok(whole)
+            }
         })
         .await
     }
@@ -81,24 +98,10 @@ impl Connection {
         .await
     }
 
-    /// The members, confirmed by the leader.
+    /// The members, confirmed by the leader: a flag that etcd-client cannot set.
     pub async fn members_linearizable(&self) -> Result<pb::MemberListResponse, Failure> {
-        let credentials = self.config().credentials.as_ref();
-        self.on_any(Effect::Reads, |link| async move {
-            let mut request = tonic::Request::new(MemberListRequest { linearizable: true });
-            if let Some(Credentials { user, password }) = credentials.cloned() {
-                let answer =
-                    link.client().await?.auth_client().authenticate(user, password).await?;
-                let token: MetadataValue<_> = answer.token().parse()?;
-                request.metadata_mut().insert("token", token);
-            }
-            // etcd-client cannot set the flag.
-            let mut grpc = Grpc::new(link.channel.clone());
-            let path = PathAndQuery::from_static("/etcdserverpb.Cluster/MemberList");
-            grpc.ready().await?;
-            Ok(grpc.unary(request, path, ProstCodec::default()).await?.into_inner())
-        })
-        .await
+        let request = MemberListRequest { linearizable: true };
+        self.unary(Effect::Reads, "/etcdserverpb.Cluster/MemberList", request).await
     }
 
     /// What the member behind `endpoint` says of itself.

@@ -38,6 +38,46 @@ impl KeyRange {
     pub fn is_single(&self) -> bool {
         self.end.is_empty()
     }
+
+    /// The keys that both have, if there can be any.
+    pub fn intersection(&self, other: &Self) -> Option<Self> {
+        let (later, earlier) = if self.key >= other.key { (self, other) } else { (other, self) };
+        if later.is_single() || earlier.is_single() {
+            return (earlier.holds(&later.key)).then(|| Self::single(later.key.clone()));
+        }
+        let end = if later.reaches(&earlier.end) { &earlier.end } else { &later.end };
+        let range = Self::between(later.key.clone(), end.clone());
+        (range.end == [0] || range.key < range.end).then_some(range)
+    }
+
+    /// Whether a range that begins no earlier leaves no key between the two.
+    pub(crate) fn touches(&self, later: &Self) -> bool {
+        self.holds(&later.key) || self.end == later.key
+    }
+
+    /// Takes in a range that [touches](Self::touches).
+    pub(crate) fn extend_to(&mut self, later: &Self) {
+        if later.is_single() {
+            if !self.holds(&later.key) {
+                self.end = [later.key.as_slice(), &[0]].concat();
+            }
+        } else if self.is_single() || !self.reaches(&later.end) {
+            self.end.clone_from(&later.end);
+        }
+    }
+
+    pub fn holds(&self, key: &[u8]) -> bool {
+        match self.end.as_slice() {
+            [] => key == self.key,
+            [0] => key >= self.key.as_slice(),
+            end => key >= self.key.as_slice() && key < end,
+        }
+    }
+
+    /// Whether a range, not of a single key, goes at least as far as one that ends at `end`.
+    fn reaches(&self, end: &[u8]) -> bool {
+        self.end == [0] || (end != [0] && self.end.as_slice() >= end)
+    }
 }
 
 /// The first key after every key that begins with `prefix`; `\0` if there is none.

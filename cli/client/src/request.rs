@@ -85,6 +85,10 @@ pub struct Watch {
     pub prev_kv: bool,
     /// Ask for the revision reached when there is nothing else to say.
     pub progress_notify: bool,
+    /// Large answers may come in parts; all but the last of one have
+    /// [`WatchResponse::fragment`](crate::pb::WatchResponse) set. After a lost stream, changes of the
+    /// last revision may come once more.
+    pub fragment: bool,
 }
 
 impl Get {
@@ -222,6 +226,9 @@ impl Watch {
         }
         if self.progress_notify {
             options = options.with_progress_notify();
+        }
+        if self.fragment {
+            options = options.with_fragment();
         }
         options
     }

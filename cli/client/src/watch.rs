@@ -249,7 +249,9 @@ impl Watcher {
         // The header may be ahead of events still to come; only what was seen counts.
         let seen = response.events.iter().filter_map(|event| event.kv.as_ref());
         let newest = seen.map(|kv| kv.mod_revision).max().unwrap_or_default();
-        self.next_revision = self.next_revision.max(newest + 1);
+        // More of the newest revision may be in the next part.
+        let next = if response.fragment { newest } else { newest + 1 };
+        self.next_revision = self.next_revision.max(next);
         WatchItem::Events(response)
     }
 }

@@ -1,4 +1,5 @@
-//! Performs requests: this folder is the only part of the dashboard that knows the client.
+//! Performs requests: this folder is the only part of the dashboard that talks to a cluster. Of the
+//! client, the rest knows the decoders, which are pure.
 //!
 //! Each request is a task of its own, so nothing here waits. A slot holds one task at a time;
 //! asking again, or cancelling, ends the one that runs. Answers go through one bounded queue: a

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use kvorum_client::decode::pretty_json;
 
 use crate::msg::{Failure, KeyValue, LeaseLeft, Moment};
 use crate::text;
@@ -212,65 +213,11 @@ fn hex_rows(bytes: &[u8], width: usize) -> impl Iterator<Item = String> {
     })
 }
 
-/// A JSON object or array, indented. Numbers and the order of fields stay as they were written.
-pub fn pretty_json(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?.trim();
-    if !text.starts_with(['{', '[']) || serde_json::from_str::<serde::de::IgnoredAny>(text).is_err()
-    {
-        return None;
-    }
-    let mut pretty = String::with_capacity(text.len() * 2);
-    let mut depth = 0;
-    let mut letters = text.chars().peekable();
-    let new_line = |pretty: &mut String, depth: usize| {
-        pretty.push('\n');
-        pretty.extend(std::iter::repeat_n("  ", depth));
-    };
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' => {
-                pretty.push('"');
-                while let Some(inner) = letters.next() {
-                    pretty.push(inner);
-                    match inner {
-                        '\\' => pretty.extend(letters.next()),
-                        '"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            '{' | '[' => {
-                pretty.push(letter);
-                while letters.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(close) = letters.next_if(|next| matches!(next, '}' | ']')) {
-                    pretty.push(close);
-                } else {
-                    depth += 1;
-                    new_line(&mut pretty, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                new_line(&mut pretty, depth);
-                pretty.push(letter);
-            }
-            ',' => {
-                pretty.push(',');
-                new_line(&mut pretty, depth);
-            }
-            ':' => pretty.push_str(": "),
-            letter if letter.is_ascii_whitespace() => {}
-            letter => pretty.push(letter),
-        }
-    }
-    Some(pretty)
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
-    use super::{Format, ValuePane, pretty_json};
+    use super::{Format, ValuePane};
     use crate::msg::KeyValue;
 
     fn pane(value: &[u8], width: u16) -> ValuePane {
@@ -278,16 +225,6 @@ mod tests {
         pane.set_width(width);
         pane.show(KeyValue { value: Bytes::copy_from_slice(value), ..KeyValue::default() }, 1);
         pane
-    }
-
-    #[test]
-    fn json_is_indented_and_otherwise_as_it_was_written() {
-        let value = r#"{"b":1e400,"a":[1, 2,{}],"s":"a{\",:]","id":9007199254740993}"#;
-        let pretty = "{\n  \"b\": 1e400,\n  \"a\": [\n    1,\n    2,\n    {}\n  ],\n  \"s\": \"a{\\\",:]\",\n  \"id\": 9007199254740993\n}";
-        assert_eq!(pretty_json(value.as_bytes()).as_deref(), Some(pretty));
-        for no_json in ["", "1", "\"text\"", "{", "{a:1}", "[1,]"] {
-            assert_eq!(pretty_json(no_json.as_bytes()), None, "{no_json}");
-        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct LevelRequest {
     pub from: Option<Vec<u8>>,
     /// Read at this revision, so that the pages of a level agree; 0 is the newest.
     pub revision: i64,
+    /// Only this part of what the prefix has, for a user who may read no more.
+    pub within: Option<KeyRange>,
     /// Children wanted, at most [`MAX_CHILDREN`].
     pub limit: usize,
     /// Ask the leader. Slower, and fails without a quorum.
@@ -34,6 +36,7 @@ impl LevelRequest {
             prefix: prefix.into(),
             separator,
             from: None,
+            within: None,
             revision: 0,
             limit: DEFAULT_CHILDREN,
             linearizable: false,
@@ -109,6 +112,7 @@ where
 {
     let limit = request.limit.clamp(1, MAX_CHILDREN);
     let whole = KeyRange::prefix(request.prefix.clone());
+    let whole = request.within.unwrap_or(whole);
     let mut scan = Scan {
         prefix: request.prefix,
         separator: request.separator,

@@ -1,0 +1,106 @@
+//! Changing a value that somebody else may change meanwhile: compare-and-swap on the revision, and
+//! a three-way merge where it fails.
+
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::pb;
+use crate::range::KeyRange;
+use crate::request::{Compare, CompareOp, CompareTarget, Get, Op, Put, Txn};
+
+/// What became of a write that depends on nothing having changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Swap {
+    /// Written at this revision.
+    Written(i64),
+    /// Nothing was written: this is there instead. `None`: there is no such key.
+    Changed(Option<pb::KeyValue>),
+}
+
+/// The key as it is, confirmed by the leader.
+pub async fn read(connection: &Connection, key: &[u8]) -> Result<Option<pb::KeyValue>, Failure> {
+    Ok(connection.get(Get::key(key)).await?.kvs.pop())
+}
+
+/// Writes a value if the key is still as `base` says; `None` if it must not be there.
+///
+/// The key keeps its lease. That needs no identity: attaching another lease is a write, which the
+/// comparison notices, and a lease that ends takes the key with it.
+pub async fn swap(
+    connection: &Connection,
+    key: &[u8],
+    base: Option<&pb::KeyValue>,
+    value: Vec<u8>,
+) -> Result<Swap, Failure> {
+    let target = match base {
+        Some(kv) => CompareTarget::ModRevision(kv.mod_revision),
+        None => CompareTarget::CreateRevision(0),
+    };
+    let put = Put { ignore_lease: base.is_some(), ..Put::new(key, value) };
+    let txn = Txn {
+        compares: vec![Compare { range: KeyRange::single(key), op: CompareOp::Equal, target }],
+        success: vec![Op::Put(put)],
+        failure: vec![Op::Get(Get::key(key))],
+    };
+    let answer = connection.txn(txn).await?;
+    if answer.succeeded {
+        let revision = answer.header.map_or(0, |header| header.revision);
+        return Ok(Swap::Written(revision));
+    }
+    let found = answer.responses.into_iter().find_map(|response| match response.response {
+        Some(pb::ResponseOpKind::ResponseRange(mut get)) => get.kvs.pop(),
+        _ => None,
+    });
+    Ok(Swap::Changed(found))
+}
+
+/// Brings two changes of one text together, line by line. `Err` holds both where they contradict
+/// each other, between conflict markers.
+pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+    diffy::merge_bytes(base, ours, theirs).map_err(|marked| {
+        // A marker behind a last line without an end would be part of it.
+        let ended = |text: &[u8]| match text.last() {
+            Some(b'\n') | None => text.to_vec(),
+            Some(_) => [text, b"\n"].concat(),
+        };
+        diffy::merge_bytes(&ended(base), &ended(ours), &ended(theirs)).err().unwrap_or(marked)
+    })
+}
+
+/// What a change does, as a unified diff.
+pub fn difference(before: &[u8], after: &[u8]) -> Vec<u8> {
+    diffy::create_patch_bytes(before, after).to_bytes()
+}
+
+/// Whether a text still holds a marker of a conflict that [`merge`] marked.
+pub fn has_conflict_markers(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n')
+        .any(|line| line.starts_with(b"<<<<<<< ") || line.starts_with(b">>>>>>> "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_conflict_markers, merge};
+
+    #[test]
+    fn changes_of_different_lines_come_together() {
+        let base = b"a\nb\nc\nd\ne\n";
+        let merged = merge(base, b"A\nb\nc\nd\ne\n", b"a\nb\nc\nd\nE\n").unwrap();
+        assert_eq!(merged, b"A\nb\nc\nd\nE\n");
+        let bytes = merge(b"\xff\n\nx", b"\xfe\n\nx", b"\xff\n\ny").unwrap();
+        assert_eq!(bytes, b"\xfe\n\ny");
+    }
+
+    #[test]
+    fn changes_of_one_line_are_marked() {
+        let marked = merge(b"a\n", b"b\n", b"c\n").unwrap_err();
+        assert!(has_conflict_markers(&marked));
+        assert!(!has_conflict_markers(b"b <<<<<<< c\n"));
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_hides_no_marker() {
+        let marked = merge(b"a\n", b"b\n", b"c").unwrap_err();
+        assert!(marked.ends_with(b"\n>>>>>>> theirs\n"), "{}", String::from_utf8_lossy(&marked));
+        assert!(has_conflict_markers(&marked));
+    }
+}

@@ -1,0 +1,86 @@
+//! Locks: of all who want one, one has it at a time, in the order in which they came.
+
+use thiserror::Error;
+
+use crate::failure::Failure;
+use crate::pb;
+use crate::queue;
+use crate::range::KeyRange;
+use crate::request::{Compare, CompareOp, CompareTarget, Get, Op, Put, Txn};
+use crate::session::LeaseSession;
+
+/// A lock that is held for as long as its session lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLock {
+    /// Where it is, `<name>/<lease in hexadecimal>`; the lock is lost when this key is.
+    pub key: Vec<u8>,
+    /// When it was got. Of two who have the lock one after the other, the later one has the higher
+    /// revision, so that whoever is written to can refuse the earlier one.
+    pub revision: i64,
+}
+
+/// Why there is no lock.
+#[derive(Debug, Clone, Error)]
+pub enum LockError {
+    #[error("mutex: session is expired")]
+    Expired,
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl LeaseSession {
+    /// Waits in line for the lock `name`, and has it.
+    ///
+    /// Whether the future ends with an error or is dropped, the session may be left with a place in
+    /// the line; closing it gives that up.
+    pub async fn lock(&self, name: &[u8]) -> Result<HeldLock, LockError> {
+        tokio::select! {
+            locked = self.wait_in_line(name) => locked,
+            () = self.ended() => Err(LockError::Expired),
+        }
+    }
+
+    async fn wait_in_line(&self, name: &[u8]) -> Result<HeldLock, LockError> {
+        let (connection, prefix) = (self.connection(), queue::prefix(name));
+        let key = queue::key(&prefix, self.lease());
+        let answer = connection.txn(enter(&prefix, &key, self.lease())).await?;
+        let now = queue::revision(answer.header.as_ref());
+        let mut found = answer.responses.iter().map(first_kv);
+        let (own, first) = (found.next().flatten(), found.next().flatten());
+        // A session that is in the line already keeps its place.
+        let own = if answer.succeeded { now } else { own.ok_or(LockError::Expired)? };
+        if first.is_none_or(|first| first == own) {
+            return Ok(HeldLock { key, revision: now });
+        }
+        queue::wait_for_turn(connection, &prefix, own).await?;
+        let still = connection.get(Get::key(key.clone())).await?;
+        if still.kvs.is_empty() {
+            return Err(LockError::Expired);
+        }
+        Ok(HeldLock { key, revision: queue::revision(still.header.as_ref()) })
+    }
+}
+
+/// Makes the key unless it is there, and asks in the same breath whose turn it is.
+fn enter(prefix: &[u8], key: &[u8], lease: i64) -> Txn {
+    let first = || Op::Get(queue::first(prefix));
+    Txn {
+        compares: vec![Compare {
+            range: KeyRange::single(key),
+            op: CompareOp::Equal,
+            target: CompareTarget::CreateRevision(0),
+        }],
+        success: vec![Op::Put(Put { lease, ..Put::new(key, "") }), first()],
+        failure: vec![Op::Get(Get::key(key)), first()],
+    }
+}
+
+/// The create revision of the key that was found, if one was.
+fn first_kv(response: &pb::ResponseOp) -> Option<i64> {
+    match &response.response {
+        Some(pb::ResponseOpKind::ResponseRange(range)) => {
+            range.kvs.first().map(|kv| kv.create_revision)
+        }
+        _ => None,
+    }
+}
