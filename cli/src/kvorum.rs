@@ -4,14 +4,15 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::args::{Command, Global};
+use crate::args::{Alone, Command, Global, Own, Preferences};
+use crate::examples::EXAMPLES;
 use crate::exit;
 use crate::mode::Mode;
 use crate::playground::PlaygroundArgs;
-use crate::run::{self, Streams};
-use crate::{dashboard, playground, repl};
+use crate::run::{self, Invocation, Streams, Task};
+use crate::{dashboard, playground, repl, tab};
 
 /// Everything the program can do.
 #[derive(Debug, Parser)]
@@ -24,9 +25,11 @@ use crate::{dashboard, playground, repl};
     after_help = "Without a command: the shell on a terminal; a pipe on standard input is run as a \
                   script."
 )]
-struct Program {
+pub(crate) struct Program {
     #[command(flatten)]
     global: Global,
+    #[command(flatten)]
+    preferences: Preferences,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -35,6 +38,10 @@ struct Program {
 enum Verb {
     #[command(flatten)]
     Cluster(Command),
+    #[command(flatten)]
+    Own(Own),
+    #[command(flatten)]
+    Alone(Alone),
     /// Open the dashboard
     Ui,
     /// Start three members on this machine, with something in them to try things on
@@ -46,21 +53,34 @@ enum Verb {
 
 /// Runs one command line; the first word is the program's name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if tab::answer(&args) {
+        return ExitCode::SUCCESS;
+    }
     let mut streams = Streams::standard();
-    let program = match Program::try_parse_from(help_flag(args)) {
+    let args = help_flag(args);
+    let program = match Program::try_parse_from(&args) {
         Ok(program) => program,
         Err(error) => {
             let text = error.render().to_string();
             return match error.kind() {
-                ErrorKind::DisplayHelp => streams.exit(&text, "", 0),
+                ErrorKind::DisplayHelp => streams.exit(&help(&args).unwrap_or(text), "", 0),
                 ErrorKind::DisplayVersion => streams.exit(&version(), "", 0),
                 _ => streams.exit("", &text, exit::ERROR),
             };
         }
     };
+    let invocation = Invocation {
+        global: &program.global,
+        preferences: &program.preferences,
+        mode: Mode::Kvorum,
+    };
     match program.verb {
         Some(Verb::Cluster(command)) => {
-            return run::command(&program.global, &command, Mode::Kvorum, streams);
+            return run::command(invocation, Task::Cluster(&command), streams);
+        }
+        Some(Verb::Own(own)) => return run::command(invocation, Task::Own(&own), streams),
+        Some(Verb::Alone(alone)) => {
+            return run::command(invocation, Task::Alone(&alone), streams);
         }
         Some(Verb::Playground(args)) => return playground::main(&args),
         // Global flags before the word do not belong to a server.
@@ -70,11 +90,52 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         }
         Some(Verb::Ui) | None => {}
     }
-    match (run::settings(&program.global, Mode::Kvorum), program.verb) {
+    match (run::settings(&invocation), program.verb) {
         (Err(error), _) => run::refuse(&error, Mode::Kvorum, &mut streams),
         (Ok(settings), Some(_)) => dashboard::main(settings.client),
         (Ok(settings), None) => repl::main(settings),
     }
+}
+
+/// Everything that can be typed, with an example for every command; the options that every command
+/// takes are shown once, at the top.
+pub fn grammar() -> clap::Command {
+    let mut command = Program::command();
+    command.build();
+    below(command, "")
+}
+
+fn below(mut command: clap::Command, path: &str) -> clap::Command {
+    let names: Vec<String> =
+        command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        let path = format!("{path} {name}").trim_start().to_owned();
+        command = command.mut_subcommand(name, |sub| below(lean(sub, &path), &path));
+    }
+    command
+}
+
+fn lean(command: clap::Command, path: &str) -> clap::Command {
+    let command = command.mut_args(|arg| if arg.is_global_set() { arg.hide(true) } else { arg });
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim();
+    let usage =
+        if usage.starts_with("kvorum ") { usage.to_owned() } else { format!("kvorum {usage}") };
+    let known = command.get_after_help().map(ToString::to_string);
+    let examples = EXAMPLES.iter().find(|(words, _)| *words == path);
+    let examples = examples.map(|(_, lines)| {
+        let lines: Vec<_> = lines.iter().map(|line| format!("  kvorum {line}")).collect();
+        format!("Examples:\n{}", lines.join("\n"))
+    });
+    let note = "kvorum --help lists the options that every command takes.".to_owned();
+    let parts: Vec<_> = known.into_iter().chain(examples).chain([note]).collect();
+    command.override_usage(usage).after_help(parts.join("\n\n"))
+}
+
+/// The help that was asked for.
+fn help(args: &[OsString]) -> Option<String> {
+    let asked = grammar().try_get_matches_from(args).err()?;
+    (asked.kind() == ErrorKind::DisplayHelp).then(|| asked.render().to_string())
 }
 
 fn version() -> String {
@@ -88,4 +149,45 @@ fn help_flag(mut args: Vec<OsString>) -> Vec<OsString> {
         args.push("--help".into());
     }
     args
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::{grammar, help};
+
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
+        let subs: Vec<_> =
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").collect();
+        if subs.is_empty() {
+            let text = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            found.push((path.to_owned(), text));
+        }
+        for sub in subs {
+            leaves(sub, &format!("{path} {}", sub.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        let mut found = Vec::new();
+        leaves(&grammar(), "kvorum", &mut found);
+        let bare: Vec<_> = found.iter().filter(|(_, text)| !text.contains("Example")).collect();
+        assert!(bare.is_empty(), "{bare:?}");
+    }
+
+    #[test]
+    fn options_of_every_command_are_listed_at_the_top_only() {
+        let shown = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            help(&args).unwrap()
+        };
+        assert!(shown("kvorum --help").contains("--command-timeout"));
+        let get = shown("kvorum get --help");
+        assert!(get.contains("Usage: kvorum get [OPTIONS] <KEY> [RANGE_END]"), "{get}");
+        assert!(get.contains("--count-only") && get.contains("Examples:"), "{get}");
+        assert!(!get.contains("--command-timeout"), "{get}");
+        assert!(shown("kvorum lease grant --help").contains("kvorum lease grant 60"));
+    }
 }

@@ -3,13 +3,16 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use kvorum_client::{Connection, Credentials};
+use kvorum_client::{Connection, MAX_NOTED, Rpc};
+use tokio::sync::mpsc;
 
-use crate::args::{Command, Global, WatchVariables};
-use crate::command::{self, CommandError, Confirm, Input, Session};
+use crate::args::{Alone, Command, FileLine, Global, Own, Preferences, UsageError, WatchVariables};
+use crate::command::{self, CommandError, Confirm, Effect, Input, Printout, Session, files};
 use crate::mode::Mode;
-use crate::settings::Settings;
-use crate::{exit, terminal};
+use crate::output::{Format, Style};
+use crate::pager::Pager;
+use crate::settings::{self, Field, Settings};
+use crate::{completion, exit, secret, terminal, usage};
 
 /// Where output goes.
 pub struct Streams {
@@ -31,24 +34,144 @@ impl Streams {
     }
 }
 
-/// Runs one command of a command line.
-pub fn command(global: &Global, command: &Command, mode: Mode, mut streams: Streams) -> ExitCode {
-    if let Command::Version = command {
-        return streams.exit(&format!("{}\n", command::version_text(mode)), "", 0);
-    }
-    let prepared =
-        command.check().map_err(CommandError::from).and_then(|()| settings(global, mode));
-    let outcome = prepared.and_then(|settings| {
-        if let Some(report) = &settings.report {
-            let _ = writeln!(streams.err, "{}", report.join("\n"));
+/// A command line, as far as every command is concerned.
+#[derive(Clone, Copy)]
+pub struct Invocation<'a> {
+    pub global: &'a Global,
+    pub preferences: &'a Preferences,
+    pub mode: Mode,
+}
+
+/// What a command line asks for.
+#[derive(Clone, Copy)]
+pub enum Task<'a> {
+    Cluster(&'a Command),
+    Own(&'a Own),
+    /// It asks no cluster.
+    Alone(&'a Alone),
+}
+
+impl Task<'_> {
+    /// Whether the arguments make sense, without doing anything.
+    pub fn check(self) -> Result<(), UsageError> {
+        match self {
+            Self::Cluster(command) => command.check(),
+            Self::Own(own) => own.check(),
+            Self::Alone(alone) => alone.check(),
         }
-        carry_out(command, settings, mode, &mut streams)
+    }
+
+    fn effect(self) -> Effect {
+        match self {
+            Self::Cluster(command) => command::effect(command),
+            Self::Own(own) => command::own::effect(own),
+            Self::Alone(_) => Effect::Reads,
+        }
+    }
+
+    /// Whether its output is something to be read, by a person at a terminal.
+    fn is_paged(self, settings: &Settings) -> bool {
+        let read = match self {
+            Self::Cluster(command) => matches!(
+                command,
+                Command::Get(_)
+                    | Command::Member(_)
+                    | Command::Endpoint(_)
+                    | Command::User(_)
+                    | Command::Role(_)
+            ),
+            Self::Own(own) => own.is_paged(),
+            Self::Alone(_) => false,
+        };
+        read && settings.manner.pager
+            && settings.style.escaped
+            && self.effect() == Effect::Reads
+            && terminal::stdin_is_terminal()
+    }
+
+    /// Carries it out, if it may be.
+    pub async fn execute(self, session: &mut Session) -> Result<(), CommandError> {
+        command::admit(self.effect(), session).await?;
+        match self {
+            Self::Cluster(command) => command::execute(command, session).await,
+            Self::Own(own) => command::own::execute(own, session).await,
+            // Who has a session asks a cluster; see [`command`].
+            Self::Alone(_) => Ok(()),
+        }
+    }
+}
+
+/// Runs one command of a command line.
+pub fn command(invocation: Invocation<'_>, task: Task<'_>, mut streams: Streams) -> ExitCode {
+    let mode = invocation.mode;
+    match task {
+        Task::Cluster(Command::Version) => {
+            return streams.exit(&format!("{}\n", command::version_text(mode)), "", 0);
+        }
+        Task::Cluster(Command::Options { .. }) => return streams.exit(&usage::options(), "", 0),
+        _ => {}
+    }
+    if let Task::Cluster(Command::Completion(args)) = task {
+        let script = args.shell("etcdctl").map(|shell| completion::script(shell, mode));
+        let outcome = script.map_err(CommandError::from).and_then(|script| {
+            streams.out.write_all(&script)?;
+            Ok(streams.out.flush()?)
+        });
+        return end(outcome, &invocation, &mut streams);
+    }
+    let outcome = task.check().map_err(CommandError::from).and_then(|()| match task {
+        Task::Alone(alone) => command::own::alone(alone, &invocation, &mut streams),
+        _ => with_cluster(&invocation, task, &mut streams),
     });
+    end(outcome, &invocation, &mut streams)
+}
+
+/// Runs one of etcdutl's commands, which asks no server.
+pub fn files(line: &FileLine, mode: Mode, mut streams: Streams) -> ExitCode {
+    let (global, preferences) = (Global::default(), Preferences::default());
+    let invocation = Invocation { global: &global, preferences: &preferences, mode };
+    let format = line.write_out.as_deref().map_or(Ok(Format::Simple), Format::parse);
+    let outcome = match (&line.command, format) {
+        (Some(command), format) => {
+            command.check().and(format).map_err(Into::into).and_then(|format| {
+                let style = Style { format, ..Style::default() };
+                let Streams { out, err } = &mut streams;
+                files::execute(command, &mut Printout { mode, style, out, err })
+            })
+        }
+        (None, _) => Ok(()),
+    };
+    end(outcome, &invocation, &mut streams)
+}
+
+fn end(
+    outcome: Result<(), CommandError>,
+    invocation: &Invocation<'_>,
+    streams: &mut Streams,
+) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
-        Err(error) => refuse(&error, mode, &mut streams),
+        Err(error) => {
+            let code = exit::code(&error, invocation.preferences.exit_status);
+            streams.exit("", &explain(&error, invocation.mode), code)
+        }
     }
+}
+
+fn with_cluster(
+    invocation: &Invocation<'_>,
+    task: Task<'_>,
+    streams: &mut Streams,
+) -> Result<(), CommandError> {
+    let settings = settings(invocation)?;
+    if settings.debug {
+        for Field { name, value, .. } in &settings.fields {
+            let name = name.to_uppercase().replace('-', "_");
+            let _ = writeln!(streams.err, "ETCDCTL_{name}={value}");
+        }
+    }
+    carry_out(task, settings, invocation.mode, streams)
 }
 
 /// Says why nothing came of it, and ends.
@@ -68,12 +191,23 @@ pub fn explain(error: &CommandError, mode: Mode) -> String {
     }
 }
 
-/// The global flags and the variables, with the password if one has to be asked for.
-pub fn settings(global: &Global, mode: Mode) -> Result<Settings, CommandError> {
-    let mut settings = Settings::resolve(global, mode, &|name| std::env::var_os(name))?;
-    if let Some(user) = settings.password_wanted_for.take() {
-        let password = terminal::ask_password(&user)?;
-        settings.client.credentials = Some(Credentials { user, password });
+/// The global flags, the variables and the context, with the password if one has to be found.
+pub fn settings(invocation: &Invocation<'_>) -> Result<Settings, CommandError> {
+    let Invocation { global, preferences, mode } = *invocation;
+    let variables = |name: &str| std::env::var_os(name);
+    let mut settings = Settings::resolve(global, preferences, mode, &variables)?;
+    if let Some(wanted) = settings.password_wanted.take() {
+        let password = secret::password(&wanted, mode)?;
+        settings.client.credentials = settings::usable(wanted.user, password, mode);
+    }
+    if let Some(discovery) = settings.discovery.take() {
+        let found = runtime()?.block_on(discovery.look_up())?;
+        for ignored in found.ignored {
+            writeln!(io::stderr(), "ignoring discovered insecure endpoint {:?}", ignored.as_str())?;
+        }
+        if !found.endpoints.is_empty() {
+            settings.client.endpoints = found.endpoints;
+        }
     }
     // A terminal is a person's; as etcdctl, bytes stay exact even there.
     settings.style.escaped = mode == Mode::Kvorum && terminal::stdout_is_terminal();
@@ -81,21 +215,28 @@ pub fn settings(global: &Global, mode: Mode) -> Result<Settings, CommandError> {
 }
 
 fn carry_out(
-    command: &Command,
-    settings: Settings,
+    task: Task<'_>,
+    mut settings: Settings,
     mode: Mode,
     streams: &mut Streams,
 ) -> Result<(), CommandError> {
-    // One request and its answer need no second thread.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (sender, mut notes) = mpsc::channel(MAX_NOTED);
+    settings.client.notes = settings.manner.verbose.then_some(sender);
+    let paged = task.is_paged(&settings);
+    let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let connection = Connection::new(settings.client).map_err(|failure| {
             CommandError::Failure { failure, code: exit::BAD_ARGUMENTS, context: None }
         })?;
+        if paged && let Some((pager, remarks)) = Pager::of(&|name| std::env::var(name).ok()) {
+            streams.out = Box::new(pager);
+            streams.err = Box::new(remarks);
+        }
         let mut session = Session {
             mode,
             connection,
             style: settings.style,
+            manner: settings.manner,
             out: std::mem::replace(&mut streams.out, Box::new(io::sink())),
             err: std::mem::replace(&mut streams.err, Box::new(io::sink())),
             input: Input::standard(),
@@ -108,12 +249,23 @@ fn carry_out(
                 key: std::env::var_os("ETCDCTL_WATCH_KEY").unwrap_or_default(),
                 range_end: std::env::var_os("ETCDCTL_WATCH_RANGE_END").unwrap_or_default(),
             },
+            places: settings.places,
         };
-        let outcome = command::execute(command, &mut session).await;
+        let outcome = task.execute(&mut session).await;
         streams.err = session.err;
         outcome
     });
+    while let Ok(rpc) = notes.try_recv() {
+        let Rpc { method, endpoint, took, trouble } = rpc;
+        let trouble = trouble.map(|why| format!(": {why}")).unwrap_or_default();
+        let _ = writeln!(streams.err, "rpc {method} {endpoint} {took:.1?}{trouble}");
+    }
     // A thread that still waits for standard input must not hold up the exit.
     runtime.shutdown_background();
     outcome
+}
+
+/// One request and its answer need no second thread.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

@@ -28,3 +28,28 @@ impl Ended {
         }
     }
 }
+
+/// Somebody wants a command to end that holds something: Ctrl-C, or a service manager. From its
+/// making on these signals end nothing by themselves, for the rest of the process.
+pub struct Interrupted {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupted {
+    /// Must be made within a runtime.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Returns when a signal has come since it was waited for last.
+    pub async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -2,18 +2,19 @@
 
 use std::fmt::Write;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
-use crate::args::Line;
+use crate::cobra::Program;
 use crate::command::{API_VERSION, ETCD_VERSION};
+use crate::etcdctl;
 
 /// Whether these command words lead to something that we have. `help` itself always does.
-pub(crate) fn knows(words: &[String]) -> bool {
+pub(crate) fn knows(program: &Program, words: &[String]) -> bool {
     let words = match words {
         [help, rest @ ..] if help == "help" => rest,
         words => words,
     };
-    let line = Line::command();
+    let line = (program.line)();
     let mut command = &line;
     words.iter().all(|word| match command.find_subcommand(word) {
         Some(deeper) => {
@@ -25,8 +26,8 @@ pub(crate) fn knows(words: &[String]) -> bool {
 }
 
 /// The usage of the command that these words lead to.
-pub(crate) fn text(program: &'static str, words: &[String]) -> String {
-    let mut line = Line::command().name(program).disable_version_flag(true);
+pub(crate) fn text(program: &Program, words: &[String]) -> String {
+    let mut line = program.grammar();
     line.build();
     let mut command = &line;
     for word in words {
@@ -36,12 +37,12 @@ pub(crate) fn text(program: &'static str, words: &[String]) -> String {
     let mut out = String::new();
     let root = words.is_empty();
     let (name, about) = if root {
-        (program.to_owned(), "A simple command line client for etcd3.".to_owned())
+        (program.name.to_owned(), program.about.to_owned())
     } else {
         (words.join(" "), command.get_about().map(ToString::to_string).unwrap_or_default())
     };
     let _ = writeln!(out, "NAME:\n\t{name} - {about}\n");
-    let _ = writeln!(out, "USAGE:\n\t{program} {}[flags]\n", usage_words(words, command));
+    let _ = writeln!(out, "USAGE:\n\t{} {}[flags]\n", program.name, usage_words(words, command));
     if root {
         let _ = writeln!(out, "VERSION:\n\t{ETCD_VERSION}\n");
     }
@@ -67,6 +68,16 @@ pub(crate) fn text(program: &'static str, words: &[String]) -> String {
         columns(&flags(true), "", &mut out);
     }
     out.push('\n');
+    out
+}
+
+/// The flags that every command takes.
+pub(crate) fn options() -> String {
+    let mut line = etcdctl::PROGRAM.grammar();
+    line.build();
+    let flags = line.get_arguments().filter(|arg| arg.is_global_set());
+    let mut out = "The following options can be passed to any command:\n\n".to_owned();
+    columns(&flags.map(flag_row).collect::<Vec<_>>(), "", &mut out);
     out
 }
 
@@ -116,5 +127,20 @@ fn columns(rows: &[(String, String)], indent: &str, out: &mut String) {
     let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or_default();
     for (left, right) in rows {
         let _ = writeln!(out, "{indent}{left:width$}  {right}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::options;
+
+    #[test]
+    fn options_lists_every_global_flag_the_rare_ones_as_well() {
+        let text = options();
+        assert!(text.starts_with("The following options can be passed to any command:\n\n"));
+        for flag in ["--endpoints", "-w, --write-out", "--password", "-d, --discovery-srv"] {
+            assert!(text.contains(flag), "{flag} is not in {text}");
+        }
+        assert!(!text.contains("--prefix"), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use super::value::parse_bool;
 #[derive(Debug, Clone, Args)]
 #[command(
     override_usage = "del [OPTIONS] <KEY> [RANGE_END]",
-    after_help = "Examples:\n  del /config/app\n  del --prefix /config/ --yes"
+    after_help = "Examples:\n  del /config/app\n  del --prefix /config/"
 )]
 pub struct DelArgs {
     /// The key, and if a range is meant the first key after it
@@ -43,10 +43,6 @@ pub struct DelArgs {
           default_value = "false", default_missing_value = "true", value_parser = parse_bool,
           hide_default_value = true)]
     pub range: bool,
-
-    /// Delete a range without asking
-    #[arg(long, short)]
-    pub yes: bool,
 }
 
 impl DelArgs {

@@ -1,8 +1,8 @@
-//! `endpoint health|status`
+//! `endpoint hashkv|health|status`
 
 use clap::{Args, Subcommand};
 
-use super::value::parse_bool;
+use super::value::{parse_bool, parse_int};
 
 /// Single endpoints: how they are
 #[derive(Debug, Clone, Args)]
@@ -19,6 +19,16 @@ pub struct EndpointArgs {
 
 #[derive(Debug, Clone, Subcommand)]
 pub enum EndpointCommand {
+    /// Print the hash of all keys and their history of each of --endpoints
+    Hashkv {
+        /// Up to this revision; 0 is the newest
+        #[arg(long, value_name = "REV", default_value = "0", value_parser = parse_int,
+              hide_default_value = true, allow_hyphen_values = true)]
+        rev: i64,
+
+        #[arg(hide = true)]
+        ignored: Vec<String>,
+    },
     /// Check whether each of --endpoints serves
     Health {
         #[arg(hide = true)]

@@ -84,6 +84,12 @@ pub struct GetArgs {
           hide_default_value = true)]
     pub print_value_only: bool,
 
+    /// Have the answer sent in parts; servers before 3.7 cannot
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_value = "false", default_missing_value = "true", value_parser = parse_bool,
+          hide_default_value = true)]
+    pub stream: bool,
+
     /// Only keys created at this revision or later
     #[arg(long, value_name = "REV", default_value = "0", value_parser = parse_int,
           hide_default_value = true, allow_hyphen_values = true)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::value::{parse_bool, parse_duration, parse_int};
 
@@ -15,7 +16,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "LIST", allow_hyphen_values = true)]
     pub endpoints: Vec<String>,
 
-    /// Output format: simple, json, fields, table [default: simple]
+    /// Output format: simple, json, fields, table, protobuf [default: simple]
     #[arg(short, long, global = true, value_name = "FORMAT", allow_hyphen_values = true)]
     pub write_out: Option<String>,
 
@@ -64,9 +65,9 @@ pub struct Global {
           default_missing_value = "true", value_parser = parse_bool)]
     pub insecure_transport: Option<bool>,
 
-    /// Accept insecure service records [default: true]
+    /// Take endpoints without TLS from service records [default: true]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = parse_bool, hide = true)]
+          default_missing_value = "true", value_parser = parse_bool)]
     pub insecure_discovery: Option<bool>,
 
     /// Accept any certificate of the server. For tests only
@@ -75,15 +76,18 @@ pub struct Global {
     pub insecure_skip_tls_verify: Option<bool>,
 
     /// This client's certificate
-    #[arg(long, global = true, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(long, global = true, value_name = "FILE", allow_hyphen_values = true,
+          value_parser = any_path())]
     pub cert: Option<PathBuf>,
 
     /// The key of this client's certificate
-    #[arg(long, global = true, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(long, global = true, value_name = "FILE", allow_hyphen_values = true,
+          value_parser = any_path())]
     pub key: Option<PathBuf>,
 
     /// Authorities that may vouch for a server
-    #[arg(long, global = true, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(long, global = true, value_name = "FILE", allow_hyphen_values = true,
+          value_parser = any_path())]
     pub cacert: Option<PathBuf>,
 
     /// User name, or name:password; asks for a password that is not given
@@ -94,18 +98,20 @@ pub struct Global {
     #[arg(long, global = true, value_name = "PASSWORD", allow_hyphen_values = true)]
     pub password: Option<String>,
 
+    /// A token to show in place of --user and --password
+    #[arg(long, global = true, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub auth_jwt_token: Option<String>,
+
     /// Domain whose service records name the endpoints
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "DOMAIN",
-        allow_hyphen_values = true,
-        hide = true
-    )]
+    #[arg(short, long, global = true, value_name = "DOMAIN", allow_hyphen_values = true)]
     pub discovery_srv: Option<String>,
 
     /// Service to ask for in those records
-    #[arg(long, global = true, value_name = "NAME", allow_hyphen_values = true, hide = true)]
+    #[arg(long, global = true, value_name = "NAME", allow_hyphen_values = true)]
     pub discovery_srv_name: Option<String>,
+}
+
+/// A path that may be empty, which etcdctl complains about in words of its own.
+fn any_path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::UsageError;
 use super::value::{parse_bool, parse_int};
+use super::{UsageError, only};
 
 /// The whole of a member's data in a file: making one, looking at it, going on from it
 #[derive(Debug, Clone, Args)]
@@ -103,19 +103,19 @@ impl SnapshotArgs {
 
 impl SnapshotSaveArgs {
     pub fn file(&self) -> Result<&PathBuf, UsageError> {
-        only(&self.operands, "snapshot save expects one argument <filename>")
+        only(&self.operands, refused("snapshot save expects one argument <filename>"))
     }
 }
 
 impl SnapshotStatusArgs {
     pub fn file(&self) -> Result<&PathBuf, UsageError> {
-        only(&self.operands, "snapshot status requires exactly one argument")
+        only(&self.operands, refused("snapshot status requires exactly one argument"))
     }
 }
 
 impl SnapshotRestoreArgs {
     pub fn file(&self) -> Result<&PathBuf, UsageError> {
-        only(&self.operands, "snapshot restore requires exactly one argument")
+        only(&self.operands, refused("snapshot restore requires exactly one argument"))
     }
 
     /// How much the revision is raised.
@@ -128,7 +128,7 @@ impl SnapshotRestoreArgs {
         self.data_dir.clone().unwrap_or_else(named)
     }
 
-    fn check(&self) -> Result<(), UsageError> {
+    pub(super) fn check(&self) -> Result<(), UsageError> {
         self.file()?;
         if self.bump_revision < 0 {
             return Err(UsageError::arguments(format!(
@@ -148,9 +148,6 @@ impl SnapshotRestoreArgs {
     }
 }
 
-fn only<'a>(operands: &'a [PathBuf], otherwise: &str) -> Result<&'a PathBuf, UsageError> {
-    match operands {
-        [file] => Ok(file),
-        _ => Err(UsageError::arguments(otherwise)),
-    }
+fn refused(message: &'static str) -> impl FnOnce() -> UsageError {
+    move || UsageError::arguments(message)
 }

@@ -37,6 +37,19 @@ pub(crate) fn parse_radix(text: &str, radix: u32) -> Result<i64, String> {
     from_radix(text, text, radix)
 }
 
+/// The ID of a member: hexadecimal, without a sign or a prefix.
+pub(crate) fn parse_id(text: &str) -> Result<u64, String> {
+    use std::num::IntErrorKind;
+    let refused = |reason| format!("strconv.ParseUint: parsing {text:?}: {reason}");
+    if text.starts_with('+') {
+        return Err(refused("invalid syntax"));
+    }
+    u64::from_str_radix(text, 16).map_err(|error| match error.kind() {
+        IntErrorKind::PosOverflow => refused("value out of range"),
+        _ => refused("invalid syntax"),
+    })
+}
+
 fn from_radix(whole: &str, digits: &str, radix: u32) -> Result<i64, String> {
     use std::num::IntErrorKind;
     i64::from_str_radix(digits, radix).map_err(|error| {
@@ -86,7 +99,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{parse_bool, parse_duration, parse_int, parse_radix};
+    use super::{parse_bool, parse_duration, parse_id, parse_int, parse_radix};
 
     #[test]
     fn numbers_are_read_as_go_reads_them() {
@@ -99,6 +112,15 @@ mod tests {
             "strconv.ParseInt: parsing \"99999999999999999999\": value out of range"
         );
         assert!(parse_bool("yes").is_err());
+    }
+
+    #[test]
+    fn an_id_is_hexadecimal_and_has_no_sign() {
+        assert_eq!(parse_id("8211f1d0f64f3269"), Ok(0x8211_f1d0_f64f_3269));
+        for bad in ["", "x", "+1", "-1", "0x1"] {
+            assert!(parse_id(bad).unwrap_err().ends_with("invalid syntax"), "{bad}");
+        }
+        assert!(parse_id("11111111111111111").unwrap_err().ends_with("value out of range"));
     }
 
     #[test]

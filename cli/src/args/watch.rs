@@ -95,7 +95,7 @@ impl WatchArgs {
     pub fn parse_line(words: &[OsString]) -> Result<Self, String> {
         WatchLine::try_parse_from(words)
             .map(|line| line.args)
-            .map_err(|error| crate::etcdctl::flag_error(&error))
+            .map_err(|error| crate::cobra::flag_error(&error))
     }
 
     pub fn plan(&self, variables: &WatchVariables) -> Result<WatchPlan, UsageError> {
@@ -132,6 +132,7 @@ impl WatchArgs {
             start_revision: self.rev,
             prev_kv: self.prev_kv,
             progress_notify: self.progress_notify,
+            fragment: false,
         };
         Ok(WatchPlan { watch, exec })
     }

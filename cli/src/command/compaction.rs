@@ -1,6 +1,6 @@
 //! `compaction`
 
-use super::{CommandError, Session};
+use super::{CommandError, Session, plan};
 use crate::args::CompactionArgs;
 
 pub(super) async fn execute(
@@ -8,6 +8,9 @@ pub(super) async fn execute(
     session: &mut Session,
 ) -> Result<(), CommandError> {
     let revision = args.revision()?;
+    if session.manner.dry_run {
+        return plan::compact(revision, session).await;
+    }
     session.connection.compact(revision, args.physical).await?;
     // The same in every format, as in etcdctl.
     session.say(&format!("compacted revision {revision}"))

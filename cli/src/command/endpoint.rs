@@ -1,42 +1,51 @@
-//! `endpoint health|status`
+//! `endpoint hashkv|health|status`
 
 use futures::future::join_all;
-use kvorum_client::{Endpoint, Health, Trouble};
+use kvorum_client::{Endpoint, Failure, Health, Trouble};
 
 use super::{CommandError, Session};
 use crate::args::{EndpointArgs, EndpointCommand};
 use crate::exit;
 use crate::mode::Mode;
-use crate::output::{Answer, Format, HealthRow, StatusRow};
+use crate::output::{Answer, Format, HashRow, HealthRow, StatusRow};
 
 pub(super) async fn execute(
     args: &EndpointArgs,
     session: &mut Session,
 ) -> Result<(), CommandError> {
-    let endpoints = endpoints(args, session).await?;
+    let endpoints = endpoints(args.whole_cluster(), session).await?;
     match &args.command {
+        EndpointCommand::Hashkv { rev, .. } => hashes(&endpoints, *rev, session).await,
         EndpointCommand::Health { .. } => health(&endpoints, session).await,
         EndpointCommand::Status { .. } => status(&endpoints, session).await,
     }
 }
 
-/// The endpoints of the command line, or with `--cluster` of the member list.
-async fn endpoints(
-    args: &EndpointArgs,
+/// The endpoints of the command line, or those of the whole member list.
+pub(super) async fn endpoints(
+    whole_cluster: bool,
     session: &mut Session,
 ) -> Result<Vec<Endpoint>, CommandError> {
-    if !args.whole_cluster() {
+    if !whole_cluster {
         return Ok(session.connection.endpoints().to_vec());
     }
-    let members = session.connection.members().await.map_err(|failure| CommandError::Failure {
-        failure,
-        code: exit::ERROR,
-        context: Some("failed to fetch endpoints from etcd cluster member list:"),
-    })?;
+    let members = session.connection.members().await.map_err(not_listed)?;
     let urls = members.members.iter().flat_map(|member| &member.client_ur_ls);
     urls.map(|url| Endpoint::parse(url))
         .collect::<Result<_, _>>()
         .map_err(|error| CommandError::Other { code: exit::ERROR, message: error.to_string() })
+}
+
+fn not_listed(failure: Failure) -> CommandError {
+    // Here etcdctl does not exit as for a bad connection.
+    if failure.is_bad_credentials() {
+        return CommandError::Other { code: exit::ERROR, message: failure.to_string() };
+    }
+    CommandError::Failure {
+        failure,
+        code: exit::ERROR,
+        context: Some("failed to fetch endpoints from etcd cluster member list:"),
+    }
 }
 
 async fn health(endpoints: &[Endpoint], session: &mut Session) -> Result<(), CommandError> {
@@ -72,10 +81,13 @@ fn health_row(health: &Health, mode: Mode) -> HealthRow {
         Some(Trouble::Alarms(names)) => format!("Active Alarm(s): {} ", names.join(" ")),
         Some(Trouble::AlarmsUnknown) => "Unable to fetch the alarm list".to_owned(),
     };
+    // Who is not let in has not asked yet.
+    let asked = !matches!(&health.trouble, Some(Trouble::Failed(failure))
+        if failure.is_bad_credentials());
     HealthRow {
         endpoint: health.endpoint.to_string(),
         healthy: health.is_healthy(),
-        took: Some(health.took),
+        took: asked.then_some(health.took),
         error,
     }
 }
@@ -88,12 +100,11 @@ async fn status(endpoints: &[Endpoint], session: &mut Session) -> Result<(), Com
     for (endpoint, answer) in endpoints.iter().zip(asked) {
         match answer {
             Ok(status) => rows.push(StatusRow { endpoint: endpoint.to_string(), status }),
+            // Nobody else will let this user in either.
+            Err(failure) if failure.is_bad_credentials() => return Err(failure.into()),
             Err(failure) => {
                 failed = true;
-                let reason = match session.mode {
-                    Mode::Etcdctl => failure.etcdctl_text(),
-                    Mode::Kvorum => failure.to_string(),
-                };
+                let reason = session.reason(&failure);
                 session
                     .remark(&format!("Failed to get the status of endpoint {endpoint} ({reason})"));
             }
@@ -101,4 +112,30 @@ async fn status(endpoints: &[Endpoint], session: &mut Session) -> Result<(), Com
     }
     session.print(Answer::Status(&rows))?;
     if failed { Err(CommandError::Silent { code: exit::ERROR }) } else { Ok(()) }
+}
+
+async fn hashes(
+    endpoints: &[Endpoint],
+    revision: i64,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    let connection = session.connection.clone();
+    let asked =
+        join_all(endpoints.iter().map(|endpoint| connection.hash_kv(endpoint, revision))).await;
+    let mut rows = Vec::new();
+    let mut last = None;
+    for (endpoint, answer) in endpoints.iter().zip(asked) {
+        match answer {
+            Ok(hash) => rows.push(HashRow { endpoint: endpoint.to_string(), hash }),
+            Err(failure) if failure.is_bad_credentials() => return Err(failure.into()),
+            Err(failure) => {
+                let reason = session.reason(&failure);
+                session
+                    .remark(&format!("Failed to get the hash of endpoint {endpoint} ({reason})"));
+                last = Some(failure);
+            }
+        }
+    }
+    session.print(Answer::Hashes(&rows))?;
+    last.map_or(Ok(()), |failure| Err(failure.into()))
 }

@@ -2,7 +2,7 @@
 
 use kvorum_client::Failure;
 
-use super::{CommandError, Session};
+use super::{CommandError, Session, plan};
 use crate::args::{LeaseArgs, LeaseCommand, LeaseKeepAliveArgs};
 use crate::exit;
 use crate::output::{Answer, Format};
@@ -10,12 +10,18 @@ use crate::output::{Answer, Format};
 pub(super) async fn execute(args: &LeaseArgs, session: &mut Session) -> Result<(), CommandError> {
     match &args.command {
         LeaseCommand::Grant(grant) => {
+            if session.manner.dry_run {
+                return session.say(&format!("would grant a lease of {} s", grant.ttl_s()?));
+            }
             let answer = session.connection.lease_grant(grant.ttl_s()?).await;
             let answer = answer.map_err(|failure| failed(failure, "failed to grant lease"))?;
             session.print(Answer::Grant(&answer))
         }
         LeaseCommand::Revoke(revoke) => {
             let id = revoke.id()?;
+            if session.manner.dry_run {
+                return plan::revoke(id, session).await;
+            }
             let answer = session.connection.lease_revoke(id).await;
             let answer = answer.map_err(|failure| failed(failure, "failed to revoke lease"))?;
             session.print(Answer::Revoke(id, &answer))
@@ -34,6 +40,9 @@ pub(super) async fn execute(args: &LeaseArgs, session: &mut Session) -> Result<(
 
 async fn keep_alive(args: &LeaseKeepAliveArgs, session: &mut Session) -> Result<(), CommandError> {
     let id = args.id()?;
+    if session.manner.dry_run {
+        return session.say(&format!("would keep lease {id:016x} alive"));
+    }
     if args.once {
         let beat = session.connection.lease_keep_alive_once(id).await.map_err(connection)?;
         return session.print(Answer::KeepAlive(&beat));

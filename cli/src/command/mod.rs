@@ -3,43 +3,70 @@
 //!
 //! Every command is a future. Dropping it cancels the command, and nothing else.
 
+mod alarm;
+mod auth;
+mod check;
 mod compaction;
+mod completion;
+mod defrag;
 mod del;
+mod downgrade;
+mod effect;
+mod elect;
 mod endpoint;
+pub(crate) mod files;
 mod get;
+mod guard;
 mod input;
 mod lease;
+mod lock;
+mod make_mirror;
 mod member;
+mod move_leader;
+pub mod own;
+mod plan;
+mod printout;
 mod put;
+mod role;
 mod snapshot;
 mod txn;
+mod user;
 mod version;
 mod watch;
 
 use std::io::{self, Write};
 
+use kvorum_client::contexts::Places;
 use kvorum_client::{Connection, Failure};
 use thiserror::Error;
 
+pub use effect::{Effect, effect};
+pub(crate) use guard::admit;
 pub use input::Input;
+pub(crate) use printout::Printout;
 pub use version::{API_VERSION, ETCD_VERSION};
 
 use crate::args::{Command, UsageError, WatchVariables};
 use crate::exit;
+use crate::manner::Manner;
 use crate::mode::Mode;
 use crate::output::{Answer, PrintError, Style};
+use crate::usage;
 
 /// What a command works with.
 pub struct Session {
     pub mode: Mode,
     pub connection: Connection,
     pub style: Style,
+    pub manner: Manner,
     pub out: Box<dyn Write + Send>,
     pub err: Box<dyn Write + Send>,
     pub input: Input,
     pub confirm: Confirm,
     /// A key to watch, from variables.
     pub watch_variables: WatchVariables,
+    /// Where contexts are kept; `None` without a home, and as etcdctl.
+    pub places: Option<Places>,
 }
 
 /// What happens before a range is deleted.
@@ -68,6 +95,9 @@ pub enum CommandError {
     Silent { code: u8 },
     #[error("{message}")]
     Other { code: u8, message: String },
+    /// With what to do about it.
+    #[error("{message}")]
+    Hinted { code: u8, message: String, hint: String },
 }
 
 impl From<Failure> for CommandError {
@@ -86,9 +116,18 @@ impl CommandError {
     pub fn code(&self) -> u8 {
         match self {
             Self::Usage(error) => error.code,
-            Self::Failure { code, .. } | Self::Silent { code } | Self::Other { code, .. } => *code,
-            Self::Print(PrintError::Unsupported(_)) => exit::BAD_FEATURE,
-            Self::Print(PrintError::Io(_)) => exit::ERROR,
+            // etcdctl logs in while it connects.
+            Self::Failure { failure, code: exit::ERROR, .. } if failure.is_bad_credentials() => {
+                exit::BAD_CONNECTION
+            }
+            Self::Failure { code, .. }
+            | Self::Silent { code }
+            | Self::Other { code, .. }
+            | Self::Hinted { code, .. } => *code,
+            Self::Print(
+                PrintError::Unsupported(_) | PrintError::TooManyRows | PrintError::NoMarshal(_),
+            ) => exit::BAD_FEATURE,
+            Self::Print(PrintError::Io(_) | PrintError::Masked) => exit::ERROR,
         }
     }
 
@@ -102,9 +141,10 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Failure { failure, .. } if failure.nothing_listens() => {
-                Some("kvorum playground".to_owned())
+                Some("kvorum playground, or kvorum ctx add".to_owned())
             }
             Self::Failure { failure, .. } => failure.hint(),
+            Self::Hinted { hint, .. } => Some(hint.clone()),
             _ => None,
         }
     }
@@ -122,27 +162,49 @@ impl CommandError {
 }
 
 impl Session {
+    /// An outcome that only `--exit-status` tells from success.
+    fn finer(&self, success: bool, code: u8) -> Result<(), CommandError> {
+        if success || !self.manner.exit_status {
+            return Ok(());
+        }
+        Err(CommandError::Silent { code })
+    }
+
+    fn printout(&mut self) -> Printout<'_> {
+        let style = self.style.clone();
+        Printout { mode: self.mode, style, out: &mut *self.out, err: &mut *self.err }
+    }
+
     fn print(&mut self, answer: Answer<'_>) -> Result<(), CommandError> {
-        self.style.printer().print(answer, &mut self.out)?;
-        self.out.flush()?;
-        Ok(())
+        self.printout().print(answer)
     }
 
     fn say(&mut self, line: &str) -> Result<(), CommandError> {
-        writeln!(self.out, "{line}")?;
-        self.out.flush()?;
-        Ok(())
+        self.printout().say(line)
+    }
+
+    /// A failure in the words of whoever is talked to.
+    fn reason(&self, failure: &Failure) -> String {
+        match self.mode {
+            Mode::Etcdctl => failure.etcdctl_text(),
+            Mode::Kvorum => failure.to_string(),
+        }
     }
 
     /// Says something on the side. Nobody listening is no reason to stop.
     fn remark(&mut self, line: &str) {
-        let _ = writeln!(self.err, "{line}");
-        let _ = self.err.flush();
+        self.printout().remark(line);
     }
 }
 
 /// Carries one command out.
 pub async fn execute(command: &Command, session: &mut Session) -> Result<(), CommandError> {
+    if session.mode == Mode::Kvorum
+        && let Some(intent) = effect::intent(command)
+        && guard::is_only_meant(&intent, session).await?
+    {
+        return Ok(());
+    }
     match command {
         Command::Put(args) => put::execute(args, session).await,
         Command::Get(args) => get::execute(args, session).await,
@@ -154,6 +216,19 @@ pub async fn execute(command: &Command, session: &mut Session) -> Result<(), Com
         Command::Member(args) => member::execute(args, session).await,
         Command::Endpoint(args) => endpoint::execute(args, session).await,
         Command::Snapshot(args) => snapshot::execute(args, session).await,
+        Command::Alarm(args) => alarm::execute(args, session).await,
+        Command::Auth(args) => auth::execute(args, session).await,
+        Command::User(args) => user::execute(args, session).await,
+        Command::Role(args) => role::execute(args, session).await,
+        Command::Defrag(args) => defrag::execute(args, session).await,
+        Command::MoveLeader(args) => move_leader::execute(args, session).await,
+        Command::Downgrade(args) => downgrade::execute(args, session).await,
+        Command::Options { .. } => session.say(usage::options().trim_end()),
+        Command::Lock(args) => lock::execute(args, session).await,
+        Command::Elect(args) => elect::execute(args, session).await,
+        Command::MakeMirror(args) => make_mirror::execute(args, session).await,
+        Command::Check(args) => check::execute(args, session).await,
+        Command::Completion(args) => completion::execute(args, session),
         Command::Version => session.say(&version::text(session.mode)),
     }
 }

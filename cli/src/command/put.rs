@@ -1,6 +1,6 @@
 //! `put`
 
-use super::{CommandError, Session};
+use super::{CommandError, Session, plan};
 use crate::args::{PutArgs, PutRequest, UsageError};
 use crate::output::Answer;
 
@@ -15,6 +15,9 @@ pub(super) async fn execute(args: &PutArgs, session: &mut Session) -> Result<(),
             put
         }
     };
+    if session.manner.dry_run {
+        return plan::put(&put, session).await;
+    }
     let answer = session.connection.put(put).await?;
     session.print(Answer::Put(&answer))
 }

@@ -6,16 +6,13 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use kvorum_server::etcd::restore::{self, Choices, Target};
-use kvorum_server::etcd::snapshot;
 use sha2::{Digest as _, Sha256};
 
-use super::{CommandError, Session};
-use crate::args::{SnapshotArgs, SnapshotCommand, SnapshotRestoreArgs};
+use super::{CommandError, Session, files};
+use crate::args::{SnapshotArgs, SnapshotCommand};
 use crate::exit;
-use crate::import::newer;
 use crate::mode::Mode;
-use crate::output::{Answer, SnapshotStatus, go};
+use crate::output::go;
 
 pub(super) async fn execute(
     args: &SnapshotArgs,
@@ -23,17 +20,8 @@ pub(super) async fn execute(
 ) -> Result<(), CommandError> {
     match &args.command {
         SnapshotCommand::Save(args) => save(args.file()?, session).await,
-        SnapshotCommand::Status(args) => {
-            let status = snapshot::status(args.file()?).map_err(|error| failed(&error))?;
-            session.print(Answer::Snapshot(&SnapshotStatus {
-                hash: status.hash,
-                revision: status.revision,
-                total_keys: status.total_keys,
-                total_size_bytes: status.total_size_bytes,
-                version: status.version,
-            }))
-        }
-        SnapshotCommand::Restore(args) => restore(args, session),
+        SnapshotCommand::Status(args) => files::status(args, &mut session.printout()),
+        SnapshotCommand::Restore(args) => files::restore(args, &mut session.printout()),
     }
 }
 
@@ -62,39 +50,6 @@ async fn save(file: &Path, session: &mut Session) -> Result<(), CommandError> {
     }
     session.say(&format!("Snapshot saved at {}", file.display()))?;
     if version.is_empty() { Ok(()) } else { session.say(&format!("Server version {version}")) }
-}
-
-fn restore(args: &SnapshotRestoreArgs, session: &mut Session) -> Result<(), CommandError> {
-    let target = Target {
-        data_dir: args.dir(),
-        name: args.name.clone(),
-        initial_cluster: args.initial_cluster.clone(),
-        initial_cluster_token: args.initial_cluster_token.clone(),
-        peer_urls: args.initial_advertise_peer_urls.clone(),
-    };
-    let choices = Choices { skip_hash_check: args.skip_hash_check, bump_revision: args.bump() };
-    let made = restore::restore(args.file()?, &target, choices).map_err(|error| failed(&error))?;
-    if let Some(version) = &made.newer_version {
-        session.remark(&newer(version));
-    }
-    if session.mode == Mode::Kvorum {
-        session.say(&format!(
-            "{} keys at revision {} restored into {}",
-            made.keys,
-            made.revision,
-            target.data_dir.display()
-        ))?;
-        session.remark(&format!(
-            "start it with: kvorum server --name {} --data-dir {}",
-            target.name,
-            target.data_dir.display()
-        ));
-    }
-    Ok(())
-}
-
-fn failed(error: &impl ToString) -> CommandError {
-    CommandError::Other { code: exit::ERROR, message: error.to_string() }
 }
 
 fn interrupted(message: String) -> CommandError {

@@ -2,10 +2,10 @@
 
 use kvorum_client::{Compare, Op, Txn};
 
-use super::{CommandError, Session};
+use super::{CommandError, Session, plan};
 use crate::args::TxnArgs;
 use crate::args::txn::{parse_compare, parse_op};
-use crate::exit;
+use crate::exit::{self, finer};
 use crate::mode::Mode;
 use crate::output::Answer;
 
@@ -19,8 +19,12 @@ pub(super) async fn execute(args: &TxnArgs, session: &mut Session) -> Result<(),
         success: reader.ops("success requests (get, put, del):").await?,
         failure: reader.ops("failure requests (get, put, del):").await?,
     };
+    if session.manner.dry_run {
+        return plan::txn(&txn, session).await;
+    }
     let answer = session.connection.txn(txn).await?;
-    session.print(Answer::Txn(&answer))
+    session.print(Answer::Txn(&answer))?;
+    session.finer(answer.succeeded, finer::NOT_SUCCEEDED)
 }
 
 struct Reader<'a> {

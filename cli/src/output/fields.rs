@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use kvorum_client::pb;
 
 use super::go::quote;
-use super::{Answer, HealthRow, PrintError, Printer, StatusRow, event_type};
+use super::{
+    Answer, HashRow, HealthRow, PrintError, Printer, StatusRow, access, alarm_type, event_type,
+};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Fields {
@@ -40,12 +42,39 @@ impl Printer for Fields {
             Answer::Members(members) => self.members(members, out)?,
             Answer::Health(rows) => health(rows, out)?,
             Answer::Status(rows) => self.status(rows, out)?,
+            Answer::Hashes(rows) => self.hashes(rows, out)?,
+            Answer::Alarms(alarms) => {
+                self.header(alarms.header.as_ref(), out)?;
+                for alarm in &alarms.alarms {
+                    self.id("MemberID", alarm.member_id, out)?;
+                    writeln!(out, "\"AlarmType\" : {}\n", alarm_type(alarm.alarm))?;
+                }
+            }
+            Answer::Role(_, role) => self.role(role, out)?,
+            Answer::Roles(roles) => {
+                self.header(roles.header.as_ref(), out)?;
+                let names = roles.roles.iter().map(|role| format!(" {}", quote(role.as_bytes())));
+                writeln!(out, "\"Roles\" :{}", names.collect::<String>())?;
+            }
+            Answer::Done(_, header) => self.header(header, out)?,
+            Answer::MemberAdd(_)
+            | Answer::MemberChange(..)
+            | Answer::LeaderMove(..)
+            | Answer::Downgrade(..)
+            | Answer::AuthStatus(_)
+            | Answer::User(..)
+            | Answer::Users(_) => return Err(PrintError::Unsupported("fields")),
             Answer::Snapshot(status) => {
                 writeln!(out, "\"Hash\" : {}", status.hash)?;
                 writeln!(out, "\"Revision\" : {}", status.revision)?;
                 writeln!(out, "\"Keys\" : {}", status.total_keys)?;
                 writeln!(out, "\"Size\" : {}", status.total_size_bytes)?;
                 writeln!(out, "\"Version\" : {}", status.version)?;
+            }
+            Answer::FileHash(hash) => {
+                writeln!(out, "\"Hash\" : {}", hash.hash)?;
+                writeln!(out, "\"Hash revision\" : {}", hash.revision)?;
+                writeln!(out, "\"Compact revision\" : {}", hash.compact_revision)?;
             }
         }
         Ok(())
@@ -157,6 +186,27 @@ impl Fields {
                 writeln!(out, "\"ClientURL\" : {}", quote(url.as_bytes()))?;
             }
             writeln!(out, "\"IsLearner\" : {}\n", member.is_learner)?;
+        }
+        Ok(())
+    }
+
+    fn role(self, role: &pb::RoleGetResponse, out: &mut dyn Write) -> io::Result<()> {
+        self.header(role.header.as_ref(), out)?;
+        for perm in &role.perm {
+            // Two spaces: so it is in etcdctl.
+            writeln!(out, "\"PermType\" :  {}", access::name(perm.perm_type))?;
+            writeln!(out, "\"Key\" : {}", quote(&perm.key))?;
+            writeln!(out, "\"RangeEnd\" : {}", quote(&perm.range_end))?;
+        }
+        Ok(())
+    }
+
+    fn hashes(self, rows: &[HashRow], out: &mut dyn Write) -> io::Result<()> {
+        for HashRow { endpoint, hash } in rows {
+            self.header(hash.header.as_ref(), out)?;
+            writeln!(out, "\"Endpoint\" : {}", quote(endpoint.as_bytes()))?;
+            writeln!(out, "\"Hash\" : {}", hash.hash)?;
+            writeln!(out, "\"HashRevision\" : {}\n", hash.hash_revision)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use kvorum_client::pb;
 
 use super::go::json_string;
-use super::{Answer, HealthRow, PrintError, Printer, StatusRow};
+use super::{Answer, HashRow, HealthRow, PrintError, Printer, StatusRow};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Json {
@@ -42,7 +42,23 @@ impl Printer for Json {
                 inlined_header(leases.header.as_ref()).raw("leases", &array(leases_json)).end()
             }
             Answer::Members(list) if self.hex => members_hex(list),
-            Answer::Members(list) => members(list),
+            Answer::Members(list) | Answer::MemberChange(_, list) => members(list),
+            Answer::MemberAdd(added) => member_add(added),
+            Answer::Hashes(rows) => hashes(rows),
+            Answer::Alarms(alarms) => self::alarms(alarms),
+            Answer::LeaderMove(_, moved) => Object::new().header(moved.header.as_ref()).end(),
+            Answer::Downgrade(_, downgrade) => Object::new()
+                .header(downgrade.header.as_ref())
+                .unless_empty("version", &downgrade.version)
+                .end(),
+            Answer::AuthStatus(status) => auth_status(status),
+            Answer::Role(_, role) => self::role(role),
+            Answer::Roles(pb::RoleListResponse { header, roles })
+            | Answer::User(_, pb::UserGetResponse { header, roles }) => {
+                names(header.as_ref(), "roles", roles)
+            }
+            Answer::Users(users) => names(users.header.as_ref(), "users", &users.users),
+            Answer::Done(_, header) => Object::new().header(header).end(),
             Answer::Health(rows) => self::health(rows),
             Answer::Status(rows) => self::status(rows),
             Answer::Snapshot(status) => Object::new()
@@ -51,6 +67,11 @@ impl Printer for Json {
                 .always("totalKey", status.total_keys)
                 .always("totalSize", status.total_size_bytes)
                 .raw("version", &json_string(status.version.as_bytes()))
+                .end(),
+            Answer::FileHash(hash) => Object::new()
+                .always("hash", hash.hash)
+                .always("hashRevision", hash.revision)
+                .always("compactRevision", hash.compact_revision)
                 .end(),
         };
         writeln!(out, "{line}")?;
@@ -230,16 +251,70 @@ fn time_to_live(lease: &pb::LeaseTimeToLiveResponse) -> String {
 }
 
 fn members(list: &pb::MemberListResponse) -> String {
-    let members = list.members.iter().map(|member| {
+    Object::new()
+        .header(list.header.as_ref())
+        .list_unless_empty("members", list.members.iter().map(member).collect())
+        .end()
+}
+
+fn member(member: &pb::Member) -> String {
+    Object::new()
+        .unless_zero("ID", member.id)
+        .unless_empty("name", &member.name)
+        .list_unless_empty("peerURLs", strings(&member.peer_ur_ls))
+        .list_unless_empty("clientURLs", strings(&member.client_ur_ls))
+        .if_true("isLearner", member.is_learner)
+        .end()
+}
+
+fn member_add(added: &pb::MemberAddResponse) -> String {
+    let mut object = Object::new().header(added.header.as_ref());
+    if let Some(new) = &added.member {
+        object = object.raw("member", &member(new));
+    }
+    object.list_unless_empty("members", added.members.iter().map(member).collect()).end()
+}
+
+fn alarms(alarms: &pb::AlarmResponse) -> String {
+    let raised = alarms.alarms.iter().map(|alarm| {
         Object::new()
-            .unless_zero("ID", member.id)
-            .unless_empty("name", &member.name)
-            .list_unless_empty("peerURLs", strings(&member.peer_ur_ls))
-            .list_unless_empty("clientURLs", strings(&member.client_ur_ls))
-            .if_true("isLearner", member.is_learner)
+            .unless_zero("memberID", alarm.member_id)
+            .unless_zero("alarm", alarm.alarm)
             .end()
     });
-    Object::new().header(list.header.as_ref()).list_unless_empty("members", members.collect()).end()
+    Object::new().header(alarms.header.as_ref()).list_unless_empty("alarms", raised.collect()).end()
+}
+
+fn auth_status(status: &pb::AuthStatusResponse) -> String {
+    let header = status.header.as_ref().map(|header| pb::ResponseHeader {
+        cluster_id: header.cluster_id,
+        member_id: header.member_id,
+        revision: header.revision,
+        raft_term: header.raft_term,
+    });
+    Object::new()
+        .header(header.as_ref())
+        .if_true("enabled", status.enabled)
+        .unless_zero("authRevision", status.auth_revision)
+        .end()
+}
+
+fn role(role: &pb::RoleGetResponse) -> String {
+    let permissions = role.perm.iter().map(|perm| {
+        Object::new()
+            .unless_zero("permType", perm.perm_type)
+            .bytes_unless_empty("key", &perm.key)
+            .bytes_unless_empty("range_end", &perm.range_end)
+            .end()
+    });
+    Object::new()
+        .header(role.header.as_ref())
+        .list_unless_empty("perm", permissions.collect())
+        .end()
+}
+
+fn names(header: Option<&pb::ResponseHeader>, field: &str, names: &[String]) -> String {
+    Object::new().header(header).list_unless_empty(field, strings(names)).end()
 }
 
 /// etcdctl writes this form by hand; it leaves out the revision and `isLearner`.
@@ -272,6 +347,23 @@ fn health(rows: &[HealthRow]) -> String {
             .always("health", row.healthy)
             .raw("took", &json_string(row.took_text().as_bytes()))
             .unless_empty("error", &row.error)
+            .end()
+    }))
+}
+
+fn hashes(rows: &[HashRow]) -> String {
+    if rows.is_empty() {
+        return "null".to_owned();
+    }
+    array(rows.iter().map(|HashRow { endpoint, hash }| {
+        let answer = Object::new()
+            .header(hash.header.as_ref())
+            .unless_zero("hash", hash.hash)
+            .unless_zero("compact_revision", hash.compact_revision)
+            .unless_zero("hash_revision", hash.hash_revision);
+        Object::new()
+            .raw("Endpoint", &json_string(endpoint.as_bytes()))
+            .raw("HashKV", &answer.end())
             .end()
     }))
 }

@@ -6,11 +6,18 @@
 mod escape;
 mod fields;
 pub mod go;
+mod grid;
 mod json;
+mod mask;
+mod protobuf;
+mod rich;
+mod rows;
 mod simple;
 mod table;
+mod value;
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kvorum_client::pb;
@@ -18,9 +25,16 @@ use thiserror::Error;
 
 pub use escape::escape_control;
 pub use fields::Fields;
+pub use grid::draw_table;
 pub use json::Json;
+pub use mask::{instead_of, is_masked};
+pub use protobuf::Protobuf;
+pub(crate) use rich::kv as kv_value;
+pub use rich::{Path, Rich};
+pub use rows::{MAX_KEPT, Row, Rows, print_one};
 pub use simple::Simple;
 pub use table::Table;
+pub use value::Value;
 
 use crate::args::UsageError;
 
@@ -39,9 +53,34 @@ pub enum Answer<'a> {
     TimeToLive(&'a pb::LeaseTimeToLiveResponse, bool),
     Leases(&'a pb::LeaseLeasesResponse),
     Members(&'a pb::MemberListResponse),
+    MemberAdd(&'a pb::MemberAddResponse),
+    /// The members after one was changed; the text is what `simple` says of the change.
+    MemberChange(&'a str, &'a pb::MemberListResponse),
     Health(&'a [HealthRow]),
     Status(&'a [StatusRow]),
+    Hashes(&'a [HashRow]),
     Snapshot(&'a SnapshotStatus),
+    FileHash(&'a FileHash),
+    Alarms(&'a pb::AlarmResponse),
+    LeaderMove(LeaderMove, &'a pb::MoveLeaderResponse),
+    /// `validate`, `enable` or `cancel`.
+    Downgrade(&'static str, &'a pb::DowngradeResponse),
+    AuthStatus(&'a pb::AuthStatusResponse),
+    /// The name is not in the answer.
+    Role(&'a str, &'a pb::RoleGetResponse),
+    Roles(&'a pb::RoleListResponse),
+    /// The name is not in the answer.
+    User(&'a str, &'a pb::UserGetResponse),
+    Users(&'a pb::UserListResponse),
+    /// It was done, and the answer has nothing but a header; the text is what `simple` says.
+    Done(&'a str, Option<&'a pb::ResponseHeader>),
+}
+
+/// Who led, and who leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaderMove {
+    pub from: u64,
+    pub to: u64,
 }
 
 /// The health of one endpoint, in etcdctl's words.
@@ -60,6 +99,12 @@ pub struct StatusRow {
     pub status: pb::StatusResponse,
 }
 
+#[derive(Debug, Clone)]
+pub struct HashRow {
+    pub endpoint: String,
+    pub hash: pb::HashKvResponse,
+}
+
 /// What is in a file that `snapshot save` made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotStatus {
@@ -70,12 +115,28 @@ pub struct SnapshotStatus {
     pub version: String,
 }
 
+/// The hash of the keys in a file, and their history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileHash {
+    pub hash: u32,
+    /// The revision that was hashed.
+    pub revision: i64,
+    pub compact_revision: i64,
+}
+
 #[derive(Debug, Error)]
 pub enum PrintError {
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0} not supported as output format")]
     Unsupported(&'static str),
+    #[error("a masked value is not printed raw: --reveal shows it")]
+    Masked,
+    #[error("more than {MAX_KEPT} rows do not fit into this format: use -o ndjson")]
+    TooManyRows,
+    /// An answer that etcdctl cannot write as protobuf: it says so by its name for the type.
+    #[error("marshal unsupported for type {0}")]
+    NoMarshal(&'static str),
 }
 
 /// One output format.
@@ -83,30 +144,47 @@ pub trait Printer {
     fn print(&self, answer: Answer<'_>, out: &mut dyn Write) -> Result<(), PrintError>;
 }
 
-/// The formats of `-w`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The formats of `-w`, which are etcdctl's, and those of `-o`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Format {
     #[default]
     Simple,
     Json,
     Fields,
     Table,
+    Rich(Rich),
+    Protobuf,
 }
 
 impl Format {
+    /// Reads `-w`.
     pub fn parse(name: &str) -> Result<Self, UsageError> {
         match name {
             "simple" => Ok(Self::Simple),
             "json" => Ok(Self::Json),
             "fields" => Ok(Self::Fields),
             "table" => Ok(Self::Table),
+            "protobuf" => Ok(Self::Protobuf),
             _ => Err(UsageError::feature("unsupported output format")),
         }
+    }
+
+    /// Reads `-o`.
+    pub fn parse_own(name: &str) -> Result<Self, UsageError> {
+        if let Some(rich) = Rich::parse(name)? {
+            return Ok(Self::Rich(rich));
+        }
+        Self::parse(name).map_err(|_| {
+            UsageError::feature(format!(
+                "{name:?} is no output format: simple, fields, table, json, ndjson, yaml, raw, \
+                 keys or jsonpath=PATH"
+            ))
+        })
     }
 }
 
 /// How to print: the format and what bends it.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Style {
     pub format: Format,
     pub hex: bool,
@@ -114,11 +192,15 @@ pub struct Style {
     pub value_only: bool,
     /// Control characters are shown, not sent: the reader is a terminal.
     pub escaped: bool,
+    /// No boxes.
+    pub plain: bool,
+    /// Values of keys that begin with one of these are not shown.
+    pub masked: Arc<[Vec<u8>]>,
 }
 
 impl Style {
-    pub fn printer(self) -> Box<dyn Printer> {
-        match self.format {
+    pub fn printer(&self) -> Box<dyn Printer> {
+        let printer: Box<dyn Printer> = match &self.format {
             Format::Simple => Box::new(Simple {
                 hex: self.hex,
                 value_only: self.value_only,
@@ -127,7 +209,16 @@ impl Style {
             Format::Json => Box::new(Json { hex: self.hex }),
             Format::Fields => Box::new(Fields { hex: self.hex }),
             Format::Table => Box::new(Table),
+            Format::Rich(rich) => {
+                Box::new(rich::Answers { rich: rich.clone(), style: self.clone() })
+            }
+            Format::Protobuf => Box::new(Protobuf),
+        };
+        if self.masked.is_empty() {
+            return printer;
         }
+        let exact = self.format == Format::Rich(Rich::Raw);
+        Box::new(mask::Masked { prefixes: self.masked.clone(), exact, printer })
     }
 }
 
@@ -193,6 +284,15 @@ fn status_columns(rows: &[StatusRow]) -> (Vec<&'static str>, Vec<Vec<String>>) {
     (header, rows.collect())
 }
 
+/// The columns of `endpoint hashkv`.
+fn hash_columns(rows: &[HashRow]) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let header = vec!["endpoint", "hash", "hash_revision"];
+    let rows = rows.iter().map(|HashRow { endpoint, hash }| {
+        vec![endpoint.clone(), hash.hash.to_string(), hash.hash_revision.to_string()]
+    });
+    (header, rows.collect())
+}
+
 /// The columns of `snapshot status`.
 fn snapshot_columns(status: &SnapshotStatus) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let header = vec!["hash", "revision", "total keys", "total size", "version"];
@@ -204,6 +304,13 @@ fn snapshot_columns(status: &SnapshotStatus) -> (Vec<&'static str>, Vec<Vec<Stri
         status.version.clone(),
     ];
     (header, vec![row])
+}
+
+/// The columns of `hashkv`.
+fn file_hash_columns(hash: &FileHash) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let header = vec!["hash", "hash revision", "compact revision"];
+    let numbers = [i64::from(hash.hash), hash.revision, hash.compact_revision];
+    (header, vec![numbers.iter().map(ToString::to_string).collect()])
 }
 
 /// The columns of `endpoint health`.
@@ -218,6 +325,33 @@ fn health_columns(rows: &[HealthRow]) -> (Vec<&'static str>, Vec<Vec<String>>) {
 impl HealthRow {
     fn took_text(&self) -> String {
         self.took.map(go::duration).unwrap_or_default()
+    }
+}
+
+/// What a permission allows, as numbers of the wire.
+mod access {
+    pub(super) const READ: i32 = 0;
+    pub(super) const WRITE: i32 = 1;
+    pub(super) const BOTH: i32 = 2;
+
+    /// Its name there.
+    pub(super) fn name(access: i32) -> String {
+        match access {
+            READ => "READ".to_owned(),
+            WRITE => "WRITE".to_owned(),
+            BOTH => "READWRITE".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// `NOSPACE`, `CORRUPT`, or the number of a kind that only later servers know.
+fn alarm_type(alarm: i32) -> String {
+    match alarm {
+        0 => "NONE".to_owned(),
+        1 => "NOSPACE".to_owned(),
+        2 => "CORRUPT".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use kvorum_client::pb;
+use kvorum_client::{KeyRange, pb};
 
 use super::{
-    Answer, PrintError, Printer, escape_control, event_type, member_columns, snapshot_columns,
-    status_columns,
+    Answer, LeaderMove, PrintError, Printer, access, alarm_type, escape_control, event_type,
+    file_hash_columns, hash_columns, member_columns, snapshot_columns, status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,9 +39,46 @@ impl Printer for Simple {
                     writeln!(out, "{:016x}", lease.id)?;
                 }
             }
+            Answer::MemberAdd(added) => {
+                let (member, cluster) = member_and_cluster(added);
+                let learner = if member.is_learner { " as learner " } else { " " };
+                let id = member.id;
+                writeln!(out, "Member {id:16x} added{learner}to cluster {cluster:16x}")?;
+            }
+            Answer::MemberChange(text, _) | Answer::Done(text, _) => {
+                self.line_of_text(text, out)?;
+            }
+            Answer::Hashes(rows) => self.rows(hash_columns(rows).1, out)?,
+            Answer::Alarms(alarms) => {
+                for alarm in &alarms.alarms {
+                    let (member, kind) = (alarm.member_id, alarm_type(alarm.alarm));
+                    // As Go writes a message down, with its last space.
+                    writeln!(out, "memberID:{member} alarm:{kind} ")?;
+                }
+            }
+            Answer::LeaderMove(LeaderMove { from, to }, _) => {
+                writeln!(out, "Leadership transferred from {from:x} to {to:x}")?;
+            }
+            Answer::Downgrade(verb, answer) => {
+                let text = format!("Downgrade {verb} success, cluster version {}", answer.version);
+                self.line_of_text(&text, out)?;
+            }
+            Answer::AuthStatus(status) => {
+                writeln!(out, "Authentication Status: {}", status.enabled)?;
+                writeln!(out, "AuthRevision: {}", status.auth_revision)?;
+            }
+            Answer::Role(name, role) => self.role(name, role, out)?,
+            Answer::Roles(roles) => self.lines(&roles.roles, out)?,
+            Answer::User(name, user) => {
+                self.line_of_text(&format!("User: {name}"), out)?;
+                let roles: Vec<&str> = user.roles.iter().map(String::as_str).collect();
+                self.line_of_text(&[&["Roles:"], &roles[..]].concat().join(" "), out)?;
+            }
+            Answer::Users(users) => self.lines(&users.users, out)?,
             Answer::Members(members) => self.rows(member_columns(members).1, out)?,
             Answer::Status(rows) => self.rows(status_columns(rows).1, out)?,
             Answer::Snapshot(status) => self.rows(snapshot_columns(status).1, out)?,
+            Answer::FileHash(hash) => self.rows(file_hash_columns(hash).1, out)?,
             Answer::Health(rows) => {
                 for row in rows.iter().filter(|row| row.error.is_empty()) {
                     let (endpoint, took) = (&row.endpoint, row.took_text());
@@ -113,6 +150,29 @@ impl Simple {
         writeln!(out)
     }
 
+    fn role(self, name: &str, role: &pb::RoleGetResponse, out: &mut dyn Write) -> io::Result<()> {
+        self.line_of_text(&format!("Role {name}"), out)?;
+        for (title, kind) in [("KV Read:", access::READ), ("KV Write:", access::WRITE)] {
+            writeln!(out, "{title}")?;
+            // The role `root` needs no permission to have every one.
+            if name == "root" && role.perm.is_empty() {
+                writeln!(out, "\t[, <open ended>")?;
+            }
+            let allowed =
+                role.perm.iter().filter(|perm| [kind, access::BOTH].contains(&perm.perm_type));
+            for perm in allowed {
+                out.write_all(b"\t")?;
+                out.write_all(&self.shown(&permission(&perm.key, &perm.range_end)))?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lines(self, names: &[String], out: &mut dyn Write) -> io::Result<()> {
+        names.iter().try_for_each(|name| self.line_of_text(name, out))
+    }
+
     fn kvs(self, kvs: &[pb::KeyValue], out: &mut dyn Write) -> io::Result<()> {
         for kv in kvs {
             if !self.value_only {
@@ -148,5 +208,28 @@ impl Simple {
 
     fn shown(self, bytes: &[u8]) -> Cow<'_, [u8]> {
         if self.escaped { escape_control(bytes) } else { Cow::Borrowed(bytes) }
+    }
+}
+
+/// The member that was added, and the ID of its cluster.
+fn member_and_cluster(added: &pb::MemberAddResponse) -> (pb::Member, u64) {
+    let cluster = added.header.as_ref().map_or(0, |header| header.cluster_id);
+    (added.member.clone().unwrap_or_default(), cluster)
+}
+
+/// `key`, `[key, end)`, `[key, end) (prefix key)` or `[key, <open ended>`.
+fn permission(key: &[u8], end: &[u8]) -> Vec<u8> {
+    if end.is_empty() {
+        return key.to_vec();
+    }
+    let range = if end == b"\0" {
+        [b"[", key, b", <open ended>"].concat()
+    } else {
+        [b"[", key, b", ", end, b")"].concat()
+    };
+    if !key.is_empty() && KeyRange::prefix(key).end == end {
+        [range.as_slice(), b" (prefix ", key, b")"].concat()
+    } else {
+        range
     }
 }

@@ -1,12 +1,12 @@
-//! `-w table`: member lists, health and status, drawn as etcdctl 3.4 to 3.6 draw them.
+//! `-w table`: member lists, health, status and hashes, drawn as etcdctl 3.4 to 3.6 draw them.
 
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
 use super::{
-    Answer, PrintError, Printer, escape_control, health_columns, member_columns, snapshot_columns,
-    status_columns,
+    Answer, PrintError, Printer, escape_control, file_hash_columns, hash_columns, health_columns,
+    member_columns, snapshot_columns, status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,7 +18,9 @@ impl Printer for Table {
             Answer::Members(members) => member_columns(members),
             Answer::Health(rows) => health_columns(rows),
             Answer::Status(rows) => status_columns(rows),
+            Answer::Hashes(rows) => hash_columns(rows),
             Answer::Snapshot(status) => snapshot_columns(status),
+            Answer::FileHash(hash) => file_hash_columns(hash),
             _ => return Err(PrintError::Unsupported("table")),
         };
         Ok(draw(&header, &rows, out)?)

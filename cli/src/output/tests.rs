@@ -1,9 +1,9 @@
-//! The status of endpoints in every format, as etcdctl 3.6 prints it: each number in its place.
-//! Against a real member, most of them cannot be told in advance.
+//! Answers that etcd 3.4 does not give, or that cannot be told in advance of a real member, in every
+//! format, as etcdctl 3.6 prints them.
 
 use kvorum_client::pb;
 
-use super::{Answer, Format, StatusRow, Style};
+use super::{Answer, Format, HashRow, LeaderMove, StatusRow, Style};
 
 /// No number twice, but for a member that leads.
 fn rows() -> Vec<StatusRow> {
@@ -53,14 +53,14 @@ fn rows() -> Vec<StatusRow> {
     ]
 }
 
-fn printed(style: Style) -> String {
+fn printed(style: &Style) -> String {
     let mut out = Vec::new();
     style.printer().print(Answer::Status(&rows()), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
 fn printed_as(format: Format) -> String {
-    printed(Style { format, ..Style::default() })
+    printed(&Style { format, ..Style::default() })
 }
 
 #[test]
@@ -180,5 +180,116 @@ fn of_the_ids_in_fields_the_leaders_stays_decimal_with_hex() {
         .replace("\"MemberID\" : 6699\n", "\"MemberID\" : 1a2b\n")
         .replace("\"MemberID\" : 15437\n", "\"MemberID\" : 3c4d\n");
     let style = Style { format: Format::Fields, hex: true, ..Style::default() };
-    assert_eq!(printed(style), hex);
+    assert_eq!(printed(&style), hex);
+}
+
+fn header() -> pb::ResponseHeader {
+    pb::ResponseHeader { cluster_id: 0xc1, member_id: 0x1a2b, revision: 0, raft_term: 12 }
+}
+
+const HEADER: &str = r#"{"header":{"cluster_id":193,"member_id":6699,"raft_term":12}"#;
+
+/// In `simple`, `json`, `fields` and `table`; none where the format is not for this answer.
+fn said(answer: Answer<'_>) -> [Option<String>; 4] {
+    [Format::Simple, Format::Json, Format::Fields, Format::Table].map(|format| {
+        let mut out = Vec::new();
+        let style = Style { format, ..Style::default() };
+        style.printer().print(answer, &mut out).ok()?;
+        Some(String::from_utf8(out).unwrap())
+    })
+}
+
+#[test]
+fn a_downgrade_says_which_version_the_cluster_has() {
+    let answer = pb::DowngradeResponse { header: Some(header()), version: "3.6.0".into() };
+    let simple = "Downgrade validate success, cluster version 3.6.0\n";
+    let json = format!("{HEADER},\"version\":\"3.6.0\"}}\n");
+    assert_eq!(
+        said(Answer::Downgrade("validate", &answer)),
+        [Some(simple.into()), Some(json), None, None]
+    );
+}
+
+#[test]
+fn the_status_of_authentication_says_at_which_revision() {
+    let answer = pb::AuthStatusResponse { enabled: true, auth_revision: 5, header: None };
+    let simple = "Authentication Status: true\nAuthRevision: 5\n";
+    let json = "{\"enabled\":true,\"authRevision\":5}\n";
+    assert_eq!(
+        said(Answer::AuthStatus(&answer)),
+        [Some(simple.into()), Some(json.into()), None, None]
+    );
+    let off = pb::AuthStatusResponse { enabled: false, ..answer };
+    assert_eq!(
+        said(Answer::AuthStatus(&off))[0].as_deref(),
+        Some("Authentication Status: false\nAuthRevision: 5\n")
+    );
+}
+
+#[test]
+fn a_hash_says_up_to_which_revision() {
+    let hash = pb::HashKvResponse {
+        header: Some(header()),
+        hash: 7,
+        compact_revision: -1,
+        hash_revision: 9,
+    };
+    let rows = [HashRow { endpoint: "m:1".into(), hash }];
+    let [simple, json, fields, table] = said(Answer::Hashes(&rows));
+    assert_eq!(simple.unwrap(), "m:1, 7, 9\n");
+    assert_eq!(
+        json.unwrap(),
+        format!(
+            "[{{\"Endpoint\":\"m:1\",\"HashKV\":{HEADER},\"hash\":7,\"compact_revision\":-1,\
+             \"hash_revision\":9}}}}]\n"
+        )
+    );
+    assert_eq!(
+        fields.unwrap(),
+        "\"ClusterID\" : 193\n\"MemberID\" : 6699\n\"RaftTerm\" : 12\n\"Endpoint\" : \"m:1\"\n\
+         \"Hash\" : 7\n\"HashRevision\" : 9\n\n"
+    );
+    assert!(table.unwrap().contains("| ENDPOINT | HASH | HASH_REVISION |"));
+}
+
+#[test]
+fn short_ids_of_members_are_padded_as_etcdctl_pads_them() {
+    let member = pb::Member { id: 0xa, is_learner: true, ..pb::Member::default() };
+    let answer = pb::MemberAddResponse {
+        header: Some(header()),
+        member: Some(member.clone()),
+        members: vec![member],
+    };
+    let [simple, json, fields, table] = said(Answer::MemberAdd(&answer));
+    let expected = "Member                a added as learner to cluster               c1\n";
+    assert_eq!(simple.unwrap(), expected);
+    let member = "{\"ID\":10,\"isLearner\":true}";
+    assert_eq!(json.unwrap(), format!("{HEADER},\"member\":{member},\"members\":[{member}]}}\n"));
+    assert_eq!((fields, table), (None, None));
+}
+
+#[test]
+fn a_new_leader_is_told_from_the_old_one() {
+    let answer = pb::MoveLeaderResponse { header: Some(header()) };
+    let moved = LeaderMove { from: 0xa, to: 0xb };
+    let simple = "Leadership transferred from a to b\n";
+    assert_eq!(
+        said(Answer::LeaderMove(moved, &answer)),
+        [Some(simple.into()), Some(format!("{HEADER}}}\n")), None, None]
+    );
+}
+
+#[test]
+fn alarms_are_named_as_go_writes_them_down() {
+    let alarm = |alarm| pb::AlarmMember { member_id: 0x1a, alarm };
+    let alarms = vec![alarm(1), alarm(2), alarm(9)];
+    let answer = pb::AlarmResponse { header: Some(header()), alarms };
+    let [simple, json, fields, _] = said(Answer::Alarms(&answer));
+    assert_eq!(
+        simple.unwrap(),
+        "memberID:26 alarm:NOSPACE \nmemberID:26 alarm:CORRUPT \nmemberID:26 alarm:9 \n"
+    );
+    let alarms = "{\"memberID\":26,\"alarm\":1},{\"memberID\":26,\"alarm\":2}";
+    assert!(json.unwrap().starts_with(&format!("{HEADER},\"alarms\":[{alarms},")));
+    assert!(fields.unwrap().contains("\"MemberID\" : 26\n\"AlarmType\" : CORRUPT\n\n"));
 }

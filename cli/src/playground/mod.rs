@@ -107,7 +107,7 @@ async fn visit(
         signals.wait().await;
     } else if args.repl {
         let style = Style { format: Format::Simple, ..Style::default() };
-        let settings = Settings { client: config, style, report: None, password_wanted_for: None };
+        let settings = Settings::of(config, style);
         return Ok(repl::run(settings).await);
     } else {
         dashboard::run(config).await?;

@@ -8,7 +8,8 @@ use clap::{Arg, Command};
 use super::words::Words;
 
 /// Commands whose plain arguments are keys.
-const TAKES_KEYS: [&str; 5] = ["get", "put", "del", "watch", "ls"];
+const TAKES_KEYS: [&str; 10] =
+    ["get", "put", "del", "watch", "ls", "tree", "du", "count", "roles-for", "wait"];
 
 /// What could stand at the end of a line.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ pub(super) fn wanted<'a>(
         names.dedup();
         return (start, Wanted::Words(names));
     }
-    let keys_left = if matches!(command.get_name(), "put" | "ls") { 1 } else { 2 };
+    let keys_left = if matches!(command.get_name(), "get" | "del" | "watch") { 2 } else { 1 };
     if TAKES_KEYS.contains(&command.get_name()) && plain < keys_left {
         return (start, Wanted::Key(prefix));
     }

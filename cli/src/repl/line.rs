@@ -5,7 +5,8 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::args::{Command, Global};
+use crate::args::{Alone, Command, Global, Own, Preferences};
+use crate::manner::Manner;
 use crate::output::{Format, Style};
 
 #[derive(Debug, Parser)]
@@ -20,6 +21,8 @@ use crate::output::{Format, Style};
 pub(super) struct ShellLine {
     #[command(flatten)]
     pub(super) global: Global,
+    #[command(flatten)]
+    pub(super) preferences: Preferences,
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
@@ -28,12 +31,10 @@ pub(super) struct ShellLine {
 pub(super) enum Verb {
     #[command(flatten)]
     Cluster(Command),
-    /// Show the keys and branches right below a prefix
-    Ls {
-        /// What the keys begin with
-        #[arg(default_value = "")]
-        prefix: OsString,
-    },
+    #[command(flatten)]
+    Own(Own),
+    #[command(flatten)]
+    Alone(Alone),
     /// Show which watches run in the background
     Jobs,
     /// End a watch that runs in the background
@@ -49,7 +50,8 @@ pub(super) enum Verb {
 }
 
 /// The global options that a line may choose for itself.
-const PER_LINE: [&str; 2] = ["write_out", "hex"];
+const PER_LINE: [&str; 8] =
+    ["write_out", "hex", "output", "dry_run", "yes", "quiet", "plain", "reveal"];
 
 /// The shell's own verbs that take no place among the commands of the command line.
 pub(super) const ALIASES: &[&str] = &["quit"];
@@ -77,19 +79,39 @@ impl ShellLine {
 
     /// How to print this line's answer. Only the printing can differ from line to line: the
     /// connection is the shell's.
-    pub(super) fn style(&self, shell: Style) -> Result<Style, String> {
+    pub(super) fn style(&self, shell: &Style) -> Result<Style, String> {
         let rest = Global { write_out: None, hex: None, ..self.global.clone() };
-        if rest != Global::default() {
-            return Err("only --write-out and --hex can be given here: the connection is the \
-                        shell's, so leave it and start it with the other options"
-                .to_owned());
+        let own = &self.preferences;
+        if rest != Global::default() || own.context.is_some() || own.read_only.is_some() {
+            return Err(
+                "the connection is the shell's: leave it and start it with the other options"
+                    .to_owned(),
+            );
         }
-        let mut style = shell;
+        let mut style = shell.clone();
+        style.plain |= own.plain;
+        if own.reveal {
+            style.masked = std::sync::Arc::default();
+        }
         if let Some(format) = &self.global.write_out {
             style.format = Format::parse(format).map_err(|error| error.to_string())?;
         }
+        if let Some(format) = &own.output {
+            style.format = Format::parse_own(format).map_err(|error| error.to_string())?;
+        }
         style.hex = self.global.hex.unwrap_or(shell.hex);
         Ok(style)
+    }
+
+    /// How careful this line is.
+    pub(super) fn manner(&self, shell: &Manner) -> Manner {
+        Manner {
+            yes: self.preferences.yes || shell.yes,
+            dry_run: self.preferences.dry_run || shell.dry_run,
+            quiet: self.preferences.quiet || shell.quiet,
+            plain: self.preferences.plain || shell.plain,
+            ..shell.clone()
+        }
     }
 }
 
@@ -118,8 +140,8 @@ mod tests {
 
     #[test]
     fn a_line_chooses_how_it_is_printed_and_nothing_else() {
-        let style = parse("get /a -w json").style(Style::default()).unwrap();
+        let style = parse("get /a -w json").style(&Style::default()).unwrap();
         assert_eq!(style.format, Format::Json);
-        assert!(parse("get /a --endpoints b:1").style(Style::default()).is_err());
+        assert!(parse("get /a --endpoints b:1").style(&Style::default()).is_err());
     }
 }

@@ -12,7 +12,6 @@ mod greeting;
 mod history;
 mod jobs;
 mod line;
-mod listing;
 mod monitor;
 mod restore;
 mod screen;

@@ -8,28 +8,32 @@ use clap::error::ErrorKind;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin, stdin};
 use tokio::sync::{mpsc, oneshot};
 
+use super::connect;
 use super::line::{ShellLine, Verb};
 use super::words::Words;
-use super::{connect, listing};
-use crate::args::{Command, UsageError, WatchVariables, bytes_of};
+use crate::args::{Command, UsageError, WatchVariables};
 use crate::command::{self, CommandError, Confirm, Input, Session};
 use crate::mode::Mode;
+use crate::run::{Invocation, Streams, Task};
 use crate::settings::Settings;
 use crate::{exit, terminal};
 
 /// Runs the script; the exit code is that of the line that failed.
 pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
-    let mut style = settings.style;
+    let connection = connect(&settings).await?;
+    let Settings { mut style, manner, places, .. } = settings;
     style.escaped = terminal::stdout_is_terminal();
     let mut session = Session {
         mode: Mode::Kvorum,
-        connection: connect(&settings).await?,
-        style,
+        connection,
+        style: style.clone(),
+        manner: manner.clone(),
         out: Box::new(BufWriter::new(io::stdout())),
         err: Box::new(io::stderr()),
         input: Input::Nothing,
         confirm: Confirm::Require,
         watch_variables: WatchVariables::default(),
+        places,
     };
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(words) = next_words(&mut lines).await? {
@@ -44,18 +48,24 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
             }
             parsed => parsed.map_err(|error| misunderstood(&error))?,
         };
-        session.style = line.style(style).map_err(UsageError::arguments)?;
+        session.style = line.style(&style).map_err(UsageError::arguments)?;
+        session.manner = line.manner(&manner);
         match line.verb {
             Verb::Exit => break,
-            Verb::Ls { prefix } => {
-                let listed = listing::list(&session.connection, &bytes_of(&prefix)).await?;
-                session.out.write_all(listed.as_bytes())?;
-                session.out.flush()?;
-            }
             Verb::Jobs | Verb::Kill { .. } | Verb::Ui => {
                 return Err(UsageError::arguments("this needs a terminal").into());
             }
             Verb::Cluster(command) => carry_out(&command, &mut session, &mut lines).await?,
+            Verb::Alone(alone) => {
+                alone.check()?;
+                let (global, preferences) = (&line.global, &line.preferences);
+                let invocation = Invocation { global, preferences, mode: Mode::Kvorum };
+                command::own::alone(&alone, &invocation, &mut Streams::standard())?;
+            }
+            Verb::Own(own) => {
+                own.check()?;
+                Task::Own(&own).execute(&mut session).await?;
+            }
         }
     }
     Ok(0)

@@ -16,12 +16,13 @@ use super::restore::Restore;
 use super::screen::{Prompt, Screen};
 use super::watching::Report;
 use super::words::Words;
-use super::{connect, greeting, history, listing, monitor, watching};
-use crate::args::{Command, TxnArgs, WatchArgs, WatchVariables, bytes_of};
+use super::{connect, greeting, history, monitor, watching};
+use crate::args::{Alone, Command, Global, Preferences, TxnArgs, WatchArgs, WatchVariables};
 use crate::command::{self, CommandError, Confirm, Input, Session};
 use crate::exit;
 use crate::mode::Mode;
 use crate::output::Style;
+use crate::run::{Invocation, Streams, Task};
 use crate::settings::Settings;
 
 /// Runs the shell until it is left. The error is that of connecting.
@@ -44,11 +45,13 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
             mode: Mode::Kvorum,
             connection,
             style: Style { escaped: true, ..settings.style },
+            manner: settings.manner,
             out: Box::new(BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
             input: Input::Nothing,
             confirm: Confirm::Ask,
             watch_variables: WatchVariables::default(),
+            places: settings.places,
         },
         editor,
         screen,
@@ -136,16 +139,24 @@ impl Shell {
                 return Next::Prompt;
             }
         };
-        let shell_style = self.session.style;
-        match line.style(shell_style) {
+        let (shell_style, shell_manner) = (self.session.style.clone(), self.session.manner.clone());
+        match line.style(&shell_style) {
             Ok(style) => self.session.style = style,
             Err(message) => {
                 self.complain(&message);
                 return Next::Prompt;
             }
         }
-        let next = self.verb(text, line.verb).await;
+        self.session.manner = line.manner(&shell_manner);
+        let next = match line.verb {
+            Verb::Alone(alone) => {
+                self.alone(&alone, &line.global, &line.preferences);
+                Next::Prompt
+            }
+            verb => self.verb(text, verb).await,
+        };
         self.session.style = shell_style;
+        self.session.manner = shell_manner;
         next
     }
 
@@ -162,7 +173,6 @@ impl Shell {
                     self.complain(&format!("there is no job {number}; jobs lists them"));
                 }
             }
-            Verb::Ls { prefix } => self.ls(&bytes_of(&prefix)).await,
             Verb::Ui => self.ui().await,
             // A watch that runs a command for each event leaves the terminal to it.
             Verb::Cluster(Command::Watch(args)) if args.exec.is_none() => {
@@ -170,21 +180,34 @@ impl Shell {
             }
             Verb::Cluster(Command::Txn(args)) => {
                 let args = TxnArgs { interactive: true, ..args };
-                self.foreground(&Command::Txn(args)).await;
+                self.foreground(Task::Cluster(&Command::Txn(args))).await;
             }
-            Verb::Cluster(command) => self.foreground(&command).await,
+            Verb::Cluster(command) => self.foreground(Task::Cluster(&command)).await,
+            Verb::Own(own) => self.foreground(Task::Own(&own)).await,
+            // It was carried out with the options of its line.
+            Verb::Alone(_) => {}
         }
         Next::Prompt
     }
 
+    fn alone(&mut self, alone: &Alone, global: &Global, preferences: &Preferences) {
+        let invocation = Invocation { global, preferences, mode: Mode::Kvorum };
+        let done = Task::Alone(alone).check().map_err(CommandError::from);
+        let done =
+            done.and_then(|()| command::own::alone(alone, &invocation, &mut Streams::standard()));
+        if let Err(error) = done {
+            self.report(&error);
+        }
+    }
+
     /// Carries a command out while Ctrl-C can cancel it; lines it asks for are read by the editor.
-    async fn foreground(&mut self, command: &Command) {
-        if let Err(error) = command.check() {
+    async fn foreground(&mut self, task: Task<'_>) {
+        if let Err(error) = task.check() {
             return self.report(&error.into());
         }
         let (asking, mut asked) = mpsc::channel::<oneshot::Sender<Vec<u8>>>(1);
         self.session.input = Input::Asked(asking);
-        let mut work = Box::pin(command::execute(command, &mut self.session));
+        let mut work = Box::pin(task.execute(&mut self.session));
         let outcome = loop {
             tokio::select! {
                 outcome = &mut work => break Some(outcome),
@@ -223,23 +246,12 @@ impl Shell {
         };
         match opened {
             Ok(stream) => {
-                let (style, screen) = (self.session.style, self.screen.clone());
+                let (style, screen) = (self.session.style.clone(), self.screen.clone());
                 let report = Report { number, style, screen, alarm: self.alarm.clone() };
                 let task = tokio::spawn(watching::run(stream, report));
                 self.jobs.add(number, text, task);
                 self.say(&format!("[{number}] watching; kill {number} ends it\n"));
             }
-            Err(failure) => self.report(&failure.into()),
-        }
-    }
-
-    async fn ls(&mut self, prefix: &[u8]) {
-        let listed = tokio::select! {
-            listed = listing::list(&self.session.connection, prefix) => listed,
-            _ = self.interrupts.recv() => return self.cancelled(),
-        };
-        match listed {
-            Ok(lines) => self.say(&lines),
             Err(failure) => self.report(&failure.into()),
         }
     }

@@ -29,7 +29,7 @@ pub(super) async fn run(mut stream: WatchStream, report: Report) {
         let text = match item {
             WatchItem::Watching { .. } => continue,
             WatchItem::Events(response) | WatchItem::Progress(response) => {
-                printed(&response, style)
+                printed(&response, &style)
             }
             WatchItem::Lost(_) => {
                 alarm.notify_one();
@@ -43,7 +43,7 @@ pub(super) async fn run(mut stream: WatchStream, report: Report) {
 }
 
 /// An answer as `watch` prints it on the command line.
-fn printed(response: &pb::WatchResponse, style: Style) -> String {
+fn printed(response: &pb::WatchResponse, style: &Style) -> String {
     let mut bytes = Vec::new();
     match style.printer().print(Answer::Watch(response), &mut bytes) {
         Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),

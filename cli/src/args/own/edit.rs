@@ -1,0 +1,38 @@
+//! `edit KEY`
+
+use std::ffi::OsString;
+
+use clap::Args;
+
+use super::show::ViewAs;
+use crate::args::{UsageError, bytes_of};
+
+/// Change one value in an editor, without overwriting what others changed meanwhile
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "edit [OPTIONS] <KEY>",
+    after_help = "The editor is $VISUAL, $EDITOR or vi. The key keeps its lease. If the key is \
+                  changed meanwhile, both changes are merged; where they contradict each other \
+                  the editor is opened again.\n\nExamples:\n  edit /config/app\n  \
+                  EDITOR='code --wait' kvorum edit /config/app\n  edit /blob --as hex"
+)]
+pub struct EditArgs {
+    /// The key; one that is not there yet is created
+    #[arg(value_name = "KEY")]
+    // The name `key` is taken by a global flag.
+    pub operand: OsString,
+
+    /// Edit as text, json, k8s, hex, or raw: the bytes as they are
+    #[arg(long = "as", value_name = "FORM", value_parser = ViewAs::parse)]
+    pub view: Option<ViewAs>,
+}
+
+impl EditArgs {
+    pub fn key(&self) -> Result<Vec<u8>, UsageError> {
+        let key = bytes_of(&self.operand);
+        if key.is_empty() {
+            return Err(UsageError::arguments("edit needs a key"));
+        }
+        Ok(key)
+    }
+}

@@ -1,0 +1,73 @@
+//! The verbs that only `kvorum` has. As everywhere in [`args`](crate::args), this is parsing only.
+
+mod ctx;
+mod doctor;
+mod edit;
+mod explain;
+mod explore;
+mod man;
+mod show;
+
+use clap::Subcommand;
+
+pub use ctx::{CtxAddArgs, CtxArgs, CtxCommand, CtxImportArgs};
+pub use doctor::DoctorArgs;
+pub use edit::EditArgs;
+pub use explain::ExplainArgs;
+pub use explore::{
+    CountArgs, DuArgs, Explore, GrepArgs, LeasesArgs, LocksArgs, LsArgs, RolesForArgs, TreeArgs,
+    WaitArgs, Where,
+};
+pub use man::ManArgs;
+pub use show::{ShowArgs, ViewAs};
+
+use super::{HashkvArgs, UsageError};
+
+/// What etcdctl has no word for, asked of a cluster.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Own {
+    #[command(flatten)]
+    Explore(Explore),
+    Show(ShowArgs),
+    Edit(EditArgs),
+    Doctor(DoctorArgs),
+}
+
+/// What asks no cluster.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Alone {
+    Ctx(CtxArgs),
+    Man(ManArgs),
+    Explain(ExplainArgs),
+    Hashkv(HashkvArgs),
+}
+
+impl Alone {
+    /// Whether the arguments make sense, without doing anything.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self {
+            Self::Hashkv(args) => args.file().map(drop),
+            Self::Ctx(_) | Self::Man(_) | Self::Explain(_) => Ok(()),
+        }
+    }
+}
+
+impl Own {
+    /// Whether the arguments make sense, without doing anything.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self {
+            Self::Explore(explore) => explore.check(),
+            Self::Show(args) => args.place().map(drop),
+            Self::Edit(args) => args.key().map(drop),
+            Self::Doctor(_) => Ok(()),
+        }
+    }
+
+    /// Whether its output is something to be read at leisure.
+    pub fn is_paged(&self) -> bool {
+        match self {
+            Self::Explore(Explore::Wait(_)) | Self::Edit(_) => false,
+            Self::Explore(_) | Self::Show(_) | Self::Doctor(_) => true,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `show KEY[@REV]`
+
+use std::ffi::OsString;
+
+use clap::Args;
+use kvorum_client::decode::View;
+
+use crate::args::{UsageError, bytes_of};
+
+/// Show one value with all that is known of it, decoded
+#[derive(Debug, Clone, Args)]
+#[command(
+    override_usage = "show [OPTIONS] <KEY[@REV]>",
+    after_help = "JSON, Kubernetes objects, gzip and zstd are recognised; protobuf and MessagePack \
+                  are read if --as says so.\nOf a key that ends in @ and digits itself, give \
+                  --rev as well.\n\nExamples:\n  show /config/app\n  show /config/app@1204\n  \
+                  show /registry/pods/default/web -o yaml\n  show /cache/x --as msgpack"
+)]
+pub struct ShowArgs {
+    /// The key, and the revision to read it at
+    #[arg(value_name = "KEY[@REV]")]
+    // The name `key` is taken by a global flag.
+    pub operand: OsString,
+
+    /// As it was at this revision; 0 is now
+    #[arg(long, value_name = "REV")]
+    pub rev: Option<i64>,
+
+    /// Read the value as text, json, k8s, protobuf, msgpack, hex, or raw: its bytes alone
+    #[arg(long = "as", value_name = "FORM", value_parser = ViewAs::parse)]
+    pub view: Option<ViewAs>,
+
+    /// Who manages which field of a Kubernetes object, too
+    #[arg(long)]
+    pub managed_fields: bool,
+}
+
+/// What a value is to be read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewAs {
+    View(View),
+    /// Its bytes.
+    Raw,
+}
+
+impl ViewAs {
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        Ok(Self::View(match name {
+            "text" => View::Text,
+            "json" => View::Json,
+            "k8s" => View::Kubernetes,
+            "protobuf" => View::Protobuf,
+            "msgpack" => View::MessagePack,
+            "hex" => View::Hex,
+            "raw" => return Ok(Self::Raw),
+            _ => return Err("there are text, json, k8s, protobuf, msgpack, hex and raw".to_owned()),
+        }))
+    }
+}
+
+impl ShowArgs {
+    /// The key, and the revision it is meant at; 0 is now.
+    pub fn place(&self) -> Result<(Vec<u8>, i64), UsageError> {
+        let whole = bytes_of(&self.operand);
+        let (key, revision) = match self.rev {
+            Some(revision) => (whole, revision),
+            None => split_revision(&whole).unwrap_or((whole, 0)),
+        };
+        if key.is_empty() {
+            return Err(UsageError::arguments("show needs a key"));
+        }
+        if revision < 0 {
+            return Err(UsageError::arguments("a revision is not negative"));
+        }
+        Ok((key, revision))
+    }
+}
+
+/// `key@12` apart. Digits that are no revision belong to the key.
+fn split_revision(whole: &[u8]) -> Option<(Vec<u8>, i64)> {
+    let at = whole.iter().rposition(|byte| *byte == b'@')?;
+    let digits = str::from_utf8(&whole[at + 1..]).ok()?;
+    let decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let revision = decimal.then(|| digits.parse().ok()).flatten()?;
+    Some((whole[..at].to_vec(), revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_revision;
+
+    #[test]
+    fn a_revision_stands_behind_the_last_at() {
+        assert_eq!(split_revision(b"/a@12"), Some((b"/a".to_vec(), 12)));
+        assert_eq!(split_revision(b"a@b@3"), Some((b"a@b".to_vec(), 3)));
+        for key in [&b"/a"[..], b"a@", b"me@example.com", b"a@-1", b"a@99999999999999999999"] {
+            assert_eq!(split_revision(key), None);
+        }
+    }
+}

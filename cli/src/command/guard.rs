@@ -1,0 +1,179 @@
+//! Between a person and what changes a cluster: read-only contexts, `--dry-run`, confirmations.
+//!
+//! The last word has the gate of the connection, which lets no write through; here it is said in
+//! time, before a password is asked or an editor opened, and with what to do next.
+
+use kvorum_client::KeyRange;
+use kvorum_client::contexts::{Clusters, Places};
+
+use super::effect::{Effect, Intent};
+use super::{CommandError, Confirm, Session};
+use crate::args::UsageError;
+use crate::exit;
+use crate::mode::Mode;
+
+/// Up to so many keys a yes is enough…
+const FEW_KEYS: i64 = 10;
+
+/// …up to so many their number has to be typed, and beyond that what they begin with.
+const MANY_KEYS: i64 = 1000;
+
+/// Refuses a write in a read-only context, and remembers and obeys the protection of the cluster.
+pub(crate) async fn admit(effect: Effect, session: &mut Session) -> Result<(), CommandError> {
+    if session.mode == Mode::Etcdctl {
+        return Ok(());
+    }
+    if let Some(places) = session.places.clone() {
+        protect(effect, &places, session).await?;
+    }
+    if effect == Effect::Writes && session.connection.is_read_only() && !session.manner.dry_run {
+        return Err(read_only(session));
+    }
+    Ok(())
+}
+
+/// What a context says of a cluster holds by whatever way one comes there.
+async fn protect(
+    effect: Effect,
+    places: &Places,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    let refused = |error: kvorum_client::contexts::ContextError| CommandError::Other {
+        code: exit::ERROR,
+        message: error.to_string(),
+    };
+    let mut clusters = Clusters::read(places).map_err(refused)?;
+    let own = &session.manner.protection;
+    let to_learn = !own.context.is_empty() && !clusters.knows(own);
+    let to_obey = effect != Effect::Reads && !clusters.is_empty();
+    if !to_learn && !to_obey {
+        return Ok(());
+    }
+    // A cluster that cannot be asked cannot be changed either, and the command will say why.
+    let Ok(members) = session.connection.members().await else { return Ok(()) };
+    let id = members.header.map_or(0, |header| header.cluster_id);
+    if to_learn {
+        clusters.learn(places, id, own.clone()).map_err(refused)?;
+    }
+    if own.context.is_empty()
+        && let Some(known) = clusters.protection(id)
+    {
+        session.manner.protection = known.clone();
+        if known.read_only {
+            session.connection.set_read_only(true);
+        }
+    }
+    Ok(())
+}
+
+fn read_only(session: &Session) -> CommandError {
+    let protection = &session.manner.protection;
+    let why = if protection.read_only && !protection.context.is_empty() {
+        format!("the context {} is read-only", protection.context)
+    } else {
+        "--read-only was given".to_owned()
+    };
+    CommandError::Hinted {
+        code: exit::ERROR,
+        message: format!("nothing was sent: {why}"),
+        hint: match protection.context.as_str() {
+            "" => "leave --read-only out".to_owned(),
+            context => format!(
+                "it is remembered of this cluster; if it is to be written, kvorum ctx add {context} \
+                 --read-only=false, or go there by a context that may write: --context NAME"
+            ),
+        },
+    }
+}
+
+/// Whether a write ends here: with `--dry-run`, when what it would do has been said. An error is a
+/// no.
+pub(super) async fn is_only_meant(
+    intent: &Intent,
+    session: &mut Session,
+) -> Result<bool, CommandError> {
+    if session.manner.dry_run {
+        session.say(&format!("would {}", intent.sentence))?;
+        return Ok(true);
+    }
+    if !intent.asks || session.manner.yes || session.confirm != Confirm::Ask {
+        return Ok(false);
+    }
+    let answer = ask(&format!("{}? [y/N]", intent.sentence), session).await?;
+    if ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()) {
+        return Ok(false);
+    }
+    session.remark("nothing was changed");
+    Err(CommandError::Silent { code: exit::ERROR })
+}
+
+/// What is about to be deleted.
+pub(crate) struct Doomed {
+    pub count: i64,
+    /// In a sentence: `those that begin with "/a"`.
+    pub description: String,
+    /// What has to be typed where there are many.
+    pub typed: String,
+}
+
+/// Asks for as much certainty as there are keys. An error is a no.
+pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<(), CommandError> {
+    if session.manner.yes {
+        return Ok(());
+    }
+    match session.confirm {
+        Confirm::Etcdctl => return Ok(()),
+        Confirm::Require => {
+            return Err(UsageError::arguments(
+                "a range is not deleted unasked: repeat the command with --yes",
+            )
+            .into());
+        }
+        Confirm::Ask => {}
+    }
+    let keys = keys(doomed.count);
+    let protection = &session.manner.protection;
+    let place = match (&protection.context, session.manner.context.as_ref()) {
+        (context, _) if !context.is_empty() => format!(" in {context}"),
+        (_, Some(context)) => format!(" in {context}"),
+        _ => String::new(),
+    };
+    let what = format!("delete {keys}{place}: {}", doomed.description);
+    let wanted = if protection.protected || doomed.count > MANY_KEYS {
+        Some(doomed.typed.clone())
+    } else if doomed.count > FEW_KEYS {
+        Some(doomed.count.to_string())
+    } else {
+        None
+    };
+    let sure = match &wanted {
+        None => {
+            let answer = ask(&format!("{what}? [y/N]"), session).await?;
+            ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str())
+        }
+        Some(wanted) => {
+            let question = format!("{what}? type {wanted} to go on, anything else leaves it");
+            ask(&question, session).await? == *wanted
+        }
+    };
+    if sure {
+        return Ok(());
+    }
+    session.remark("nothing was deleted");
+    Err(CommandError::Silent { code: exit::ERROR })
+}
+
+async fn ask(question: &str, session: &mut Session) -> Result<String, CommandError> {
+    session.remark(question);
+    let answer = session.input.line().await?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(answer.trim_ascii()).into_owned())
+}
+
+pub(crate) fn keys(count: i64) -> String {
+    if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
+}
+
+/// What a person types to say which keys are meant: what they begin with, or the first one.
+pub(crate) fn typed(range: &KeyRange) -> String {
+    String::from_utf8_lossy(&crate::output::escape_control(&range.key)).into_owned()
+}

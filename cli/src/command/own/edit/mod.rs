@@ -1,0 +1,251 @@
+//! `edit`: an editor, a comparison, a merge.
+
+mod draft;
+
+use kvorum_client::decode::{Editable, View};
+use kvorum_client::edit::{Swap, difference, has_conflict_markers, merge, read, swap};
+use kvorum_client::pb;
+
+use crate::args::own::{EditArgs, ViewAs};
+use crate::command::{CommandError, Session};
+use crate::exit;
+use crate::output::{Row, Value, go, is_masked, print_one};
+use draft::{Draft, EditError, chosen_editor};
+
+/// A key that changes faster than it can be merged is given up after so many tries.
+const MAX_MERGES: usize = 10;
+
+pub(super) async fn execute(args: &EditArgs, session: &mut Session) -> Result<(), CommandError> {
+    let key = args.key()?;
+    let name = go::quote(&key);
+    if is_masked(&session.style.masked, &key) {
+        return Err(CommandError::Hinted {
+            code: exit::ERROR,
+            message: format!("the value of {name} is masked"),
+            hint: "--reveal lets the editor show it".to_owned(),
+        });
+    }
+    let base = read(&session.connection, &key).await?;
+    let editable = editable(base.as_ref(), args.view).map_err(|(message, hint)| {
+        let message = format!("{name} cannot be edited so: {message}");
+        CommandError::Hinted { code: exit::ERROR, message, hint: hint.to_owned() }
+    })?;
+    if base.is_none() {
+        session.remark(&format!("{name} is not there yet: what is saved creates it"));
+    }
+    let draft = Draft::new(editable.form(), editable.extension()).map_err(EditError::File);
+    let draft = draft.map_err(|error| not_edited(&error))?;
+    let edited = draft.edit(&chosen_editor(|name| std::env::var_os(name))).await;
+    let edited = edited.map_err(|error| not_edited(&error))?;
+    let checked = matches!(args.view, None | Some(ViewAs::View(View::Json)))
+        && base.as_ref().is_some_and(|kv| is_json(&kv.value).is_ok());
+    let base_form = editable.form().to_vec();
+    let edit = Edit { key, name, base, base_form, editable, draft, checked };
+    edit.finish(edited, session).await
+}
+
+/// Whether this is JSON with a structure that can be broken: a bare word or number is text.
+fn is_json(value: &[u8]) -> Result<(), String> {
+    if !matches!(value.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        return Err("it does not begin with { or [".to_owned());
+    }
+    serde_json::from_slice::<serde::de::IgnoredAny>(value)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+type Refusal = (String, &'static str);
+
+fn editable(base: Option<&pb::KeyValue>, view: Option<ViewAs>) -> Result<Editable, Refusal> {
+    let value = base.map_or(&[][..], |kv| &kv.value);
+    let view = match view {
+        Some(ViewAs::Raw) => return Ok(Editable::raw(value)),
+        Some(ViewAs::View(view)) => Some(view),
+        None => None,
+    };
+    Editable::new(value, view).map_err(|error| {
+        let hint = match view {
+            Some(View::Text | View::Json) => "leave --as out, or give --as hex or --as raw",
+            _ => {
+                "--as hex edits its bytes as digits, --as raw hands them to the editor as they are"
+            }
+        };
+        (error.to_string(), hint)
+    })
+}
+
+fn not_edited(error: &EditError) -> CommandError {
+    let message = format!("{error}; nothing was written");
+    CommandError::Other { code: exit::ERROR, message }
+}
+
+/// One value between its reading and its writing.
+struct Edit {
+    key: Vec<u8>,
+    name: String,
+    /// What the edited text was made from.
+    base: Option<pb::KeyValue>,
+    base_form: Vec<u8>,
+    editable: Editable,
+    draft: Draft,
+    /// What was JSON has to be JSON again.
+    checked: bool,
+}
+
+/// What came of two changes of one text.
+enum Merged {
+    Ours(Vec<u8>),
+    /// Both came to the same.
+    Settled,
+    /// Nothing; the draft holds what there is.
+    Failed(String),
+}
+
+impl Edit {
+    async fn finish(mut self, edited: Vec<u8>, session: &mut Session) -> Result<(), CommandError> {
+        let mut ours = self.without_added_line_end(edited);
+        if ours == self.base_form {
+            return self.done(None, "nothing was changed, and nothing was written", session);
+        }
+        for _ in 0..MAX_MERGES {
+            if self.checked
+                && let Err(why) = is_json(&ours)
+            {
+                let reason = format!("it is no JSON any more ({why}); --as text would write it");
+                return Err(self.kept(&reason));
+            }
+            let value = match self.editable.encode(&ours) {
+                Ok(value) => value,
+                Err(error) => return Err(self.kept(&error.to_string())),
+            };
+            if session.manner.dry_run {
+                session.out.write_all(&difference(&self.base_form, &ours))?;
+                return self.done(None, "this would be written", session);
+            }
+            let theirs = match swap(&session.connection, &self.key, self.base.as_ref(), value).await
+            {
+                Ok(Swap::Written(revision)) => {
+                    let said = format!("{} is written at revision {revision}", self.name);
+                    return self.done(Some(revision), &said, session);
+                }
+                Ok(Swap::Changed(Some(theirs))) => theirs,
+                Ok(Swap::Changed(None)) => {
+                    let reason = format!("{} was deleted while it was edited", self.name);
+                    return Err(self.kept(&reason));
+                }
+                Err(failure) => return Err(self.kept(&failure.to_string())),
+            };
+            ours = match self.merge(&ours, theirs, session).await {
+                Merged::Ours(ours) => ours,
+                Merged::Settled => {
+                    return self.done(
+                        None,
+                        "it is there already, and nothing was written",
+                        session,
+                    );
+                }
+                Merged::Failed(reason) => return Err(self.kept(&reason)),
+            };
+        }
+        let reason = format!("{} changes faster than it can be merged", self.name);
+        Err(self.kept(&reason))
+    }
+
+    /// Brings our text and what was written meanwhile together; where they contradict each other,
+    /// the editor decides. From here on the text is made from theirs.
+    async fn merge(&mut self, ours: &[u8], theirs: pb::KeyValue, session: &mut Session) -> Merged {
+        let while_edited =
+            format!("{} was changed at revision {} meanwhile", self.name, theirs.mod_revision);
+        let Some(their_form) = self.editable.form_of(&theirs.value) else {
+            return Merged::Failed(format!("{while_edited}, to something of another form"));
+        };
+        let merged = merge(&self.base_form, ours, &their_form);
+        self.base = Some(theirs);
+        self.base_form.clone_from(&their_form);
+        match merged {
+            Ok(merged) if merged == their_form => Merged::Settled,
+            Ok(merged) => {
+                session.remark(&format!("{while_edited}: both changes are merged"));
+                if self.draft.write(&merged).is_err() {
+                    session.remark("the merged text cannot be kept in a file");
+                }
+                Merged::Ours(merged)
+            }
+            Err(marked) => {
+                session.remark(&format!("{while_edited}, in the same place: choose in the editor"));
+                self.resolve(&marked).await
+            }
+        }
+    }
+
+    async fn resolve(&self, marked: &[u8]) -> Merged {
+        if let Err(error) = self.draft.write(marked) {
+            return Merged::Failed(EditError::File(error).to_string());
+        }
+        match self.draft.edit(&chosen_editor(|name| std::env::var_os(name))).await {
+            Err(error) => Merged::Failed(error.to_string()),
+            Ok(text) if has_conflict_markers(&text) => Merged::Failed(
+                "the conflict is not resolved: its markers are still there".to_owned(),
+            ),
+            Ok(text) => Merged::Ours(self.without_added_line_end(text)),
+        }
+    }
+
+    /// Most editors end the last line. Where it had no end, it gets none.
+    fn without_added_line_end(&self, mut text: Vec<u8>) -> Vec<u8> {
+        let had_none = self.editable.is_plain() && !self.base_form.ends_with(b"\n");
+        if had_none && text.ends_with(b"\n") {
+            text.pop();
+        }
+        text
+    }
+
+    fn done(
+        &self,
+        revision: Option<i64>,
+        said: &str,
+        session: &mut Session,
+    ) -> Result<(), CommandError> {
+        let row = Outcome { key: &self.key, revision, said };
+        print_one(&row, &["key", "written at"], &session.style, &mut session.out)?;
+        Ok(())
+    }
+
+    /// Leaves what was typed where it is and says so.
+    fn kept(self, reason: &str) -> CommandError {
+        let path = self.draft.keep();
+        CommandError::Hinted {
+            code: exit::ERROR,
+            message: format!("nothing was written: {reason}"),
+            hint: format!("the edited text is kept in {}", path.display()),
+        }
+    }
+}
+
+/// What an edit came to.
+struct Outcome<'a> {
+    key: &'a [u8],
+    /// `None`: nothing was written.
+    revision: Option<i64>,
+    said: &'a str,
+}
+
+impl Row for Outcome<'_> {
+    fn simple(&self) -> String {
+        self.said.to_owned()
+    }
+
+    fn value(&self) -> Value {
+        Value::map([("key", Value::bytes(self.key)), ("written", self.revision.is_some().into())])
+            .with_some("revision", self.revision.map(Value::Int))
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let at = self.revision.map_or_else(String::new, |revision| revision.to_string());
+        vec![go::quote(self.key), at]
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        Some(self.key)
+    }
+}

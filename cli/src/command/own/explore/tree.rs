@@ -1,0 +1,68 @@
+//! `tree`
+
+use kvorum_client::explore::{TreeFold, TreeKind, TreeRow};
+
+use super::read::Reading;
+use super::{begin, shown};
+use crate::args::own::TreeArgs;
+use crate::command::{CommandError, Session};
+use crate::output::{Row, Rows, Value};
+
+pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<(), CommandError> {
+    let ranges = begin::ranges(&args.at, session).await?;
+    begin::consent(&ranges, false, session).await?;
+    let Session { connection, manner, style, out, err, .. } = session;
+    let mut rows = Rows::new(style, &["key", "keys below"], out);
+    let mut fold = TreeFold::new(args.at.prefix().len(), manner.separator, args.depth);
+    let reading = Reading { connection, manner, ranges, at: &args.at, values: false, prints: true };
+    let read = reading
+        .pages(|page| {
+            for kv in &page.kvs {
+                fold.push(&kv.key, |row| rows.row(&row))?;
+            }
+            Ok(rows.flush()?)
+        })
+        .await?;
+    fold.finish(|row| rows.row(&row))?;
+    rows.end()?;
+    read.conclude(&args.at, connection, manner, err)
+}
+
+impl Row for TreeRow<'_> {
+    fn simple(&self) -> String {
+        // A key that is called like its branch has no name of its own.
+        let name =
+            if self.name.is_empty() { "(itself)".to_owned() } else { shown::line(self.name) };
+        let below = match self.kind {
+            TreeKind::Folded(keys) => format!("  ({})", shown::keys(keys)),
+            TreeKind::Branch | TreeKind::Key => String::new(),
+        };
+        format!("{:indent$}{name}{below}", "", indent = 2 * self.level)
+    }
+
+    fn value(&self) -> Value {
+        let (kind, keys) = match self.kind {
+            TreeKind::Branch => ("branch", Value::Null),
+            TreeKind::Key => ("key", Value::Null),
+            TreeKind::Folded(keys) => ("folded", Value::Uint(keys)),
+        };
+        Value::map([
+            ("path", Value::bytes(self.path)),
+            ("level", Value::Uint(self.level as u64)),
+            ("kind", Value::text(kind)),
+            ("keys", keys),
+        ])
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let keys = match self.kind {
+            TreeKind::Folded(keys) => keys.to_string(),
+            TreeKind::Branch | TreeKind::Key => String::new(),
+        };
+        vec![shown::line(self.path), keys]
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        Some(self.path)
+    }
+}

@@ -1,0 +1,19 @@
+//! `man`: pages made from what lines are parsed with.
+
+use std::fs;
+
+use crate::args::own::ManArgs;
+use crate::command::CommandError;
+use crate::kvorum::grammar;
+use crate::run::Streams;
+
+pub(super) fn execute(args: &ManArgs, streams: &mut Streams) -> Result<(), CommandError> {
+    let Some(dir) = &args.dir else {
+        clap_mangen::Man::new(grammar()).render(&mut streams.out)?;
+        return Ok(streams.out.flush()?);
+    };
+    fs::create_dir_all(dir)?;
+    clap_mangen::generate_to(grammar(), dir)?;
+    writeln!(streams.out, "the manual is in {}", dir.display())?;
+    Ok(streams.out.flush()?)
+}

@@ -1,0 +1,63 @@
+//! Carrying out the verbs that only `kvorum` has, one file each.
+
+mod ctx;
+mod doctor;
+mod edit;
+mod explain;
+mod explore;
+mod man;
+mod show;
+
+use super::{CommandError, Effect, Printout, Session, files};
+use crate::args::{Alone, Global, Own, Preferences};
+use crate::mode::Mode;
+use crate::output::Style;
+use crate::run::{Invocation, Streams};
+use crate::settings::Settings;
+
+/// Carries out a verb that asks a cluster.
+pub async fn execute(own: &Own, session: &mut Session) -> Result<(), CommandError> {
+    match own {
+        Own::Explore(explore) => explore::execute(explore, session).await,
+        Own::Show(args) => show::execute(args, session).await,
+        Own::Edit(args) => edit::execute(args, session).await,
+        Own::Doctor(args) => doctor::execute(args, session).await,
+    }
+}
+
+/// Carries out a verb that asks none.
+pub fn alone(
+    alone: &Alone,
+    invocation: &Invocation<'_>,
+    streams: &mut Streams,
+) -> Result<(), CommandError> {
+    match alone {
+        Alone::Ctx(args) => ctx::execute(args, invocation, streams),
+        Alone::Man(args) => man::execute(args, streams),
+        Alone::Explain(args) => explain::execute(args, invocation, streams),
+        Alone::Hashkv(args) => {
+            let style = style_alone(invocation)?;
+            let Streams { out, err } = streams;
+            files::hashkv(args, &mut Printout { mode: invocation.mode, style, out, err })
+        }
+    }
+}
+
+/// What a verb does to the cluster.
+pub fn effect(own: &Own) -> Effect {
+    match own {
+        Own::Explore(_) | Own::Show(_) | Own::Doctor(_) => Effect::Reads,
+        Own::Edit(_) => Effect::Writes,
+    }
+}
+
+/// The style alone: a context that is broken must not keep one from what needs no cluster.
+fn style_alone(invocation: &Invocation<'_>) -> Result<Style, CommandError> {
+    let global = Global { write_out: invocation.global.write_out.clone(), ..Global::default() };
+    let preferences = Preferences { context: None, ..invocation.preferences.clone() };
+    let settings = Settings::resolve(&global, &preferences, Mode::Kvorum, &|name| {
+        matches!(name, "NO_COLOR" | "ETCDCTL_WRITE_OUT").then(|| std::env::var_os(name)).flatten()
+    })?;
+    let escaped = crate::terminal::stdout_is_terminal();
+    Ok(Style { escaped, ..settings.style })
+}
