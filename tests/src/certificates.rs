@@ -67,6 +67,32 @@ impl Authority {
         if wanted.expired {
             params.not_after = date_time_ymd(2024, 1, 1);
         }
+        self.sign(&params, serial)
+    }
+
+    /// A certificate of this machine's loopback that nobody can use in our days.
+    pub fn certify_too_early(&self, common_name: &str) -> Certified {
+        let mut params = params(common_name, &["127.0.0.1", "localhost"]);
+        let serial = SerialNumber::from(rand::random::<u64>() >> 1);
+        params.serial_number = Some(serial.clone());
+        params.not_before = date_time_ymd(2090, 1, 1);
+        params.not_after = date_time_ymd(2091, 1, 1);
+        self.sign(&params, serial)
+    }
+
+    /// A certificate of this machine's loopback that expires in so many days.
+    pub fn certify_for_days(&self, common_name: &str, days: u64) -> Certified {
+        let mut params = params(common_name, &["127.0.0.1", "localhost"]);
+        let serial = SerialNumber::from(rand::random::<u64>() >> 1);
+        params.serial_number = Some(serial.clone());
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let left = std::time::Duration::from_secs(days * 24 * 60 * 60 + 60);
+        params.not_after = (std::time::SystemTime::now() + left).into();
+        self.sign(&params, serial)
+    }
+
+    fn sign(&self, params: &CertificateParams, serial: SerialNumber) -> Certified {
         let key = KeyPair::generate().expect("a key can be made");
         let cert = params.signed_by(&key, &self.issuer).expect("an authority signs");
         let der = cert.der().to_vec();

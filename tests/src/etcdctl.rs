@@ -1,13 +1,15 @@
 //! etcdctl, run as people run it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::program::Program;
+use crate::wait::until;
 
 /// How long a line that must come may take to come.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
@@ -113,6 +115,32 @@ impl Running {
             }
         }
         lines
+    }
+}
+
+impl Running {
+    /// Sends a signal, and says how the command ends.
+    pub fn end(mut self, signal: Signal) -> Outcome {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).expect("a child can be signalled");
+        self.outcome()
+    }
+
+    /// Waits for the end, and says how it was: what was not read yet, and the exit code, -1 of a
+    /// signal.
+    pub fn ended(mut self) -> Outcome {
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        let ended = until(COMES_WITHIN, || self.child.try_wait().expect("it can be asked"));
+        let code = ended.expect("the command ends").code().unwrap_or(-1);
+        let mut stderr = String::new();
+        if let Some(mut pipe) = self.child.stderr.take() {
+            pipe.read_to_string(&mut stderr).expect("the pipe can be read");
+        }
+        let stdout = self.lines.iter().map(|line| line + "\n").collect();
+        Outcome { stdout, stderr, code }
     }
 }
 

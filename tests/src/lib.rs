@@ -18,6 +18,7 @@ pub mod model;
 pub mod ports;
 pub mod process;
 pub mod program;
+pub mod recorder;
 mod rules;
 pub mod sim;
 pub mod skip;

@@ -86,6 +86,12 @@ impl Terminal {
         asked.elapsed()
     }
 
+    /// Whether what is typed is shown.
+    pub fn shows_keys(&self) -> bool {
+        let modes = tcgetattr(&*self.pty).expect("a terminal has modes").local_modes;
+        modes.contains(LocalModes::ECHO)
+    }
+
     /// Whether the program has given the terminal back: ordinary screen, cursor, modes and keys.
     pub fn is_restored(&self) -> bool {
         let modes = tcgetattr(&*self.pty).expect("a pty has modes").local_modes;

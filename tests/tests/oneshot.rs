@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use kvorum_tests::binary;
 use kvorum_tests::cluster::Cluster;
+use kvorum_tests::http;
 use kvorum_tests::ports;
 use kvorum_tests::program::{Names, Program};
 use kvorum_tests::wait::until;
@@ -56,7 +57,9 @@ fn listener(answer: fn(std::net::TcpStream)) -> String {
 fn where_nobody_listens_the_playground_is_named() {
     let endpoint = format!("127.0.0.1:{}", ports::free(1)[0]);
     let outcome = get_from(&endpoint, PATIENT);
-    let expected = format!("error: nothing answers at {endpoint}\nhint: kvorum playground\n");
+    let expected = format!(
+        "error: nothing answers at {endpoint}\nhint: kvorum playground, or kvorum ctx add\n"
+    );
     assert_eq!((outcome.stderr, outcome.code), (expected, 1));
 }
 
@@ -166,4 +169,98 @@ fn against_a_member() {
     }
     assert_eq!(run(&["del", "--prefix", "k", "--yes"], b"").stdout, b"1\n");
     assert_eq!(run(&["del", "k"], b"").stdout, b"0\n", "one key is deleted without a question");
+}
+
+/// A member, and a way to run `kvorum` at it.
+struct Place {
+    names: Names,
+    cluster: Cluster,
+}
+
+impl Place {
+    fn new() -> Place {
+        let names = Names::of(binary!());
+        let cluster = Cluster::start(&names.server(), 1);
+        Place { names, cluster }
+    }
+
+    fn run(&self, line: &str) -> Outcome {
+        let endpoint = self.cluster.endpoints();
+        let args: Vec<&str> = line.split(' ').collect();
+        run(&self.names.kvorum(), &args, &[("ETCDCTL_ENDPOINTS", &endpoint)], b"")
+    }
+
+    fn says(&self, line: &str) -> String {
+        let outcome = self.run(line);
+        assert_eq!(outcome.code, 0, "{line}: {}", outcome.stderr);
+        String::from_utf8(outcome.stdout).expect("it is text")
+    }
+}
+
+#[test]
+fn authentication_is_enabled_looked_at_and_disabled() {
+    let place = Place::new();
+    let off = place.says("auth status");
+    assert!(off.starts_with("Authentication Status: false\nAuthRevision: "), "{off}");
+    let early = place.run("auth enable");
+    assert!(early.stderr.contains("\nhint: authentication needs a user root"), "{}", early.stderr);
+
+    place.says("user add root:secret");
+    assert_eq!(place.says("auth enable"), "Authentication Enabled\n");
+    let nobody = place.run("get a");
+    assert!(nobody.stderr.contains("\nhint: this cluster wants a user"), "{}", nobody.stderr);
+    let wrong = place.run("--user root:wrong get a");
+    assert_eq!(wrong.code, 2, "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("\nhint: check --user and --password"), "{}", wrong.stderr);
+    let on = place.says("--user root:secret auth status -w json");
+    assert!(on.contains("\"enabled\":true"), "{on}");
+
+    assert_eq!(place.says("--user root:secret auth disable"), "Authentication Disabled\n");
+    assert_eq!(place.says("--user root:secret get a"), "", "credentials are not looked at");
+}
+
+#[test]
+fn a_token_stands_in_for_a_user_and_a_password() {
+    let place = Place::new();
+    place.says("user add root:secret");
+    place.says("put a 1");
+    place.says("auth enable");
+    let body = r#"{"name":"root","password":"secret"}"#;
+    let endpoint = place.cluster.members[0].endpoint();
+    let answer = http::request(&endpoint, "POST /v3/auth/authenticate", &[], body);
+    let answer = answer.expect("the gateway answers").json();
+    let token = answer["token"].as_str().expect("a token comes");
+
+    assert_eq!(place.says(&format!("--auth-jwt-token={token} get a")), "a\n1\n");
+    let with_user = format!("--auth-jwt-token {token} --user root:wrong auth status");
+    assert!(place.says(&with_user).starts_with("Authentication Status: true\n"));
+    let other = place.run("--auth-jwt-token other get a");
+    assert!(other.stderr.contains("invalid auth token"), "{}", other.stderr);
+    assert_eq!(other.code, 1);
+}
+
+#[test]
+fn an_answer_in_parts_is_the_same_answer() {
+    let place = Place::new();
+    for key in ["a", "b", "c"] {
+        place.says(&format!("put {key} 1"));
+    }
+    for flags in ["--prefix", "--prefix --limit 2", "--prefix --keys-only", "--from-key --rev 3"] {
+        let line = |more: &str| format!("get -w json {flags} {more} a");
+        assert_eq!(place.says(&line("--stream")), place.says(&line("--stream=false")), "{flags}");
+    }
+}
+
+#[test]
+fn what_only_one_member_can_do_is_asked_of_that_member() {
+    let place = Place::new();
+    let endpoint = place.cluster.endpoints();
+    let defragmented = place.says("defrag");
+    let expected = format!("Finished defragmenting etcd member[{endpoint}]. took ");
+    assert!(defragmented.starts_with(&expected), "{defragmented}");
+    let hashed = place.says("endpoint hashkv");
+    assert!(hashed.starts_with(&format!("{endpoint}, ")), "{hashed}");
+    let nobody = place.run("move-leader 1");
+    assert_eq!(nobody.code, 1, "{}", nobody.stderr);
+    assert_eq!(place.says("alarm list"), "");
 }

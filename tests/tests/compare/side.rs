@@ -1,4 +1,8 @@
-//! One member of etcd and the program that drives it.
+//! A cluster of etcd and the program that drives it.
+//!
+//! In the lines of cases, `{MEMBER}` is the ID of the first member and `{PEER}` its peer address,
+//! `{NEW}` the ID of the member announced last, `{LEADER}` and `{FOLLOWER}` the IDs of who leads
+//! and of somebody else, `{FOLLOWER-ENDPOINT}` the address of the latter.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
@@ -9,9 +13,12 @@ use std::time::Duration;
 use kvorum::args::txn::words;
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::program::Program;
+use kvorum_tests::wait::until;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::cases::{Case, Mask};
+use crate::cases::{Case, Scene};
+use crate::mask;
 
 /// How long output that must come may take to come.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
@@ -19,11 +26,15 @@ const COMES_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Side {
     cluster: Cluster,
     program: Program,
-    /// What this side alone calls so, and what both call it; the longest first.
+    /// What this side alone calls so, and what both call it.
     names: Vec<(String, String)>,
     /// The lease granted last, in hexadecimal.
     lease: String,
     leases: usize,
+    /// The IDs of all members that there ever were.
+    members: Vec<u64>,
+    /// The one announced last.
+    new_member: u64,
 }
 
 /// What came out, masked.
@@ -64,23 +75,40 @@ impl fmt::Display for Outcome {
 }
 
 impl Side {
-    pub(crate) fn start(etcd: &Program, program: Program) -> Self {
-        let cluster = Cluster::start(etcd, 1);
-        let member = &cluster.members[0];
-        let mut names = vec![
-            (member.peer_url(), "http://PEER".to_owned()),
-            (member.client_url(), "http://CLIENT".to_owned()),
-            (member.endpoint(), "ENDPOINT".to_owned()),
-        ];
-        let mut side =
-            Self { cluster, program, names: Vec::new(), lease: String::new(), leases: 0 };
-        let header = &side.json(&["get", "x"])["header"];
-        for (field, name) in [("cluster_id", "CLUSTER"), ("member_id", "MEMBER")] {
-            let id = header[field].as_u64().expect("a header has IDs");
-            names.push((id.to_string(), format!("{name}-ID")));
-            names.push((format!("{id:x}"), format!("{name}-ID-HEX")));
+    pub(crate) fn start(etcd: &Program, program: Program, scene: &Scene) -> Self {
+        let cluster = Cluster::start_with(etcd, scene.members, scene.flags);
+        let mut names = Vec::new();
+        for member in &cluster.members {
+            names.extend([
+                (member.peer_url(), "http://PEER".to_owned()),
+                (member.client_url(), "http://CLIENT".to_owned()),
+                (member.endpoint(), "ENDPOINT".to_owned()),
+            ]);
+            if cluster.members.len() > 1 {
+                names.push((format!("{}=http", member.name), "NAME=http".to_owned()));
+                names.push((format!(", {}, ", member.name), ", NAME, ".to_owned()));
+                names.push((format!("\"name\":\"{}\"", member.name), "\"name\":NAME".to_owned()));
+            }
         }
-        side.names = names;
+        let mut side = Self {
+            cluster,
+            program,
+            names,
+            lease: String::new(),
+            leases: 0,
+            members: Vec::new(),
+            new_member: 0,
+        };
+        let header = &side.json(&["get", "x"])["header"];
+        let cluster = header["cluster_id"].as_u64().expect("a header has the ID of the cluster");
+        side.name_id(cluster, "CLUSTER");
+        for id in side.member_ids() {
+            side.name_id(id, "MEMBER");
+            side.members.push(id);
+        }
+        if scene.members > 1 {
+            side.await_members_in_touch();
+        }
         side
     }
 
@@ -89,23 +117,43 @@ impl Side {
         let args = words(line.as_bytes()).expect("the line's quotes are right");
         let mut command = self.program.command();
         if case.variables.is_empty() {
-            command.arg("--endpoints").arg(self.endpoint());
+            command.arg("--endpoints").arg(self.cluster.endpoints());
         }
         for (name, value) in &case.variables {
             command.env(name, self.filled_in(value));
         }
-        let (stdout, ending) = output(command.args(args), &self.filled_in(case.input), case.lines);
-        self.learn_lease(&stdout);
-        Outcome { stdout: self.masked(&stdout, case.mask), ending }
+        let (stdout, ending) = output(command.args(args), &self.filled_in(case.input), case);
+        self.learn_lease(&mask::readable(&stdout));
+        if self.cluster.members.len() == 1 {
+            return Outcome { stdout: mask::masked(&stdout, &self.names, case.mask), ending };
+        }
+        self.learn_members();
+        let text = mask::masked(&stdout, &self.names, case.mask);
+        Outcome { stdout: mask::in_any_order(&text), ending }
     }
 
     fn endpoint(&self) -> String {
         self.cluster.members[0].endpoint()
     }
 
-    /// The line with the present revision, the last lease and the endpoint in it.
+    /// The line with everything in it that stands in braces.
     fn filled_in(&self, line: &str) -> String {
-        let mut line = line.replace("{LEASE}", &self.lease).replace("{ENDPOINT}", &self.endpoint());
+        if !line.contains('{') {
+            return line.to_owned();
+        }
+        let first = &self.cluster.members[0];
+        let mut line = line
+            .replace("{LEASE}", &self.lease)
+            .replace("{ENDPOINT}", &self.endpoint())
+            .replace("{PEER}", &first.peer_url())
+            .replace("{NEW}", &format!("{:x}", self.new_member));
+        if line.contains("{MEMBER}") {
+            let status = self.status();
+            line = line.replace("{MEMBER}", &format!("{:x}", id_of(&status[0])));
+        }
+        if line.contains("{LEADER") || line.contains("{FOLLOWER") {
+            line = self.with_leader(&line);
+        }
         for back in 0..10 {
             let name = if back == 0 { "{REV}".to_owned() } else { format!("{{REV-{back}}}") };
             if line.contains(&name) {
@@ -117,9 +165,75 @@ impl Side {
         line
     }
 
+    fn with_leader(&self, line: &str) -> String {
+        let status = self.status();
+        let leader = status[0]["Status"]["leader"].as_u64().expect("there is a leader");
+        let all = status.as_array().expect("status is a list");
+        let follower = all.iter().find(|one| id_of(one) != leader).expect("not all lead");
+        let endpoint = follower["Endpoint"].as_str().expect("a member has an address");
+        line.replace("{LEADER}", &format!("{leader:x}"))
+            .replace("{FOLLOWER}", &format!("{:x}", id_of(follower)))
+            .replace("{FOLLOWER-ENDPOINT}", endpoint)
+    }
+
+    /// The status of every member, once they agree about the leader.
+    fn status(&self) -> Value {
+        let agreed = until(COMES_WITHIN, || {
+            let status = self.json(&["endpoint", "status"]);
+            let leader = status[0]["Status"]["leader"].as_u64().filter(|id| *id > 0);
+            let all = status.as_array()?;
+            let agree = |one: &Value| one["Status"]["leader"].as_u64() == leader;
+            let agree = all.len() == self.cluster.members.len() && all.iter().all(agree);
+            (leader.is_some() && agree).then_some(status)
+        });
+        agreed.expect("the members agree about their leader")
+    }
+
+    fn member_ids(&self) -> Vec<u64> {
+        let list = self.json(&["member", "list"]);
+        let members = list["members"].as_array().expect("there are members");
+        members.iter().filter_map(|member| member["ID"].as_u64()).collect()
+    }
+
+    fn name_id(&mut self, id: u64, name: &str) {
+        self.names.push((id.to_string(), format!("{name}-ID")));
+        // Where it is padded, a short ID has spaces before it.
+        for before in ["Member", "cluster"] {
+            self.names.push((format!("{before} {id:16x}"), format!("{before} {name}-ID-HEX")));
+        }
+        self.names.push((format!("{id:x}"), format!("{name}-ID-HEX")));
+    }
+
+    /// A member that has just been announced has a name of its own from now on.
+    fn learn_members(&mut self) {
+        for id in self.member_ids() {
+            if !self.members.contains(&id) {
+                self.members.push(id);
+                self.name_id(id, "NEW");
+                self.new_member = id;
+            }
+        }
+    }
+
+    /// etcd takes no new member before the others have been in touch for five seconds.
+    fn await_members_in_touch(&mut self) {
+        let add = ["member", "add", "first", "--learner", "--peer-urls=http://127.0.0.1:2"];
+        let added = until(COMES_WITHIN, || {
+            let mut command = self.program.command();
+            command.arg("--endpoints").arg(self.endpoint()).args(add);
+            command.output().expect("etcdctl runs").status.success().then_some(())
+        });
+        added.expect("a cluster takes a new member");
+        let known = std::mem::take(&mut self.members);
+        let new = self.member_ids().into_iter().find(|id| !known.contains(id));
+        self.members = known;
+        let id = format!("{:x}", new.expect("the new member is listed"));
+        self.json(&["member", "remove", &id]);
+    }
+
     fn json(&self, args: &[&str]) -> Value {
         let mut command = self.program.command();
-        command.arg("--endpoints").arg(self.endpoint()).args(["-w", "json"]).args(args);
+        command.arg("--endpoints").arg(self.cluster.endpoints()).args(["-w", "json"]).args(args);
         let output = command.output().expect("etcdctl runs");
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
@@ -145,44 +259,35 @@ impl Side {
         self.names.push((self.lease.clone(), format!("LEASE-{}-HEX", self.leases)));
         self.names.push((id.to_string(), format!("LEASE-{}", self.leases)));
     }
-
-    fn masked(&self, stdout: &str, mask: Mask) -> String {
-        let mut text = stdout.to_owned();
-        let mut names: Vec<_> = self.names.iter().collect();
-        names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        for (name, shared) in names {
-            text = text.replace(name, shared);
-        }
-        match mask {
-            Mask::Ids => text,
-            Mask::After(markers) => {
-                markers.iter().fold(text, |text, marker| number_after(&text, marker))
-            }
-            Mask::Numbers => squeezed(&digits(&text)),
-        }
-    }
 }
 
 /// Runs the command to its end, or until it has printed the lines that it is to print.
-fn output(command: &mut Command, input: &str, lines: Option<usize>) -> (String, Ending) {
+fn output(command: &mut Command, input: &str, case: &Case) -> (Vec<u8>, Ending) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().expect("etcdctl runs");
     let mut stdin = child.stdin.take().expect("the input is a pipe");
     // A command that does not read its input may have closed it.
     let _ = stdin.write_all(input.as_bytes());
-    let stdin = lines.map(|_| stdin);
-    let (stdout, stop) = read(&mut child, lines.unwrap_or(usize::MAX));
+    let stdin = case.lines.map(|_| stdin);
+    let (stdout, stop) = read(&mut child, case.lines.unwrap_or(usize::MAX));
     drop(stdin);
     if stop.is_some() {
-        child.kill().expect("a running child can be killed");
+        let signal = if stop == Some(Ending::Stopped) { case.signal } else { Signal::KILL };
+        kill_process(Pid::from_child(&child), signal).expect("a running child can be signalled");
     }
     let status = child.wait().expect("a child can be waited for");
-    (stdout, stop.unwrap_or_else(|| status.code().map_or(Ending::Crashed, Ending::Exited)))
+    let ended = status.code().map_or(Ending::Crashed, Ending::Exited);
+    let ending = match stop {
+        Some(Ending::Stopped) if case.signal != Signal::KILL => ended,
+        Some(stop) => stop,
+        None => ended,
+    };
+    (stdout, ending)
 }
 
 /// Reads so many lines, or all there are, and says why the child is to be stopped if its output
 /// has not come to its end.
-fn read(child: &mut Child, count: usize) -> (String, Option<Ending>) {
+fn read(child: &mut Child, count: usize) -> (Vec<u8>, Option<Ending>) {
     let mut stdout = BufReader::new(child.stdout.take().expect("the output is a pipe"));
     let (sender, lines) = channel();
     std::thread::spawn(move || {
@@ -193,10 +298,10 @@ fn read(child: &mut Child, count: usize) -> (String, Option<Ending>) {
             }
         }
     });
-    let mut text = String::new();
+    let mut text = Vec::new();
     for _ in 0..count {
         match lines.recv_timeout(COMES_WITHIN) {
-            Ok(line) => text.push_str(&readable(&line)),
+            Ok(mut line) => text.append(&mut line),
             Err(RecvTimeoutError::Disconnected) => return (text, None),
             Err(RecvTimeoutError::Timeout) => return (text, Some(Ending::Hung)),
         }
@@ -204,54 +309,7 @@ fn read(child: &mut Child, count: usize) -> (String, Option<Ending>) {
     (text, Some(Ending::Stopped))
 }
 
-/// Text as it is, and every byte that is none as `\x…`, so that nothing is lost.
-fn readable(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(chunk.valid());
-        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
-    }
-    text
-}
-
-/// Replaces the number (or duration) that follows each `marker`.
-fn number_after(text: &str, marker: &str) -> String {
-    let mut parts = text.split(marker);
-    let mut out = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || ".µnms".contains(c));
-        out.push_str(marker);
-        out.push('N');
-        out.push_str(rest);
-    }
-    out
-}
-
-/// Replaces every number, decimals included, by `N`.
-fn digits(text: &str) -> String {
-    let mut out = String::new();
-    let mut within = false;
-    for c in text.chars() {
-        let digit = c.is_ascii_digit() || (within && c == '.');
-        if digit && !within {
-            out.push('N');
-        }
-        if !digit {
-            out.push(c);
-        }
-        within = digit;
-    }
-    // Which unit it was is part of the number.
-    out.replace("µs", "ms").replace(" kB", " B").replace(" MB", " B")
-}
-
-/// Runs of spaces and of dashes become one: the columns of a table are as wide as what is in them.
-fn squeezed(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        if !((c == ' ' || c == '-') && out.ends_with(c)) {
-            out.push(c);
-        }
-    }
-    out
+/// The ID of the member whose status it is.
+fn id_of(status: &Value) -> u64 {
+    status["Status"]["header"]["member_id"].as_u64().expect("a member has an ID")
 }

@@ -155,7 +155,7 @@ fn a_range_is_deleted_after_a_question_and_a_transaction_is_asked_for() {
     place.put("d/2", "two");
     let shell = place.shell();
     shell.keys("del --prefix d/\r");
-    shell.shows("delete 2 keys: those that begin with \"d/\"? [y/N]");
+    shell.shows("delete 2 keys: those that begin with \"d/\", 12 B? [y/N]");
     shell.keys("n\r");
     shell.shows("nothing was deleted");
     shell.keys("txn\r");
@@ -312,7 +312,9 @@ fn without_a_cluster_the_shell_says_what_to_do() {
     command.arg("--endpoints").arg(format!("127.0.0.1:{port}"));
     let mut shell = Terminal::start(command, 80, 24);
     assert_eq!(shell.ended().code(), Some(1));
-    let said = format!("error: nothing answers at 127.0.0.1:{port}\nhint: kvorum playground");
+    let said = format!(
+        "error: nothing answers at 127.0.0.1:{port}\nhint: kvorum playground, or kvorum ctx add"
+    );
     assert_eq!(shell.screen().trim_end(), said);
 }
 

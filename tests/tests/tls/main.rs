@@ -68,7 +68,7 @@ fn refused(program: &Program, url: &str, flags: &[&str]) {
     let quick = ["--command-timeout=1s", "--dial-timeout=1s"];
     let outcome = Etcdctl::new(program, url).with(flags).with(&quick).run(&["get", "key"]);
     assert_ne!(outcome.code, 0, "{program:?} {flags:?}: {outcome:?}");
-    let texts = ["context deadline exceeded", "does not speak HTTP/2"];
+    let texts = ["context deadline exceeded", "wants to be shown a client certificate"];
     let is_said = texts.iter().any(|text| outcome.stderr.contains(text));
     assert!(is_said, "{program:?} {flags:?}: {outcome:?}");
 }
