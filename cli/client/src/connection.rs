@@ -175,33 +175,8 @@ impl Connection {
     /// Runs one operation at exactly this endpoint, which need not be in the configuration.
     pub(crate) async fn call_at<T, F, Fut>(
         &self,
-        endpoint: &Endpoint,
-        operation: F,
-    ) -> Result<T, Failure>
-    where
-        F: Fn(Client) -> Fut,
-        Fut: Future<Output = Result<T, etcd_client::Error>>,
-    {
-        self.at_endpoint(endpoint, Effect::Reads, operation).await
-    }
-
-    /// As [`Self::call_at`], for what must not be sent twice.
-    pub(crate) async fn write_at<T, F, Fut>(
-        &self,
-        endpoint: &Endpoint,
-        operation: F,
-    ) -> Result<T, Failure>
-    where
-        F: Fn(Client) -> Fut,
-        Fut: Future<Output = Result<T, etcd_client::Error>>,
-    {
-        self.at_endpoint(endpoint, Effect::Writes, operation).await
-    }
-
-    async fn at_endpoint<T, F, Fut>(
-        &self,
-        endpoint: &Endpoint,
         effect: Effect,
+        endpoint: &Endpoint,
         operation: F,
     ) -> Result<T, Failure>
     where

@@ -6,7 +6,7 @@ use etcd_client::{AlarmAction, AlarmType};
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Effect};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::request::Get;
@@ -42,7 +42,7 @@ impl Connection {
     pub async fn health(&self, endpoint: &Endpoint) -> Health {
         let start = Instant::now();
         let read = self
-            .call_at(endpoint, |client| async move {
+            .call_at(Effect::Reads, endpoint, |client| async move {
                 let get = Get::key("health");
                 client.kv_client().get(get.range.key.clone(), Some(get.options())).await
             })
@@ -59,7 +59,7 @@ impl Connection {
 
     async fn alarm_trouble(&self, endpoint: &Endpoint) -> Option<Trouble> {
         let answer = self
-            .call_at(endpoint, |client| async move {
+            .call_at(Effect::Reads, endpoint, |client| async move {
                 let mut maintenance = client.maintenance_client();
                 Ok(maintenance.alarm(AlarmAction::Get, AlarmType::None, None).await?.0)
             })

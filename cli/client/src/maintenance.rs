@@ -43,7 +43,7 @@ impl Connection {
         endpoint: &Endpoint,
         revision: i64,
     ) -> Result<pb::HashKvResponse, Failure> {
-        self.call_at(endpoint, |client| async move {
+        self.call_at(Effect::Reads, endpoint, |client| async move {
             Ok(client.maintenance_client().hash_kv(revision).await?.0)
         })
         .await
@@ -52,7 +52,7 @@ impl Connection {
     /// Gives free space of the database of exactly this endpoint back to its disk. The member
     /// answers nobody else meanwhile.
     pub async fn defragment(&self, endpoint: &Endpoint) -> Result<pb::DefragmentResponse, Failure> {
-        self.write_at(endpoint, |client| async move {
+        self.call_at(Effect::Writes, endpoint, |client| async move {
             Ok(client.maintenance_client().defragment().await?.0)
         })
         .await
@@ -64,7 +64,7 @@ impl Connection {
         leader: &Endpoint,
         target: u64,
     ) -> Result<pb::MoveLeaderResponse, Failure> {
-        self.write_at(leader, |client| async move {
+        self.call_at(Effect::Writes, leader, |client| async move {
             Ok(client.maintenance_client().move_leader(target).await?.0)
         })
         .await

@@ -106,10 +106,9 @@ impl Connection {
 
     /// What the member behind `endpoint` says of itself.
     pub async fn status(&self, endpoint: &Endpoint) -> Result<pb::StatusResponse, Failure> {
-        self.call_at(
-            endpoint,
-            |client| async move { Ok(client.maintenance_client().status().await?.0) },
-        )
+        self.call_at(Effect::Reads, endpoint, |client| async move {
+            Ok(client.maintenance_client().status().await?.0)
+        })
         .await
     }
 

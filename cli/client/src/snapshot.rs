@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use etcd_client::SnapshotStreaming;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Effect};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::link::Link;
@@ -32,7 +32,7 @@ impl Connection {
         let ask = |client: etcd_client::Client| async move {
             client.maintenance_client().snapshot().await
         };
-        let parts = self.call_at(endpoint, ask).await?;
+        let parts = self.call_at(Effect::Reads, endpoint, ask).await?;
         Ok(SnapshotStream { parts, link: self.link_to(endpoint).await? })
     }
 }
