@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command};
 
+use crate::args::narrowed;
 use crate::usage;
 
 /// Commands by name, in the order in which they are abbreviated, with their subcommands.
@@ -51,7 +52,7 @@ impl Program {
             );
             return Resolved::Refused { message, path: None };
         }
-        match self.parser().try_get_matches_from(&args) {
+        match self.parser(&args).try_get_matches_from(&args) {
             Ok(matches) if deepest(&matches).get_flag("help") || matches.subcommand().is_none() => {
                 Resolved::Usage(words)
             }
@@ -80,14 +81,16 @@ impl Program {
         grammar
     }
 
-    fn parser(&self) -> Command {
+    /// What parses these words, whose commands are named in full.
+    fn parser(&self, args: &[OsString]) -> Command {
         let help = clap::Arg::new("help")
             .short('h')
             .long("help")
             .global(true)
             .action(clap::ArgAction::SetTrue);
-        let line = (self.line)().name(self.name);
-        line.disable_version_flag(true).disable_help_flag(true).arg(help)
+        let line = (self.line)();
+        let root = bare(self.name, &line).args_override_self(true);
+        narrowed(root, &line, args).disable_help_flag(true).arg(help)
     }
 
     fn subcommands(&self, name: &str) -> Option<&'static [&'static str]> {

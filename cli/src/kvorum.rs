@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::args::{Alone, Command, Global, Own, Preferences};
+use crate::args::{Alone, Command, Global, Own, Preferences, narrowed};
 use crate::examples::EXAMPLES;
 use crate::exit;
 use crate::mode::Mode;
@@ -58,7 +58,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
     let mut streams = Streams::standard();
     let args = help_flag(args);
-    let program = match Program::try_parse_from(&args) {
+    let program = match parse(&args) {
         Ok(program) => program,
         Err(error) => {
             let text = error.render().to_string();
@@ -95,6 +95,17 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         (Ok(settings), Some(_)) => dashboard::main(settings.client),
         (Ok(settings), None) => repl::main(settings),
     }
+}
+
+/// Reads a line, by the commands that are named in it if that will do.
+fn parse(args: &[OsString]) -> Result<Program, clap::Error> {
+    let full = Program::command();
+    let root = Preferences::augment_args(Global::augment_args(clap::Command::new("kvorum")));
+    let root = root.args_override_self(true).disable_help_subcommand(true);
+    let matches = narrowed(root, &full, args).try_get_matches_from(args);
+    matches
+        .and_then(|matches| Program::from_arg_matches(&matches))
+        .or_else(|_| Program::try_parse_from(args))
 }
 
 /// Everything that can be typed, with an example for every command; the options that every command
