@@ -18,6 +18,7 @@ use kvorum_tests::cluster::Cluster;
 use kvorum_tests::program::{Names, Program, real_etcd};
 use kvorum_tests::terminal::Terminal;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
 const USAGE: &str = "usage: kvorum-cli-limits [--keys N] [--rounds N] [--only ours|etcd]";
@@ -227,21 +228,30 @@ async fn bare_scan(url: &str, values: bool, keys: usize) -> Duration {
     began.elapsed()
 }
 
-/// Puts all keys, many in a transaction.
+/// Puts all keys, many in a transaction, several transactions at a time: a disk takes them together.
 async fn fill(url: &str, keys: usize) {
-    const BATCH: usize = 100;
-    let mut client = client(url).await;
-    for first in (0..keys).step_by(BATCH) {
-        let puts = (first..(first + BATCH).min(keys)).map(|i| RequestOp {
-            request: Some(Request::RequestPut(PutRequest {
-                key: key(i),
-                value: value(i),
-                ..PutRequest::default()
-            })),
-        });
-        let txn = TxnRequest { success: puts.collect(), ..TxnRequest::default() };
-        client.txn(txn).await.expect("a transaction of puts is taken");
-    }
+    const LANES: usize = 16;
+    let client = client(url).await;
+    let lane = |lane: usize| {
+        let mut client = client.clone();
+        async move {
+            for first in (lane * BATCH..keys).step_by(LANES * BATCH) {
+                let txn = puts(first, (first + BATCH).min(keys));
+                client.txn(txn).await.expect("a transaction of puts is taken");
+            }
+        }
+    };
+    let filled: JoinSet<()> = (0..LANES).map(lane).collect();
+    filled.join_all().await;
+}
+
+/// How many keys are put in a transaction; etcd takes 128 operations.
+const BATCH: usize = 100;
+
+fn puts(first: usize, end: usize) -> TxnRequest {
+    let put = |i| PutRequest { key: key(i), value: value(i), ..PutRequest::default() };
+    let put = |i| RequestOp { request: Some(Request::RequestPut(put(i))) };
+    TxnRequest { success: (first..end).map(put).collect(), ..TxnRequest::default() }
 }
 
 /// Twenty kinds, each with fifty namespaces.
