@@ -1,43 +1,15 @@
 //! Commands that go on while others run: each scene is played once by Debian's etcdctl and once by
 //! ours, against clusters of Debian's etcd, and comes to the same.
 
-use std::time::Duration;
-
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::etcdctl::{Etcdctl, Outcome, Running};
-use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcd, real_etcdctl};
+use kvorum_tests::or_skip;
+use kvorum_tests::program::{NO_ETCD, Program};
 use kvorum_tests::wait::until;
-use kvorum_tests::{binary, or_skip};
 use rustix::process::Signal;
 use serde_json::Value;
 
-/// How long something that must happen may take.
-const WITHIN: Duration = Duration::from_secs(20);
-
-/// Debian's etcd, with Debian's etcdctl and ours.
-struct Programs {
-    etcd: Program,
-    theirs: Program,
-    ours: Program,
-}
-
-impl Programs {
-    fn find() -> Option<Programs> {
-        let ours = Names::of(binary!()).etcdctl();
-        Some(Programs { etcd: real_etcd()?, theirs: real_etcdctl()?, ours })
-    }
-
-    fn cluster(&self) -> Cluster {
-        Cluster::start(&self.etcd, 1)
-    }
-
-    /// Plays a scene with each etcdctl.
-    fn both<T: PartialEq + std::fmt::Debug>(&self, scene: impl Fn(&Program) -> T) -> T {
-        let (theirs, ours) = (scene(&self.theirs), scene(&self.ours));
-        assert_eq!(ours, theirs, "ours, and etcdctl's");
-        ours
-    }
-}
+use crate::programs::{Programs, WITHIN};
 
 fn etcdctl(program: &Program, cluster: &Cluster) -> Etcdctl {
     Etcdctl::new(program, cluster.endpoints())
@@ -333,7 +305,7 @@ fn the_performance_is_checked_as_etcdctl_checks_it() {
 fn the_memory_is_checked_as_etcdctl_checks_it() {
     let programs = or_skip!(Programs::find(), NO_ETCD);
     let (lines, passed) = programs.both(|program| {
-        let args = ["check", "datascale", "--prefix=scale/", "--auto-compact"];
+        let args = ["check", "datascale", "--prefix=scale/", "--auto-compact", "--auto-defrag"];
         verdicts(program, &programs.cluster(), &args)
     });
     assert!(passed, "{lines:?}");

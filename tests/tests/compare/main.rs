@@ -11,19 +11,24 @@
 
 mod cases;
 mod differences;
+mod flags;
 mod long;
 mod mask;
+mod programs;
+mod restored;
+mod secure;
 mod side;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::thread;
 
-use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcd, real_etcdctl};
-use kvorum_tests::{binary, or_skip};
+use kvorum_tests::or_skip;
+use kvorum_tests::program::NO_ETCD;
 
 use crate::cases::{Case, Scene};
 use crate::differences::Differences;
+use crate::programs::Programs;
 use crate::side::{Outcome, Side};
 
 /// Fewer would be a mistake in the cases.
@@ -31,9 +36,7 @@ const FEWEST_CASES: usize = 600;
 
 #[test]
 fn our_etcdctl_prints_and_exits_as_debians_does() {
-    let etcd = or_skip!(real_etcd(), NO_ETCD);
-    let etcdctl = or_skip!(real_etcdctl(), NO_ETCD);
-    let ours = Names::of(binary!()).etcdctl();
+    let programs = or_skip!(Programs::find(), NO_ETCD);
     let mut differences = Differences::read();
     let mut complaints = String::new();
     // The same line twice is one invocation.
@@ -41,8 +44,8 @@ fn our_etcdctl_prints_and_exits_as_debians_does() {
     // Scenes share nothing, and one of them waits a minute for etcdctl's own measurements.
     let scenes = cases::scenes();
     let played = thread::scope(|scope| {
-        let (etcd, etcdctl, ours) = (&etcd, &etcdctl, &ours);
-        let play = |scene| scope.spawn(move || play(scene, etcd, etcdctl, ours));
+        let programs = &programs;
+        let play = |scene| scope.spawn(move || play(scene, programs));
         let scenes: Vec<_> = scenes.iter().map(play).collect();
         scenes.into_iter().map(|scene| scene.join().expect("no case panics")).collect::<Vec<_>>()
     });
@@ -60,13 +63,9 @@ fn our_etcdctl_prints_and_exits_as_debians_does() {
 }
 
 /// What Debian's etcdctl and ours come to in every case.
-fn play(
-    scene: &Scene,
-    etcd: &Program,
-    etcdctl: &Program,
-    ours: &Program,
-) -> Vec<(Outcome, Outcome)> {
-    let mut theirs = Side::start(etcd, etcdctl.clone(), scene);
+fn play(scene: &Scene, programs: &Programs) -> Vec<(Outcome, Outcome)> {
+    let Programs { etcd, theirs, ours } = programs;
+    let mut theirs = Side::start(etcd, theirs.clone(), scene);
     let mut ours = Side::start(etcd, ours.clone(), scene);
     let both = |case| {
         // Side by side: most of their time is waiting.
