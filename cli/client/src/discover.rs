@@ -63,7 +63,11 @@ impl Discovery {
         let dash = if self.service_name.is_empty() { "" } else { "-" };
         let name = format!("_{service}{dash}{}._tcp.{}", self.service_name, self.domain);
         let answer = resolver.srv_lookup(name.as_str()).await;
-        let answer = answer.map_err(|error| format!("lookup {name}: {error}"))?;
+        let answer = answer.map_err(|error| match error {
+            // The library's own words are of its queries.
+            error if error.is_no_records_found() => format!("lookup {name}: no such host"),
+            error => format!("lookup {name}: {error}"),
+        })?;
         let mut records: Vec<&SRV> = answer
             .answers()
             .iter()
