@@ -29,8 +29,14 @@ impl Streams {
     /// Says what there is to say and ends. A reader that went away is no error.
     pub fn exit(&mut self, out: &str, err: &str, code: u8) -> ExitCode {
         let _ = self.err.write_all(err.as_bytes());
-        let _ = self.out.write_all(out.as_bytes()).and_then(|()| self.out.flush());
-        ExitCode::from(code)
+        let written = self.out.write_all(out.as_bytes()).and_then(|()| self.out.flush());
+        match written.map_err(CommandError::from) {
+            Err(error) if code == 0 && !error.is_broken_pipe() => {
+                let _ = self.err.write_all(explain(&error, Mode::Kvorum).as_bytes());
+                ExitCode::from(error.code())
+            }
+            _ => ExitCode::from(code),
+        }
     }
 }
 

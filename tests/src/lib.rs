@@ -22,6 +22,7 @@ pub mod recorder;
 mod rules;
 pub mod sim;
 pub mod skip;
+pub mod slow;
 pub mod terminal;
 pub mod wait;
 pub mod watching;

@@ -145,6 +145,9 @@ impl CommandError {
             }
             Self::Failure { failure, .. } => failure.hint(),
             Self::Hinted { hint, .. } => Some(hint.clone()),
+            Self::Print(PrintError::Io(error)) if lacks_space(error) => {
+                Some("the output is cut: make room where it goes, or send it elsewhere".to_owned())
+            }
             _ => None,
         }
     }
@@ -159,6 +162,11 @@ impl CommandError {
             other => other.to_string(),
         }
     }
+}
+
+fn lacks_space(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 impl Session {

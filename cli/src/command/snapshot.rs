@@ -75,6 +75,11 @@ const SECTOR: u64 = 512;
 
 impl Part<'_> {
     fn begin(to: &Path) -> Result<Part<'_>, CommandError> {
+        // It would be replaced, and a device that is gone breaks more than this command.
+        if fs::metadata(to).is_ok_and(|there| !there.is_file()) {
+            let text = format!("{} is no regular file: it is not replaced", to.display());
+            return Err(interrupted(text));
+        }
         let mut name = OsString::from(to);
         name.push(".part");
         let path = PathBuf::from(name);
