@@ -3,16 +3,22 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::ErrorKind;
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::args::{Alone, Command, Global, Own, Preferences, narrowed};
+use crate::args::{Alone, Command, Global, Own, Preferences, When, narrowed};
 use crate::examples::EXAMPLES;
 use crate::exit;
+use crate::manner::Color;
 use crate::mode::Mode;
+use crate::output::Paint;
 use crate::playground::PlaygroundArgs;
 use crate::run::{self, Invocation, Streams, Task};
-use crate::{dashboard, playground, repl, tab};
+use crate::{dashboard, playground, repl, tab, terminal};
+
+/// As clap has them, without the yellow that nobody can read on white.
+const STYLES: Styles = Styles::styled().invalid(AnsiColor::Magenta.on_default());
 
 /// Everything the program can do.
 #[derive(Debug, Parser)]
@@ -22,6 +28,7 @@ use crate::{dashboard, playground, repl, tab};
     version,
     args_override_self = true,
     disable_help_subcommand = true,
+    styles = STYLES,
     after_help = "Without a command: the shell on a terminal; a pipe on standard input is run as a \
                   script."
 )]
@@ -61,9 +68,13 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     let program = match parse(&args) {
         Ok(program) => program,
         Err(error) => {
-            let text = error.render().to_string();
+            let color = color(&args);
+            let text = shown(&error, color.paint(terminal::stderr_is_terminal()));
             return match error.kind() {
-                ErrorKind::DisplayHelp => streams.exit(&help(&args).unwrap_or(text), "", 0),
+                ErrorKind::DisplayHelp => {
+                    let help = help(&args, color.paint(terminal::stdout_is_terminal()));
+                    streams.exit(&help.unwrap_or(text), "", 0)
+                }
                 ErrorKind::DisplayVersion => streams.exit(&version(), "", 0),
                 _ => streams.exit("", &text, exit::ERROR),
             };
@@ -91,7 +102,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Some(Verb::Ui) | None => {}
     }
     match (run::settings(&invocation), program.verb) {
-        (Err(error), _) => run::refuse(&error, Mode::Kvorum, &mut streams),
+        (Err(error), _) => run::refuse(&error, &invocation, &mut streams),
         (Ok(settings), Some(_)) => dashboard::main(settings.client),
         (Ok(settings), None) => repl::main(settings),
     }
@@ -143,10 +154,24 @@ fn lean(command: clap::Command, path: &str) -> clap::Command {
     command.override_usage(usage).after_help(parts.join("\n\n"))
 }
 
+/// Whether a line that cannot be carried out wants colours, as far as its words tell.
+fn color(args: &[OsString]) -> Color {
+    let said = |word: &str| args.iter().any(|arg| arg == word);
+    let choices = [("--color=never", When::Never), ("--color=always", When::Always)];
+    let color = choices.iter().find(|(word, _)| said(word)).map(|(_, when)| *when);
+    let preferences = Preferences { color, plain: said("--plain"), ..Preferences::default() };
+    Color::of(&preferences, &|name| std::env::var_os(name))
+}
+
+fn shown(error: &clap::Error, paint: Paint) -> String {
+    let text = error.render();
+    if paint.is_on() { text.ansi().to_string() } else { text.to_string() }
+}
+
 /// The help that was asked for.
-fn help(args: &[OsString]) -> Option<String> {
+fn help(args: &[OsString], paint: Paint) -> Option<String> {
     let asked = grammar().try_get_matches_from(args).err()?;
-    (asked.kind() == ErrorKind::DisplayHelp).then(|| asked.render().to_string())
+    (asked.kind() == ErrorKind::DisplayHelp).then(|| shown(&asked, paint))
 }
 
 fn version() -> String {
@@ -167,6 +192,7 @@ mod tests {
     use std::ffi::OsString;
 
     use super::{grammar, help};
+    use crate::output::Paint;
 
     fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
         let subs: Vec<_> =
@@ -192,7 +218,7 @@ mod tests {
     fn options_of_every_command_are_listed_at_the_top_only() {
         let shown = |line: &str| {
             let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            help(&args).unwrap()
+            help(&args, Paint::default()).unwrap()
         };
         assert!(shown("kvorum --help").contains("--command-timeout"));
         let get = shown("kvorum get --help");

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 
 use crate::args::{Alone, Command, FileLine, Global, Own, Preferences, UsageError, WatchVariables};
 use crate::command::{self, CommandError, Confirm, Effect, Input, Printout, Session, files};
+use crate::manner::Color;
 use crate::mode::Mode;
-use crate::output::{Format, Style};
+use crate::output::{Format, Paint, Style, Tone, wrap};
 use crate::pager::Pager;
 use crate::settings::{self, Field, Settings};
 use crate::{completion, exit, secret, terminal, usage};
@@ -24,6 +25,14 @@ impl Streams {
     pub fn standard() -> Self {
         // Commands flush when they have said something; in between, lines are gathered.
         Self { out: Box::new(BufWriter::new(io::stdout())), err: Box::new(io::stderr()) }
+    }
+
+    /// From here on, long output goes through a pager, if there is one.
+    fn page(&mut self) {
+        if let Some((pager, remarks)) = Pager::of(&|name| std::env::var(name).ok()) {
+            self.out = Box::new(pager);
+            self.err = Box::new(remarks);
+        }
     }
 
     /// Says what there is to say and ends. A reader that went away is no error.
@@ -126,7 +135,7 @@ pub fn command(invocation: Invocation<'_>, task: Task<'_>, mut streams: Streams)
         return end(outcome, &invocation, &mut streams);
     }
     let outcome = task.check().map_err(CommandError::from).and_then(|()| match task {
-        Task::Alone(alone) => command::own::alone(alone, &invocation, &mut streams),
+        Task::Alone(alone) => self::alone(alone, &invocation, &mut streams),
         _ => with_cluster(&invocation, task, &mut streams),
     });
     end(outcome, &invocation, &mut streams)
@@ -160,9 +169,25 @@ fn end(
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             let code = exit::code(&error, invocation.preferences.exit_status);
-            streams.exit("", &explain(&error, invocation.mode), code)
+            let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
+            streams.exit("", &explain(&error, invocation.mode, color), code)
         }
     }
+}
+
+fn alone(
+    alone: &Alone,
+    invocation: &Invocation<'_>,
+    streams: &mut Streams,
+) -> Result<(), CommandError> {
+    let read = alone.is_paged() && !invocation.preferences.no_pager;
+    if read && terminal::stdin_is_terminal() && terminal::stdout_is_terminal() {
+        streams.page();
+    }
+    let outcome = command::own::alone(alone, invocation, streams);
+    // Whoever is in the pager leaves it before anything else is said.
+    streams.out = Box::new(io::sink());
+    outcome
 }
 
 fn with_cluster(
@@ -181,20 +206,55 @@ fn with_cluster(
 }
 
 /// Says why nothing came of it, and ends.
-pub fn refuse(error: &CommandError, mode: Mode, streams: &mut Streams) -> ExitCode {
-    streams.exit("", &explain(error, mode), error.code())
+pub fn refuse(
+    error: &CommandError,
+    invocation: &Invocation<'_>,
+    streams: &mut Streams,
+) -> ExitCode {
+    let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
+    streams.exit("", &explain(error, invocation.mode, color), error.code())
 }
 
 /// An error as it is shown: `Error: …` as etcdctl, else `error: …` and what to do.
-pub fn explain(error: &CommandError, mode: Mode) -> String {
+pub fn explain(error: &CommandError, mode: Mode, color: Color) -> String {
     if let CommandError::Silent { .. } = error {
         return String::new();
     }
-    match (mode, error.hint()) {
-        (Mode::Etcdctl, _) => format!("Error: {}\n", error.etcdctl_text()),
-        (Mode::Kvorum, None) => format!("error: {error}\n"),
-        (Mode::Kvorum, Some(hint)) => format!("error: {error}\nhint: {hint}\n"),
+    if mode == Mode::Etcdctl {
+        return format!("Error: {}\n", error.etcdctl_text());
     }
+    let error_line = said(&format!("error: {error}"), color);
+    match error.hint() {
+        Some(hint) => format!("{error_line}\n{}\n", said(&format!("hint: {hint}"), color)),
+        None => format!("{error_line}\n"),
+    }
+}
+
+/// A line for standard error. One that begins with `error:`, `warning:` or `hint:` has this word in
+/// its colour and is broken below it, on a terminal.
+pub fn said(line: &str, color: Color) -> String {
+    let seen = terminal::stderr_is_terminal();
+    let columns = seen.then(terminal::columns).flatten();
+    for (word, tone) in
+        [("error: ", Tone::Fault), ("warning: ", Tone::Warning), ("hint: ", Tone::Note)]
+    {
+        if let Some(text) = line.strip_prefix(word) {
+            let word_shown = color.paint(seen).of(tone, word.trim_end());
+            return format!("{word_shown} {}", wrap(text, word.len(), columns));
+        }
+    }
+    line.to_owned()
+}
+
+/// A style as the terminal wants it, if there is one. A terminal is a person's; as etcdctl, bytes
+/// stay exact even there.
+pub fn fit(style: Style, color: Color, mode: Mode) -> Style {
+    if mode == Mode::Etcdctl {
+        return Style { escaped: false, columns: None, paint: Paint::default(), ..style };
+    }
+    let escaped = terminal::stdout_is_terminal();
+    let columns = escaped.then(terminal::columns).flatten();
+    Style { escaped, columns, paint: color.paint(escaped), ..style }
 }
 
 /// The global flags, the variables and the context, with the password if one has to be found.
@@ -215,8 +275,7 @@ pub fn settings(invocation: &Invocation<'_>) -> Result<Settings, CommandError> {
             settings.client.endpoints = found.endpoints;
         }
     }
-    // A terminal is a person's; as etcdctl, bytes stay exact even there.
-    settings.style.escaped = mode == Mode::Kvorum && terminal::stdout_is_terminal();
+    settings.style = fit(settings.style, settings.manner.color, mode);
     Ok(settings)
 }
 
@@ -234,9 +293,8 @@ fn carry_out(
         let connection = Connection::new(settings.client).map_err(|failure| {
             CommandError::Failure { failure, code: exit::BAD_ARGUMENTS, context: None }
         })?;
-        if paged && let Some((pager, remarks)) = Pager::of(&|name| std::env::var(name).ok()) {
-            streams.out = Box::new(pager);
-            streams.err = Box::new(remarks);
+        if paged {
+            streams.page();
         }
         let mut session = Session {
             mode,

@@ -18,6 +18,7 @@ use kvorum_client::{Connection, Failure, explore};
 use crate::args::{Global, Preferences, Shell};
 use crate::kvorum::grammar;
 use crate::mode::Mode;
+use crate::output::{FORMATS, OWN_FORMATS};
 use crate::settings::Settings;
 
 /// Longer, and a person thinks that the terminal hangs.
@@ -38,6 +39,10 @@ enum Subject {
     User,
     Role,
     Context,
+    /// A format of `-o`.
+    Output,
+    /// A format of `-w`.
+    WriteOut,
 }
 
 /// Answers a shell that calls back. `false`: nobody asked.
@@ -88,6 +93,12 @@ fn subjects(mut command: Command, path: &str) -> Command {
 
 /// What an argument of a command names, by the name of its value.
 fn subject(path: &str, arg: &Arg) -> Option<Subject> {
+    match arg.get_id().as_str() {
+        "output" => return Some(Subject::Output),
+        "write_out" => return Some(Subject::WriteOut),
+        "context" => return Some(Subject::Context),
+        _ => {}
+    }
     let value = arg.get_value_names()?.first()?.as_str();
     let group = path.split(' ').next().unwrap_or_default();
     match (group, value) {
@@ -96,7 +107,6 @@ fn subject(path: &str, arg: &Arg) -> Option<Subject> {
         ("member" | "move-leader", "ID" | "MEMBER") => Some(Subject::Member),
         (_, "USER" | "USER NAME") => Some(Subject::User),
         (_, "ROLE" | "ROLE NAME") => Some(Subject::Role),
-        _ if arg.get_id() == "context" => Some(Subject::Context),
         ("ctx", "name" | "NAME") if !path.ends_with("add") => Some(Subject::Context),
         _ => None,
     }
@@ -106,6 +116,8 @@ fn candidates(subject: Subject, typed: &OsStr) -> Vec<CompletionCandidate> {
     let Some(typed) = typed.to_str() else { return Vec::new() };
     let found = match subject {
         Subject::Context => contexts(),
+        Subject::Output => named(&OWN_FORMATS),
+        Subject::WriteOut => named(&FORMATS),
         _ => in_cluster(subject, typed),
     };
     let fitting = found.into_iter().filter(|(value, _)| value.starts_with(typed));
@@ -116,6 +128,10 @@ fn candidates(subject: Subject, typed: &OsStr) -> Vec<CompletionCandidate> {
             CompletionCandidate::new(value).help(help)
         })
         .collect()
+}
+
+fn named(names: &[&str]) -> Vec<(String, String)> {
+    names.iter().map(|name| ((*name).to_owned(), String::new())).collect()
 }
 
 fn contexts() -> Vec<(String, String)> {
@@ -171,7 +187,7 @@ async fn ask(
         }
         Subject::User => plain(connection.users().await?.users),
         Subject::Role => plain(connection.roles().await?.roles),
-        Subject::Context => Vec::new(),
+        Subject::Context | Subject::Output | Subject::WriteOut => Vec::new(),
     })
 }
 
@@ -228,9 +244,9 @@ fn only_connection(words: &[OsString]) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
+    use std::ffi::{OsStr, OsString};
 
-    use super::{Subject, only_connection, subject};
+    use super::{Subject, candidates, only_connection, subject};
     use crate::kvorum::grammar;
 
     #[test]
@@ -253,6 +269,20 @@ mod tests {
             found.push((words, subject(words, first) == Some(expected)));
         }
         assert!(found.iter().all(|(_, right)| *right), "{found:?}");
+    }
+
+    #[test]
+    fn formats_are_offered_wherever_one_can_be_given() {
+        let typed = |subject, typed: &str| -> Vec<String> {
+            let found = candidates(subject, OsStr::new(typed));
+            found.iter().map(|found| found.get_value().to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(typed(Subject::Output, "js"), ["json", "jsonpath="]);
+        assert_eq!(typed(Subject::WriteOut, "p"), ["protobuf"]);
+        let grammar = grammar();
+        let ls = grammar.find_subcommand("ls").unwrap();
+        let subjects: Vec<_> = ls.get_arguments().filter_map(|arg| subject("ls", arg)).collect();
+        assert!(subjects.contains(&Subject::Output) && subjects.contains(&Subject::WriteOut));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::io::{self, BufRead as _, IsTerminal, Read as _, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcgetwinsize, tcsetattr,
+};
 
 use crate::mode::Mode;
 
@@ -49,6 +51,17 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// How wide the terminal of standard output is, else that of standard error. One that does not
+/// know says 0.
+pub fn columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).or_else(|_| tcgetwinsize(io::stderr())).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 fn stdin_line() -> io::Result<String> {
     let mut line = String::new();
     io::stdin().lock().take(MAX_LINE_BYTES).read_line(&mut line)?;
@@ -72,8 +85,4 @@ fn hidden_line() -> io::Result<String> {
         return Err(io::Error::other("interrupted"));
     }
     String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-}
-
-pub fn stderr_is_terminal() -> bool {
-    io::stderr().is_terminal()
 }

@@ -68,6 +68,18 @@ impl Terminal {
         contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
+    /// Whether anything on the screen is coloured or bold.
+    pub fn is_coloured(&self) -> bool {
+        let screen = lock(&self.screen);
+        let (rows, columns) = screen.screen().size();
+        let mut cells =
+            (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+        cells.any(|(row, column)| {
+            let cell = screen.screen().cell(row, column);
+            cell.is_some_and(|cell| cell.bold() || cell.fgcolor() != vt100::Color::Default)
+        })
+    }
+
     /// Waits until the screen shows this text, and says how long that took.
     pub fn shows(&self, text: &str) -> Duration {
         self.shows_all(&[text])

@@ -61,13 +61,13 @@ fn a_cluster_that_is_well_has_no_fault_and_what_is_unknown_is_said() {
         let cluster = Cluster::start(&program, 3);
         let told = doctor(&cluster.endpoints(), &[]);
         for line in [
-            "ok       addresses     all 3 advertised client URLs answer\n",
-            "ok       members       3 voting members\n",
-            "ok       alarms        no alarm is raised\n",
-            "ok       hashes        3 members hold the same data at revision ",
-            "ok       clock         clocks agree",
-            "ok       certificates  no TLS is used",
-            "ok       quota         m",
+            "ok       addresses      all 3 advertised client URLs answer\n",
+            "ok       members        3 voting members\n",
+            "ok       alarms         no alarm is raised\n",
+            "ok       hashes         3 members hold the same data at revision ",
+            "ok       clock          clocks agree",
+            "ok       certificates   no TLS is used",
+            "ok       quota          m",
         ] {
             assert!(told.stdout.contains(line), "{line:?}:\n{}", told.stdout);
         }
@@ -91,7 +91,7 @@ fn a_member_that_is_gone_is_named_with_what_to_do() {
         });
         let told = told.expect("the others find a leader");
         let line =
-            format!("warning  addresses     m3 advertises {url}, which does not answer here");
+            format!("warning  addresses      m3 advertises {url}, which does not answer here");
         assert!(told.stdout.contains(&line), "{}", told.stdout);
         assert_eq!(told.code, 1);
     }
@@ -108,7 +108,7 @@ fn a_full_cluster_is_told_the_three_commands() {
         let full = (0..200).any(|nth| ctl.run_with(&["put", &format!("k{nth}")], &value).code != 0);
         assert!(full, "two megabytes are soon full");
         let told = doctor(&endpoints, &[]);
-        assert!(told.stdout.contains("critical alarms        m1 has reached its quota"));
+        assert!(told.stdout.contains("critical alarms         m1 has reached its quota"));
         for command in ["-> kvorum compaction ", "; kvorum defrag --endpoints ", "alarm disarm"] {
             assert!(told.stdout.contains(command), "{command}: {}", told.stdout);
         }
@@ -165,7 +165,7 @@ fn certificates_that_end_are_told_before_they_do() {
                 .map(str::to_owned);
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         let told = doctor(&url, &shown);
-        let line = "critical certificates  this client's certificate (--cert) expires on 20";
+        let line = "critical certificates   this client's certificate (--cert) expires on 20";
         assert!(told.stdout.contains(line), "{}{}", told.stdout, told.stderr);
         assert!(!told.stdout.contains("canary"), "{}", told.stdout);
         assert!(told.stdout.contains("disk") || told.stdout.contains("nothing wrong"));
@@ -179,7 +179,8 @@ fn nobody_there_is_an_error_like_any_other() {
     let told = doctor("127.0.0.1:1", &[]);
     assert_eq!(
         told.stderr,
-        "error: nothing answers at 127.0.0.1:1\nhint: kvorum playground, or kvorum ctx add\n"
+        "error: nothing answers at 127.0.0.1:1\nhint: check that a member runs there, and that \
+         this is its client port (2379 unless it was changed)\n"
     );
     assert_eq!((told.code, told.stdout.as_str()), (1, ""));
 }

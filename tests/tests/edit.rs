@@ -78,6 +78,14 @@ impl Place {
         self.say(&["get", key, "-o", &format!("jsonpath={{.kvs[0].{field}}}")]).trim().to_owned()
     }
 
+    /// Runs the command of a hint as a person pastes it, with another script for an editor.
+    fn go_on(&self, outcome: &Outcome, script: &str) -> Outcome {
+        let hint = outcome.stderr.split("goes on with it: kvorum edit ").nth(1);
+        let hint = hint.unwrap_or_else(|| panic!("no command: {}", outcome.stderr)).trim();
+        let words: Vec<&str> = hint.split(' ').collect();
+        self.edit(&words, script)
+    }
+
     /// The drafts that were left, and what is in them.
     fn left(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let entries = fs::read_dir(self.drafts.path()).expect("the folder can be read");
@@ -147,6 +155,7 @@ fn changes_in_different_places_are_merged() {
 fn changes_in_the_same_place_open_the_editor_again() {
     on_both(|place| {
         place.put("/a", "one\n");
+        let first = place.field("/a", "mod_revision");
         let outcome = place.edit(
             &["/a"],
             r#"if [ -e "$here/again" ]; then
@@ -158,9 +167,12 @@ fn changes_in_the_same_place_open_the_editor_again() {
         );
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         let marked = fs::read_to_string(place.folder.path().join("marked")).expect("it was opened");
-        for part in ["<<<<<<< ", "ours\n", "=======\n", "theirs\n", ">>>>>>> "] {
-            assert!(marked.contains(part), "{marked}");
-        }
+        let expected = format!(
+            "<<<<<<< yours\nours\n||||||| original (revision {first})\none\n=======\ntheirs\n\
+             >>>>>>> theirs (revision {})\n",
+            first.parse::<i64>().expect("a revision is a number") + 1
+        );
+        assert_eq!(marked, expected);
         assert_eq!((place.value("/a"), place.left()), ("both\n".to_owned(), vec![]));
     });
 }
@@ -286,6 +298,74 @@ fn a_kubernetes_object_is_edited_as_json_and_written_as_it_was_stored() {
         let broken = place.edit(&[key], r#"echo '{' > "$1""#);
         assert_eq!((broken.code, place.value(key)), (1, expected));
         assert_eq!(place.left()[0].1, b"{\n");
+    });
+}
+
+#[test]
+fn an_edit_that_failed_goes_on_from_its_text() {
+    on_both(|place| {
+        place.put("/a", "{\"n\": 1}\n");
+        let broken = place.edit(&["/a"], r#"printf '{"n": 2' > "$1""#);
+        assert_eq!(broken.code, 1);
+        let command = format!("--base {} ", place.field("/a", "mod_revision"));
+        assert!(broken.stderr.contains(&command), "{}", broken.stderr);
+        let mended = place.go_on(&broken, r#"printf '}\n' >> "$1""#);
+        assert_eq!(mended.code, 0, "{}", mended.stderr);
+        assert_eq!(place.value("/a"), "{\"n\": 2}\n");
+    });
+}
+
+#[test]
+fn a_text_that_goes_on_overwrites_nothing_that_was_written_since() {
+    on_both(|place| {
+        place.put("/a", "{\n\"n\": 1,\n\"a\": 1,\n\"b\": 1,\n\"m\": 1\n}\n");
+        let broken = place.edit(&["/a"], r#"sed -i 's/"n": 1,/"n": 2/' "$1""#);
+        place.put("/a", "{\n\"n\": 1,\n\"a\": 1,\n\"b\": 1,\n\"m\": 3\n}\n");
+        let merged = place.go_on(&broken, r#"sed -i 's/"n": 2/"n": 2,/' "$1""#);
+        assert_eq!(merged.code, 0, "{}", merged.stderr);
+        assert!(merged.stderr.contains("both changes are merged"), "{}", merged.stderr);
+        let both = "{\n\"n\": 2,\n\"a\": 1,\n\"b\": 1,\n\"m\": 3\n}\n";
+        assert_eq!(place.value("/a"), both);
+
+        // What the text was made from is forgotten: all of it contradicts what is there.
+        let broken = place.edit(&["/a"], r#"printf '{\n' > "$1""#);
+        place.put("/a", "{}\n");
+        place.say(&["compaction", &place.field("/a", "mod_revision")]);
+        let marked = place
+            .go_on(&broken, r#"[ -e "$here/once" ] || printf '[]\n' > "$1"; touch "$here/once""#);
+        assert_eq!((marked.code, place.value("/a").as_str()), (1, "{}\n"), "{}", marked.stderr);
+        assert!(marked.stderr.contains("its markers are still there"), "{}", marked.stderr);
+        let unresolved = place.go_on(&marked, r#"cp "$1" "$here/marked""#);
+        assert_eq!((unresolved.code, place.value("/a").as_str()), (1, "{}\n"));
+        let text = fs::read_to_string(place.folder.path().join("marked")).expect("it was opened");
+        assert!(text.contains("<<<<<<< yours\n[]\n|||||||"), "{text}");
+        let resolved = place.go_on(&unresolved, r#"printf '[1]\n' > "$1""#);
+        assert_eq!(
+            (resolved.code, place.value("/a").as_str()),
+            (0, "[1]\n"),
+            "{}",
+            resolved.stderr
+        );
+    });
+}
+
+#[test]
+fn a_deleted_key_comes_back_only_if_its_text_is_gone_on_with() {
+    on_both(|place| {
+        place.put("/a", "one\n");
+        let deleted = place.edit(&["/a"], r#"kvorum del /a; echo two > "$1""#);
+        let taken = place.go_on(
+            &deleted,
+            r#"kvorum put /a 'theirs
+'; [ ! -e "$here/once" ] || exit 3; touch "$here/once""#,
+        );
+        assert_eq!((taken.code, place.value("/a").as_str()), (1, "theirs\n"));
+        assert!(taken.stderr.contains("\"/a\" is not there any more"), "{}", taken.stderr);
+        place.say(&["del", "/a"]);
+        let back = place.go_on(&deleted, "true");
+        assert_eq!((back.code, place.value("/a").as_str()), (0, "two\n"), "{}", back.stderr);
+        let refused = place.run(&["edit", "/a", "--resume", "nowhere"]);
+        assert!(refused.stderr.contains("--base <REV>"), "{}", refused.stderr);
     });
 }
 

@@ -12,6 +12,7 @@ use kvorum_tests::cluster::Cluster;
 use kvorum_tests::http;
 use kvorum_tests::ports;
 use kvorum_tests::program::{Names, Program};
+use kvorum_tests::terminal::Terminal;
 use kvorum_tests::wait::until;
 
 struct Outcome {
@@ -54,13 +55,21 @@ fn listener(answer: fn(std::net::TcpStream)) -> String {
 }
 
 #[test]
-fn where_nobody_listens_the_playground_is_named() {
+fn where_nobody_listens_it_is_said_what_to_check() {
     let endpoint = format!("127.0.0.1:{}", ports::free(1)[0]);
     let outcome = get_from(&endpoint, PATIENT);
     let expected = format!(
-        "error: nothing answers at {endpoint}\nhint: kvorum playground, or kvorum ctx add\n"
+        "error: nothing answers at {endpoint}\nhint: check that a member runs there, and that this is \
+         its client port (2379 unless it was changed)\n"
     );
     assert_eq!((outcome.stderr, outcome.code), (expected, 1));
+}
+
+#[test]
+fn an_address_without_a_port_is_told_with_the_port_that_was_tried() {
+    let outcome = get_from("192.0.2.1", "300ms");
+    let tried = "192.0.2.1 (no port was given, so the usual one was tried: 2379)";
+    assert!(outcome.stderr.contains(tried), "{}", outcome.stderr);
 }
 
 #[test]
@@ -263,4 +272,83 @@ fn what_only_one_member_can_do_is_asked_of_that_member() {
     let nobody = place.run("move-leader 1");
     assert_eq!(nobody.code, 1, "{}", nobody.stderr);
     assert_eq!(place.says("alarm list"), "");
+}
+
+/// What a command leaves on a terminal of this width, and whether it is coloured.
+fn on_terminal(program: &Program, args: &[&str], columns: u16, colours: bool) -> (String, bool) {
+    let mut command = program.command();
+    command.args(args);
+    if colours {
+        command.env_remove("NO_COLOR");
+    }
+    let mut terminal = Terminal::start(command, columns, 60);
+    terminal.ended();
+    (terminal.screen(), terminal.is_coloured())
+}
+
+#[test]
+fn a_terminal_is_coloured_for_kvorum_alone_and_a_pipe_only_if_it_is_asked_for() {
+    let names = Names::of(binary!());
+    let cluster = Cluster::start(&names.server(), 1);
+    let (kvorum, etcdctl) = (names.kvorum(), names.etcdctl());
+    let endpoints = format!("--endpoints={}", cluster.endpoints());
+    let get = ["get", "/a", &endpoints];
+    assert_eq!(run(&kvorum, &["put", "/a", "1", &endpoints], &[], b"").code, 0);
+    let colour = |args: &[&str]| on_terminal(&kvorum, args, 80, true).1;
+    assert!(colour(&get), "a key has a colour");
+    assert!(colour(&["get", "--rev=99", "/a", &endpoints]), "an error has a colour");
+    assert!(colour(&["nonsense"]), "and so has a usage error");
+    for more in ["--color=never", "--plain"] {
+        assert!(!colour(&[&get[..], &[more]].concat()), "{more}");
+    }
+    assert!(!on_terminal(&kvorum, &get, 80, false).1, "NO_COLOR");
+    for args in [&get[..], &["get", "--rev=99", "/a", &endpoints]] {
+        assert!(!on_terminal(&etcdctl, args, 80, true).1, "as etcdctl {args:?}");
+    }
+    assert_eq!(run(&kvorum, &get, &[("NO_COLOR", "")], b"").stdout, b"/a\n1\n");
+    let always = run(&kvorum, &[&get[..], &["--color=always"]].concat(), &[], b"");
+    assert_eq!(always.stdout, b"\x1b[35m/a\x1b[0m\n1\n");
+}
+
+#[test]
+fn what_does_not_fit_a_terminal_is_made_to_fit_and_a_pipe_gets_all_of_it() {
+    let names = Names::of(binary!());
+    let cluster = Cluster::start(&names.server(), 1);
+    let kvorum = names.kvorum();
+    let endpoints = format!("--endpoints={}", cluster.endpoints());
+    let status = ["endpoint", "status", "-o", "table", &endpoints];
+    let (list, _) = on_terminal(&kvorum, &status, 80, false);
+    assert!(list.starts_with("ENDPOINT                  127.0.0.1:"), "{list}");
+    assert!(list.contains("\nRAFT APPLIED INDEX        "), "{list}");
+    let piped = String::from_utf8(run(&kvorum, &status, &[], b"").stdout).expect("it is text");
+    assert!(piped.lines().all(|line| line.len() > 200), "{piped}");
+
+    let sentence = "a member's database has reached its quota, and the whole cluster takes";
+    let (explained, _) = on_terminal(&kvorum, &["explain", "NOSPACE"], 80, false);
+    let broken = format!("means  {sentence}\n       only reads");
+    assert!(explained.contains(&broken), "{explained}");
+    let piped = run(&kvorum, &["explain", "NOSPACE"], &[], b"").stdout;
+    assert!(String::from_utf8_lossy(&piped).contains(&format!("{sentence} only reads")));
+}
+
+#[test]
+fn a_key_with_a_revision_behind_it_is_told_how_to_be_asked_for() {
+    let names = Names::of(binary!());
+    let cluster = Cluster::start(&names.server(), 1);
+    let endpoints = format!("--endpoints={}", cluster.endpoints());
+    let told = |program: &Program, args: &[&str]| {
+        let outcome = run(program, &[args, &[&endpoints]].concat(), &[], b"");
+        (outcome.stdout, outcome.stderr, outcome.code)
+    };
+    let hint =
+        "hint: there is no key of this name; as /a was at revision 9: kvorum get /a --rev 9\n";
+    let kvorum = names.kvorum();
+    assert_eq!(told(&kvorum, &["get", "/a@9"]), (vec![], hint.to_owned(), 0));
+    assert_eq!(told(&kvorum, &["get", "/a@9", "-q"]), (vec![], String::new(), 0));
+    assert_eq!(told(&names.etcdctl(), &["get", "/a@9"]), (vec![], String::new(), 0));
+    assert_eq!(told(&kvorum, &["put", "/a@9", "v"]).2, 0);
+    assert_eq!(told(&kvorum, &["get", "/a@9"]), (b"/a@9\nv\n".to_vec(), String::new(), 0));
+    let (_, refused, code) = told(&kvorum, &["show", "/a@-1"]);
+    assert!(refused.contains("\nhint: behind @ stands a revision, as in /a@12; "), "{refused}");
+    assert_eq!(code, 1);
 }

@@ -21,6 +21,15 @@ pub async fn read(connection: &Connection, key: &[u8]) -> Result<Option<pb::KeyV
     Ok(connection.get(Get::key(key)).await?.kvs.pop())
 }
 
+/// The key as it was at a revision.
+pub async fn read_at(
+    connection: &Connection,
+    key: &[u8],
+    revision: i64,
+) -> Result<Option<pb::KeyValue>, Failure> {
+    Ok(connection.get(Get { revision, ..Get::key(key) }).await?.kvs.pop())
+}
+
 /// Writes a value if the key is still as `base` says; `None` if it must not be there.
 ///
 /// The key keeps its lease. That needs no identity: attaching another lease is a write, which the
@@ -53,17 +62,48 @@ pub async fn swap(
     Ok(Swap::Changed(found))
 }
 
+/// The revisions of the texts that [`merge`] is given beside ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MergedRevisions {
+    /// What both changes were made from; 0: there was nothing.
+    pub base: i64,
+    pub theirs: i64,
+}
+
 /// Brings two changes of one text together, line by line. `Err` holds both where they contradict
-/// each other, between conflict markers.
-pub fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+/// each other, between conflict markers that name the revisions.
+pub fn merge(
+    base: &[u8],
+    ours: &[u8],
+    theirs: &[u8],
+    revisions: MergedRevisions,
+) -> Result<Vec<u8>, Vec<u8>> {
     diffy::merge_bytes(base, ours, theirs).map_err(|marked| {
         // A marker behind a last line without an end would be part of it.
         let ended = |text: &[u8]| match text.last() {
             Some(b'\n') | None => text.to_vec(),
             Some(_) => [text, b"\n"].concat(),
         };
-        diffy::merge_bytes(&ended(base), &ended(ours), &ended(theirs)).err().unwrap_or(marked)
+        let marked =
+            diffy::merge_bytes(&ended(base), &ended(ours), &ended(theirs)).err().unwrap_or(marked);
+        named(&marked, revisions)
     })
+}
+
+/// The markers as git writes them, with what they are about.
+fn named(marked: &[u8], revisions: MergedRevisions) -> Vec<u8> {
+    let original = match revisions.base {
+        0 => "||||||| original (nothing)".to_owned(),
+        revision => format!("||||||| original (revision {revision})"),
+    };
+    let theirs = format!(">>>>>>> theirs (revision {})", revisions.theirs);
+    let lines = marked.split(|byte| *byte == b'\n').map(|line| match line {
+        b"<<<<<<< ours" => b"<<<<<<< yours",
+        b"||||||| original" => original.as_bytes(),
+        b">>>>>>> theirs" => theirs.as_bytes(),
+        other => other,
+    });
+    lines.collect::<Vec<_>>().join(&b'\n')
 }
 
 /// What a change does, as a unified diff.
@@ -79,28 +119,37 @@ pub fn has_conflict_markers(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_conflict_markers, merge};
+    use super::{MergedRevisions, has_conflict_markers, merge};
+
+    const REVISIONS: MergedRevisions = MergedRevisions { base: 12, theirs: 22 };
 
     #[test]
     fn changes_of_different_lines_come_together() {
         let base = b"a\nb\nc\nd\ne\n";
-        let merged = merge(base, b"A\nb\nc\nd\ne\n", b"a\nb\nc\nd\nE\n").unwrap();
+        let merged = merge(base, b"A\nb\nc\nd\ne\n", b"a\nb\nc\nd\nE\n", REVISIONS).unwrap();
         assert_eq!(merged, b"A\nb\nc\nd\nE\n");
-        let bytes = merge(b"\xff\n\nx", b"\xfe\n\nx", b"\xff\n\ny").unwrap();
+        let bytes = merge(b"\xff\n\nx", b"\xfe\n\nx", b"\xff\n\ny", REVISIONS).unwrap();
         assert_eq!(bytes, b"\xfe\n\ny");
     }
 
     #[test]
     fn changes_of_one_line_are_marked() {
-        let marked = merge(b"a\n", b"b\n", b"c\n").unwrap_err();
+        let marked = merge(b"a\n", b"b\n", b"c\n", REVISIONS).unwrap_err();
+        let expected = "<<<<<<< yours\nb\n||||||| original (revision 12)\na\n=======\nc\n\
+                        >>>>>>> theirs (revision 22)\n";
+        assert_eq!(String::from_utf8_lossy(&marked), expected);
         assert!(has_conflict_markers(&marked));
         assert!(!has_conflict_markers(b"b <<<<<<< c\n"));
     }
 
     #[test]
     fn a_last_line_without_an_end_hides_no_marker() {
-        let marked = merge(b"a\n", b"b\n", b"c").unwrap_err();
-        assert!(marked.ends_with(b"\n>>>>>>> theirs\n"), "{}", String::from_utf8_lossy(&marked));
+        let marked = merge(b"a\n", b"b\n", b"c", REVISIONS).unwrap_err();
+        assert!(
+            marked.ends_with(b"\n>>>>>>> theirs (revision 22)\n"),
+            "{}",
+            String::from_utf8_lossy(&marked)
+        );
         assert!(has_conflict_markers(&marked));
     }
 }

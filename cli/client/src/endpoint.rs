@@ -60,9 +60,7 @@ impl Endpoint {
         }
         let endpoint = Self { text: trimmed.to_owned(), scheme, address };
         if !endpoint.is_unix() {
-            endpoint
-                .split_host_port()
-                .ok_or_else(|| bad("the port is not a number up to 65535"))?;
+            endpoint.split().ok_or_else(|| bad("the port is not a number up to 65535"))?;
         }
         Ok(endpoint)
     }
@@ -91,10 +89,23 @@ impl Endpoint {
 
     /// The host (without the brackets of an IPv6 address) and the port.
     pub fn host_port(&self) -> (String, u16) {
-        self.split_host_port().unwrap_or_else(|| (self.address.clone(), DEFAULT_PORT))
+        let (host, port) = self.split().unwrap_or_else(|| (self.address.clone(), None));
+        (host, port.unwrap_or(DEFAULT_PORT))
     }
 
-    fn split_host_port(&self) -> Option<(String, u16)> {
+    /// The address as a person has to know it to look for somebody there: with the port that is tried
+    /// where none is written.
+    pub(crate) fn explained(text: &str) -> String {
+        match Self::parse(text) {
+            Ok(endpoint) if !endpoint.is_unix() && matches!(endpoint.split(), Some((_, None))) => {
+                format!("{text} (no port was given, so the usual one was tried: {DEFAULT_PORT})")
+            }
+            _ => text.to_owned(),
+        }
+    }
+
+    /// The host, and the port if one is written; `None` if that is none.
+    fn split(&self) -> Option<(String, Option<u16>)> {
         let address = self.address.as_str();
         let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, "")) => (host, None),
@@ -108,7 +119,7 @@ impl Endpoint {
         };
         // An address without a host means this machine, as it does to Go.
         let host = if host.is_empty() { "localhost" } else { host };
-        let port = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok())?;
+        let port = port.map(str::parse).transpose().ok()?;
         Some((host.to_owned(), port))
     }
 }
@@ -140,6 +151,18 @@ mod tests {
         }
         let socket = Endpoint::parse("unix:///run/etcd.sock").unwrap();
         assert_eq!((socket.scheme(), socket.address()), (Scheme::Unix, "/run/etcd.sock"));
+    }
+
+    #[test]
+    fn where_no_port_is_written_it_is_said_which_one_was_tried() {
+        for text in ["node-1", "http://node-1", "::1", "[::1]"] {
+            let said = Endpoint::explained(text);
+            let expected = "(no port was given, so the usual one was tried: 2379)";
+            assert_eq!(said, format!("{text} {expected}"));
+        }
+        for text in ["node-1:2379", ":80", "[::1]:1", "unix://socket"] {
+            assert_eq!(Endpoint::explained(text), text);
+        }
     }
 
     #[test]

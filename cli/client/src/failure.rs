@@ -7,6 +7,7 @@ use thiserror::Error;
 use tonic::Code;
 
 use crate::connect::{Cause, ConnectError, WRONG_PROTOCOL};
+use crate::endpoint::Endpoint;
 use crate::gate::ReadOnly;
 use crate::tls::FileTrouble;
 
@@ -52,6 +53,8 @@ const NO_LEADER: [&str; 5] = [
     "etcdserver: request timed out, possibly due to connection lost",
 ];
 
+pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+
 const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
 
 const BAD_CREDENTIALS: &str = "etcdserver: authentication failed, invalid user ID or password";
@@ -86,6 +89,11 @@ impl Failure {
     /// Whether authentication cannot be enabled because `root` has no role of this name.
     pub fn lacks_root_role(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message == NO_ROOT_ROLE)
+    }
+
+    /// Whether a revision was asked for that the cluster has forgotten.
+    pub fn is_compacted(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message == COMPACTED)
     }
 
     pub fn code(&self) -> Option<Code> {
@@ -243,7 +251,8 @@ fn is_known_text(message: &str) -> bool {
 
 fn unreachable(errors: &[ConnectError]) -> String {
     if !errors.is_empty() && errors.iter().all(ConnectError::is_refused) {
-        let endpoints: Vec<_> = errors.iter().map(|error| error.endpoint.as_str()).collect();
+        let endpoints: Vec<_> =
+            errors.iter().map(|error| Endpoint::explained(&error.endpoint)).collect();
         return format!("nothing answers at {}", endpoints.join(", "));
     }
     let sentences: Vec<_> = errors.iter().map(ToString::to_string).collect();

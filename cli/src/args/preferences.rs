@@ -37,11 +37,11 @@ pub struct Preferences {
     #[arg(long, short, global = true)]
     pub verbose: bool,
 
-    /// No boxes, nothing drawn twice, states in words
+    /// No boxes, no colours, nothing drawn twice, states in words
     #[arg(long, global = true)]
     pub plain: bool,
 
-    /// Colours: on a terminal, always or never; `NO_COLOR` is never
+    /// Colours: on a terminal (auto), always or never; `NO_COLOR` is never
     #[arg(long, global = true, value_name = "WHEN", value_enum)]
     pub color: Option<When>,
 

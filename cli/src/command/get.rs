@@ -1,10 +1,11 @@
 //! `get`
 
 use super::{CommandError, Session};
+use crate::args::own::split_revision;
 use crate::args::{GetArgs, UsageError};
 use crate::exit::finer;
 use crate::mode::Mode;
-use crate::output::{Answer, Format, Style};
+use crate::output::{Answer, Format, Style, escape_control};
 
 pub(super) async fn execute(args: &GetArgs, session: &mut Session) -> Result<(), CommandError> {
     let request = args.request()?;
@@ -32,6 +33,24 @@ pub(super) async fn execute(args: &GetArgs, session: &mut Session) -> Result<(),
     let style = Style { value_only: args.print_value_only, ..session.style.clone() };
     style.printer().print(Answer::Get(&answer), &mut session.out)?;
     session.out.flush()?;
-    let code = if args.request()?.range.is_single() { finer::NOT_FOUND } else { finer::EMPTY };
+    let range = args.request()?.range;
+    if answer.count == 0 && range.is_single() {
+        suggest_revision(&range.key, session);
+    }
+    let code = if range.is_single() { finer::NOT_FOUND } else { finer::EMPTY };
     session.finer(answer.count > 0, code)
+}
+
+/// `KEY@REV` is how `show` is asked; here it is the name of a key that is not there.
+fn suggest_revision(key: &[u8], session: &mut Session) {
+    if session.mode == Mode::Etcdctl || session.manner.quiet {
+        return;
+    }
+    let Some((key, revision)) = split_revision(key) else { return };
+    let key = escape_control(&key);
+    let key = String::from_utf8_lossy(&key);
+    session.remark(&format!(
+        "hint: there is no key of this name; as {key} was at revision {revision}: kvorum get {key} \
+         --rev {revision}"
+    ));
 }

@@ -51,7 +51,8 @@ use crate::exit;
 use crate::manner::Manner;
 use crate::mode::Mode;
 use crate::output::{Answer, PrintError, Style};
-use crate::usage;
+use crate::settings::DEFAULT_ENDPOINTS;
+use crate::{run, usage};
 
 /// What a command works with.
 pub struct Session {
@@ -141,7 +142,7 @@ impl CommandError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Failure { failure, .. } if failure.nothing_listens() => {
-                Some("kvorum playground, or kvorum ctx add".to_owned())
+                Some(nobody_there(failure).to_owned())
             }
             Self::Failure { failure, .. } => failure.hint(),
             Self::Hinted { hint, .. } => Some(hint.clone()),
@@ -167,6 +168,17 @@ impl CommandError {
 fn lacks_space(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// What to do where nobody listens. Who has named a place knows of a cluster there.
+fn nobody_there(failure: &Failure) -> &'static str {
+    let is_default = matches!(failure, Failure::Unreachable(errors)
+        if errors.iter().all(|error| error.endpoint == DEFAULT_ENDPOINTS));
+    if is_default {
+        "kvorum playground, or kvorum ctx add"
+    } else {
+        "check that a member runs there, and that this is its client port (2379 unless it was changed)"
+    }
 }
 
 impl Session {
@@ -201,7 +213,11 @@ impl Session {
 
     /// Says something on the side. Nobody listening is no reason to stop.
     fn remark(&mut self, line: &str) {
-        self.printout().remark(line);
+        let line = match self.mode {
+            Mode::Etcdctl => line.to_owned(),
+            Mode::Kvorum => run::said(line, self.manner.color),
+        };
+        self.printout().remark(&line);
     }
 }
 
@@ -244,4 +260,21 @@ pub async fn execute(command: &Command, session: &mut Session) -> Result<(), Com
 /// What `version` says; it needs no cluster.
 pub fn version_text(mode: Mode) -> String {
     version::text(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_client::{Cause, ConnectError, Failure};
+
+    use super::nobody_there;
+
+    #[test]
+    fn who_has_named_no_place_is_told_how_to_get_one() {
+        let refused = |endpoint: &str| {
+            let error = ConnectError { endpoint: endpoint.to_owned(), cause: Cause::Refused };
+            Failure::Unreachable(vec![error])
+        };
+        assert!(nobody_there(&refused("127.0.0.1:2379")).starts_with("kvorum playground"));
+        assert!(nobody_there(&refused("127.0.0.1:2389")).contains("client port (2379"));
+    }
 }

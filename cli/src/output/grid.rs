@@ -1,12 +1,15 @@
-//! Tables of kvorum's own: a row is one line, words begin on the left, numbers end on the right.
+//! Tables of kvorum's own: a row is one line, words begin on the left, numbers end on the right. A
+//! table that is wider than its terminal becomes a list of fields for each row.
 
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Style, escape_control};
+use super::{Paint, Style, Tone, escape_control, wrap};
 
-/// Draws rows under the names of their columns; without boxes if the style says so.
+/// Draws rows under the names of their columns; without boxes if the style says so. If that is too
+/// wide for the terminal, the names are broken into words; if it still is, the rows are told field
+/// by field.
 pub fn draw_table(
     header: &[&str],
     rows: &[Vec<String>],
@@ -16,27 +19,90 @@ pub fn draw_table(
     let names: Vec<String> = header.iter().map(|name| name.to_uppercase()).collect();
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
-    let columns: Vec<Column> =
-        names.iter().enumerate().map(|(at, name)| Column::of(name, at, &rows)).collect();
-    if style.plain {
-        let mut line = |row: &Vec<String>| {
-            let cells: Vec<_> = row.iter().zip(&columns).map(|(cell, c)| c.pad(cell)).collect();
-            writeln!(out, "{}", cells.join("  ").trim_end())
-        };
-        line(&names)?;
-        return rows.iter().try_for_each(line);
+    let whole = names.iter().map(|name| vec![name.clone()]);
+    let broken = names.iter().map(|name| name.split(' ').map(str::to_owned).collect());
+    let mut grids = [whole.collect(), broken.collect()].into_iter();
+    match grids.find_map(|heads| Grid::fitting(heads, &rows, style)) {
+        Some(grid) => grid.draw(&rows, out),
+        None => list(&names, &rows, style, out),
     }
-    let rule: Vec<_> = columns.iter().map(|column| "-".repeat(column.width + 2)).collect();
-    let rule = format!("+{}+", rule.join("+"));
-    let line = |row: &Vec<String>, out: &mut dyn Write| {
-        let cells: Vec<_> = row.iter().zip(&columns).map(|(cell, c)| c.pad(cell)).collect();
-        writeln!(out, "| {} |", cells.join(" | "))
-    };
-    writeln!(out, "{rule}")?;
-    line(&names, out)?;
-    writeln!(out, "{rule}")?;
-    rows.iter().try_for_each(|row| line(row, out))?;
-    writeln!(out, "{rule}")
+}
+
+/// Every field on a line of its own, a blank line between rows.
+fn list(
+    names: &[String],
+    rows: &[Vec<String>],
+    style: &Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let value_at = names.iter().map(|name| name.width()).max().unwrap_or_default() + 2;
+    for (nth, row) in rows.iter().enumerate() {
+        if nth > 0 {
+            writeln!(out)?;
+        }
+        for (name, cell) in names.iter().zip(row) {
+            let name = style.paint.padded(Tone::Label, name, value_at);
+            let cell = wrap(cell, value_at, style.columns);
+            writeln!(out, "{}", format!("{name}{cell}").trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+/// What stands over the columns, line by line, and the columns.
+struct Grid<'a> {
+    heads: Vec<Vec<String>>,
+    columns: Vec<Column>,
+    style: &'a Style,
+}
+
+impl<'a> Grid<'a> {
+    /// `None` if the terminal has no room for it.
+    fn fitting(heads: Vec<Vec<String>>, rows: &[Vec<String>], style: &'a Style) -> Option<Self> {
+        let columns: Vec<Column> =
+            heads.iter().enumerate().map(|(at, head)| Column::of(head, at, rows)).collect();
+        let (between, edges) = if style.plain { (2, 0) } else { (3, 4) };
+        let cells: usize = columns.iter().map(|column| column.width).sum();
+        let width = cells + edges + between * columns.len().saturating_sub(1);
+        style.columns.is_none_or(|room| width <= room).then_some(Self { heads, columns, style })
+    }
+
+    fn draw(&self, rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+        self.rule(out)?;
+        for nth in 0..self.heads.iter().map(Vec::len).max().unwrap_or_default() {
+            let words = self.heads.iter().map(|head| head.get(nth).map_or("", String::as_str));
+            self.line(words, self.style.paint, out)?;
+        }
+        self.rule(out)?;
+        for row in rows {
+            self.line(row.iter().map(String::as_str), Paint::default(), out)?;
+        }
+        self.rule(out)
+    }
+
+    fn rule(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.style.plain {
+            return Ok(());
+        }
+        let lines: Vec<_> =
+            self.columns.iter().map(|column| "-".repeat(column.width + 2)).collect();
+        writeln!(out, "+{}+", lines.join("+"))
+    }
+
+    fn line<'c>(
+        &self,
+        cells: impl Iterator<Item = &'c str>,
+        paint: Paint,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let cells: Vec<_> =
+            cells.zip(&self.columns).map(|(cell, column)| column.pad(cell, paint)).collect();
+        if self.style.plain {
+            writeln!(out, "{}", cells.join("  ").trim_end())
+        } else {
+            writeln!(out, "| {} |", cells.join(" | "))
+        }
+    }
 }
 
 struct Column {
@@ -45,16 +111,18 @@ struct Column {
 }
 
 impl Column {
-    fn of(name: &str, at: usize, rows: &[Vec<String>]) -> Self {
+    fn of(head: &[String], at: usize, rows: &[Vec<String>]) -> Self {
         let cells = || rows.iter().filter_map(|row| row.get(at));
-        let width = cells().map(|cell| cell.width()).chain([name.width()]).max();
+        let width = cells().chain(head).map(|cell| cell.width()).max();
         let number = |cell: &String| cell.bytes().all(|byte| byte.is_ascii_digit());
-        Self { width: width.unwrap_or_default(), numbers: cells().all(number) }
+        let filled = cells().any(|cell| !cell.is_empty());
+        Self { width: width.unwrap_or_default(), numbers: filled && cells().all(number) }
     }
 
-    fn pad(&self, cell: &str) -> String {
+    fn pad(&self, cell: &str, paint: Paint) -> String {
         let blanks = " ".repeat(self.width.saturating_sub(cell.width()));
-        if self.numbers { blanks + cell } else { format!("{cell}{blanks}") }
+        let cell = paint.of(Tone::Label, cell);
+        if self.numbers { blanks + &cell } else { cell + &blanks }
     }
 }
 
@@ -66,7 +134,7 @@ fn one_line(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Style, draw_table};
+    use super::{Paint, Style, draw_table};
 
     fn drawn(plain: bool, rows: &[[&str; 3]]) -> String {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.map(str::to_owned).into()).collect();
@@ -87,6 +155,29 @@ mod tests {
                         | two\\nlines\\x1b |  12 | ff    |\n\
                         +----------------+-----+-------+\n";
         assert_eq!(drawn(false, &ROWS), expected);
+    }
+
+    #[test]
+    fn names_are_broken_for_a_terminal_and_what_is_still_too_wide_is_a_list() {
+        let rows = vec![vec!["127.0.0.1:2379".to_owned(), "a b".to_owned()]; 2];
+        let header = ["endpoint", "errors told"];
+        let drawn = |style: Style| {
+            let mut out = Vec::new();
+            draw_table(&header, &rows, &style, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let of = |columns, plain| Style { columns: Some(columns), plain, ..Style::default() };
+        let list = "ENDPOINT     127.0.0.1:2379\nERRORS TOLD  a b\n";
+        assert_eq!(drawn(of(26, false)), format!("{list}\n{list}"));
+        assert_eq!(drawn(of(21, true)), format!("{list}\n{list}"));
+        let broken = "| ENDPOINT       | ERRORS |\n|                | TOLD   |\n+";
+        assert!(drawn(of(27, false)).contains(broken));
+        assert!(
+            drawn(of(22, true)).starts_with("ENDPOINT        ERRORS\n                TOLD\n12")
+        );
+        assert!(drawn(of(32, false)).contains("| 127.0.0.1:2379 | a b         |"));
+        let painted = Style { paint: Paint::new(true), ..Style::default() };
+        assert!(drawn(painted).contains("| \x1b[1mENDPOINT\x1b[0m       | \x1b[1mERRORS"));
     }
 
     #[test]

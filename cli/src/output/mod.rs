@@ -9,12 +9,14 @@ pub mod go;
 mod grid;
 mod json;
 mod mask;
+mod paint;
 mod protobuf;
 mod rich;
 mod rows;
 mod simple;
 mod table;
 mod value;
+mod wrap;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub use fields::Fields;
 pub use grid::draw_table;
 pub use json::Json;
 pub use mask::{instead_of, is_masked};
+pub use paint::{Paint, Tone};
 pub use protobuf::Protobuf;
 pub(crate) use rich::kv as kv_value;
 pub use rich::{Path, Rich};
@@ -35,6 +38,7 @@ pub use rows::{MAX_KEPT, Row, Rows, print_one};
 pub use simple::Simple;
 pub use table::Table;
 pub use value::Value;
+pub use wrap::wrap;
 
 use crate::args::UsageError;
 
@@ -156,6 +160,11 @@ pub enum Format {
     Protobuf,
 }
 
+/// What `-w` takes, and what `-o` takes; a path is to follow the last one.
+pub const FORMATS: [&str; 5] = ["simple", "json", "fields", "table", "protobuf"];
+pub const OWN_FORMATS: [&str; 9] =
+    ["simple", "fields", "table", "json", "ndjson", "yaml", "raw", "keys", "jsonpath="];
+
 impl Format {
     /// Reads `-w`.
     pub fn parse(name: &str) -> Result<Self, UsageError> {
@@ -192,6 +201,9 @@ pub struct Style {
     pub value_only: bool,
     /// Control characters are shown, not sent: the reader is a terminal.
     pub escaped: bool,
+    /// The width of the terminal that long lines are broken for; elsewhere they are not.
+    pub columns: Option<usize>,
+    pub paint: Paint,
     /// No boxes.
     pub plain: bool,
     /// Values of keys that begin with one of these are not shown.
@@ -205,6 +217,7 @@ impl Style {
                 hex: self.hex,
                 value_only: self.value_only,
                 escaped: self.escaped,
+                paint: self.paint,
             }),
             Format::Json => Box::new(Json { hex: self.hex }),
             Format::Fields => Box::new(Fields { hex: self.hex }),

@@ -9,10 +9,10 @@ use super::{Format, PrintError, Style, draw_table};
 /// One thing that a verb shows: a branch, a lock, a finding.
 pub trait Row {
     /// For people: a line or several, without the last line's end. Control characters of keys and
-    /// values are escaped by whoever makes the text.
-    fn simple(&self) -> String;
+    /// values are escaped by whoever makes the text; of the style it takes colours and columns.
+    fn simple(&self, style: &Style) -> String;
 
-    /// For programs.
+    /// For programs. Names are in snake_case, as etcd writes its own, with the unit last.
     fn value(&self) -> Value;
 
     /// One cell for each of the header's columns.
@@ -51,7 +51,7 @@ impl<'a> Rows<'a> {
 
     pub fn row(&mut self, row: &dyn Row) -> Result<(), PrintError> {
         match &self.style.format {
-            Format::Simple => writeln!(self.out, "{}", row.simple())?,
+            Format::Simple => writeln!(self.out, "{}", row.simple(self.style))?,
             Format::Table | Format::Rich(Rich::Table) => {
                 kept(self.cells.len())?;
                 self.cells.push(row.cells());
@@ -150,7 +150,7 @@ mod tests {
     struct Pair(&'static str, i64);
 
     impl Row for Pair {
-        fn simple(&self) -> String {
+        fn simple(&self, _: &Style) -> String {
             format!("{} {}", self.0, self.1)
         }
 

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use kvorum_client::{KeyRange, pb};
 
 use super::{
-    Answer, LeaderMove, PrintError, Printer, access, alarm_type, escape_control, event_type,
-    file_hash_columns, hash_columns, member_columns, snapshot_columns, status_columns,
+    Answer, LeaderMove, Paint, PrintError, Printer, Tone, access, alarm_type, escape_control,
+    event_type, file_hash_columns, hash_columns, member_columns, snapshot_columns, status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +15,7 @@ pub struct Simple {
     pub hex: bool,
     pub value_only: bool,
     pub escaped: bool,
+    pub paint: Paint,
 }
 
 impl Printer for Simple {
@@ -176,7 +177,10 @@ impl Simple {
     fn kvs(self, kvs: &[pb::KeyValue], out: &mut dyn Write) -> io::Result<()> {
         for kv in kvs {
             if !self.value_only {
-                self.line(&kv.key, out)?;
+                let (begin, end) = self.paint.around(Tone::Key);
+                write!(out, "{begin}")?;
+                self.bytes(&kv.key, out)?;
+                writeln!(out, "{end}")?;
             }
             self.line(&kv.value, out)?;
         }
@@ -184,14 +188,15 @@ impl Simple {
     }
 
     fn line(self, bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
-        if self.hex {
-            for byte in bytes {
-                write!(out, "\\x{byte:02x}")?;
-            }
-        } else {
-            out.write_all(&self.shown(bytes))?;
-        }
+        self.bytes(bytes, out)?;
         out.write_all(b"\n")
+    }
+
+    fn bytes(self, bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        if !self.hex {
+            return out.write_all(&self.shown(bytes));
+        }
+        bytes.iter().try_for_each(|byte| write!(out, "\\x{byte:02x}"))
     }
 
     fn rows(self, rows: Vec<Vec<String>>, out: &mut dyn Write) -> io::Result<()> {

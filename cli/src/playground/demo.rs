@@ -11,13 +11,23 @@ use tokio::time::{Instant, sleep};
 const CONFIG: [(&str, &str); 8] = [
     ("/config/app/feature/dark-mode", "true"),
     ("/config/app/feature/new-checkout", "false"),
-    ("/config/app/limits.json", r#"{"requests_per_second": 500, "burst": 50}"#),
+    ("/config/app/limits.json", r#"{"requests_per_second": 500, "burst": 50, "timeout_ms": 800}"#),
     ("/config/app/motd", "Welcome to the playground"),
     ("/config/db/dsn", "postgres://db.internal:5432/shop"),
     ("/config/db/pool.json", r#"{"min": 2, "max": 20, "idle_s": 300}"#),
     ("/config/web/banner", "Black Friday starts at midnight"),
-    ("/config/web/theme", "blue"),
+    ("/config/web/theme.json", r#"{"color": "blue", "dark": false}"#),
 ];
+
+/// What was changed since, so that there is a history to look at: the key, and its earlier values.
+const CHANGED: [(&str, [&str; 3]); 1] = [(
+    "/config/app/limits.json",
+    [
+        r#"{"requests_per_second": 100, "burst": 20, "timeout_ms": 500}"#,
+        r#"{"requests_per_second": 250, "burst": 20, "timeout_ms": 500}"#,
+        r#"{"requests_per_second": 250, "burst": 50, "timeout_ms": 800}"#,
+    ],
+)];
 
 /// Instances of services: each dies with its lease, and the leases are kept alive.
 const SERVICES: [(&str, &str); 5] = [
@@ -51,7 +61,8 @@ pub(super) struct Demo {
 impl Demo {
     /// Writes the configuration; what people have made of it since is theirs.
     pub(super) async fn configure(connection: &Connection) -> Result<(), Failure> {
-        for (key, value) in CONFIG {
+        let earlier = CHANGED.iter().flat_map(|(key, values)| values.map(|value| (*key, value)));
+        for (key, value) in earlier.chain(CONFIG) {
             insist(|| connection.put(Put::new(key, value))).await?;
         }
         Ok(())

@@ -14,8 +14,9 @@ use clap::Args;
 use kvorum_client::{Config, Connection, Endpoint, Failure, Patience};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::output::{Format, Style};
-use crate::run::Streams;
+use crate::mode::Mode;
+use crate::output::Style;
+use crate::run::{self, Streams};
 use crate::settings::Settings;
 use crate::signals::Ended;
 use crate::{dashboard, exit, repl, terminal};
@@ -106,8 +107,8 @@ async fn visit(
         announce(playground)?;
         signals.wait().await;
     } else if args.repl {
-        let style = Style { format: Format::Simple, ..Style::default() };
-        let settings = Settings::of(config, style);
+        let mut settings = Settings::of(config, Style::default());
+        settings.style = run::fit(settings.style, settings.manner.color, Mode::Kvorum);
         return Ok(repl::run(settings).await);
     } else {
         dashboard::run(config).await?;

@@ -6,6 +6,7 @@
 use clap::{Arg, Command};
 
 use super::words::Words;
+use crate::output::{FORMATS, OWN_FORMATS};
 
 /// Commands whose plain arguments are keys.
 const TAKES_KEYS: [&str; 10] =
@@ -34,23 +35,22 @@ pub(super) fn wanted<'a>(
     let (start, prefix) = last.map_or((line.len(), Vec::new()), |word| (word.start, word.bytes));
     let mut command = grammar;
     let mut plain = 0;
-    let mut takes_value = false;
+    let mut awaits = None;
     for word in &words {
         let text = String::from_utf8_lossy(&word.bytes);
-        if std::mem::take(&mut takes_value) {
+        if awaits.take().is_some() {
             continue;
         }
         if let Some(flag) = text.strip_prefix('-').filter(|flag| !flag.is_empty()) {
-            takes_value =
-                !text.contains('=') && flag_takes_value(command, flag.trim_start_matches('-'));
+            awaits = flag_with_value(command, flag.trim_start_matches('-'));
         } else if let Some(next) = command.find_subcommand(&*text) {
             command = next;
         } else {
             plain += 1;
         }
     }
-    if takes_value {
-        return (start, Wanted::Nothing);
+    if let Some(flag) = awaits {
+        return (start, value_of(flag, &prefix));
     }
     if prefix.starts_with(b"-") {
         return (start, Wanted::Flags(command));
@@ -94,16 +94,27 @@ fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     command.get_subcommands().filter(|sub| !sub.is_hide_set())
 }
 
-fn flag_takes_value(command: &Command, flag: &str) -> bool {
+/// The flag, if the next word is its value.
+fn flag_with_value<'a>(command: &'a Command, flag: &str) -> Option<&'a Arg> {
     command
         .get_arguments()
         .find(|arg| {
             arg.get_long() == Some(flag)
                 || flag.len() == 1 && arg.get_short().is_some_and(|short| flag.starts_with(short))
         })
-        .is_some_and(|arg| {
+        .filter(|arg| {
             arg.get_action().takes_values() && arg.get_num_args().is_none_or(|n| n.min_values() > 0)
         })
+}
+
+fn value_of(flag: &Arg, prefix: &[u8]) -> Wanted<'static> {
+    let known: &[&str] = match flag.get_id().as_str() {
+        "output" => &OWN_FORMATS,
+        "write_out" => &FORMATS,
+        _ => return Wanted::Nothing,
+    };
+    let fitting = known.iter().filter(|name| name.as_bytes().starts_with(prefix));
+    Wanted::Words(fitting.map(|name| (*name).to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -114,6 +125,7 @@ mod tests {
     fn grammar() -> Command {
         let get = Command::new("get")
             .arg(Arg::new("limit").long("limit").help("keys at most"))
+            .arg(Arg::new("output").short('o').long("output"))
             .arg(Arg::new("prefix").long("prefix").action(ArgAction::SetTrue));
         let lease = Command::new("lease")
             .subcommand(Command::new("grant"))
@@ -149,6 +161,8 @@ mod tests {
         assert_eq!(at("get --prefix /a"), (13, "keys from /a".to_owned()));
         assert_eq!(at("get --limit 5 '/a b"), (14, "keys from /a b".to_owned()));
         assert_eq!(at("get --limit "), (12, "nothing".to_owned()));
+        assert_eq!(at("get -o js"), (7, "json jsonpath=".to_owned()));
+        assert_eq!(at("get --output y"), (13, "yaml".to_owned()));
         assert_eq!(at("put /a "), (7, "nothing".to_owned()));
         assert_eq!(at("nonsense x"), (9, "nothing".to_owned()));
     }

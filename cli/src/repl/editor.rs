@@ -21,8 +21,10 @@ use tokio::sync::mpsc;
 use super::cache::KeyCache;
 use super::complete::{Wanted, flags, wanted};
 use super::history;
+use super::line::ALIASES;
 use super::screen::Prompt;
 use super::words::{Words, lines, quote};
+use crate::output::Paint;
 
 /// What a person did at the prompt.
 pub(super) enum Typed {
@@ -57,10 +59,11 @@ pub(super) struct Editor {
 pub(super) type Above = Box<dyn ExternalPrinter + Send>;
 
 impl Editor {
-    /// Starts the thread. `grammar` is what lines are parsed with, `builtins` what it lacks.
+    /// Starts the thread. `grammar` is what lines are parsed with; `paint` says whether there may be
+    /// colours.
     pub(super) fn start(
         grammar: clap::Command,
-        builtins: &'static [&'static str],
+        paint: Paint,
         keys: KeyCache,
         history: Option<PathBuf>,
         prompt: Prompt,
@@ -73,13 +76,11 @@ impl Editor {
             .build();
         let mut editor = Rustyline::<Assistant, FileHistory>::with_config(config)?;
         let history_hints = HistoryHinter::new();
-        let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         editor.set_helper(Some(Assistant {
             grammar,
-            builtins,
             keys,
             history: history_hints,
-            colour,
+            colour: paint.is_on(),
             wants: Wants::Command,
             prompt,
         }));
@@ -159,7 +160,6 @@ fn read_lines(
 #[derive(Helper)]
 struct Assistant {
     grammar: clap::Command,
-    builtins: &'static [&'static str],
     keys: KeyCache,
     history: HistoryHinter,
     colour: bool,
@@ -179,7 +179,7 @@ impl Hinter for Assistant {
             return None;
         }
         // Keys are fetched while the word is typed, so that they are there when Tab is pressed.
-        if let (_, Wanted::Key(prefix)) = wanted(&self.grammar, self.builtins, &line[..pos]) {
+        if let (_, Wanted::Key(prefix)) = wanted(&self.grammar, ALIASES, &line[..pos]) {
             self.keys.continuations(&prefix);
         }
         self.history.hint(line, pos, context)
@@ -205,7 +205,7 @@ impl Completer for Assistant {
             return Ok((pos, Vec::new()));
         }
         let line = &line[..pos];
-        let (start, wanted) = wanted(&self.grammar, self.builtins, line);
+        let (start, wanted) = wanted(&self.grammar, ALIASES, line);
         let whole = |text: String| Pair { display: text.clone(), replacement: text + " " };
         let pairs = match wanted {
             Wanted::Words(words) => words.into_iter().map(whole).collect(),

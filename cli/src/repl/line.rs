@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::args::{Alone, Command, Global, Own, Preferences};
 use crate::manner::Manner;
-use crate::output::{Format, Style};
+use crate::output::{Format, Paint, Style};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -89,7 +89,9 @@ impl ShellLine {
             );
         }
         let mut style = shell.clone();
-        style.plain |= own.plain;
+        if own.plain {
+            (style.plain, style.paint) = (true, Paint::default());
+        }
         if own.reveal {
             style.masked = std::sync::Arc::default();
         }

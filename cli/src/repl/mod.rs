@@ -49,6 +49,7 @@ pub fn main(settings: Settings) -> ExitCode {
 
 /// The shell on a runtime that is there already.
 pub async fn run(settings: Settings) -> ExitCode {
+    let color = settings.manner.color;
     let outcome = if terminal::stdin_is_terminal() && terminal::stdout_is_terminal() {
         until_ended(settings).await
     } else {
@@ -57,7 +58,7 @@ pub async fn run(settings: Settings) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            let text = crate::run::explain(&error, crate::mode::Mode::Kvorum);
+            let text = crate::run::explain(&error, crate::mode::Mode::Kvorum, color);
             Streams::standard().exit("", &text, error.code())
         }
     }

@@ -13,16 +13,15 @@ use super::line::{ShellLine, Verb};
 use super::words::Words;
 use crate::args::{Command, UsageError, WatchVariables};
 use crate::command::{self, CommandError, Confirm, Input, Session};
+use crate::exit;
 use crate::mode::Mode;
 use crate::run::{Invocation, Streams, Task};
 use crate::settings::Settings;
-use crate::{exit, terminal};
 
 /// Runs the script; the exit code is that of the line that failed.
 pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
     let connection = connect(&settings).await?;
-    let Settings { mut style, manner, places, .. } = settings;
-    style.escaped = terminal::stdout_is_terminal();
+    let Settings { style, manner, places, .. } = settings;
     let mut session = Session {
         mode: Mode::Kvorum,
         connection,

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::cache::KeyCache;
 use super::editor::{Editor, Typed, Wants};
 use super::jobs::Jobs;
-use super::line::{ALIASES, ShellLine, Verb};
+use super::line::{ShellLine, Verb};
 use super::restore::Restore;
 use super::screen::{Prompt, Screen};
 use super::watching::Report;
@@ -22,8 +22,9 @@ use crate::command::{self, CommandError, Confirm, Input, Session};
 use crate::exit;
 use crate::mode::Mode;
 use crate::output::Style;
-use crate::run::{Invocation, Streams, Task};
+use crate::run::{self, Invocation, Streams, Task};
 use crate::settings::Settings;
+use crate::terminal;
 
 /// Runs the shell until it is left. The error is that of connecting.
 pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
@@ -33,7 +34,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
     let keys = KeyCache::start(connection.clone());
     let prompt = Prompt::default();
     let (editor, above) =
-        Editor::start(ShellLine::grammar(), ALIASES, keys, history, prompt.clone())
+        Editor::start(ShellLine::grammar(), settings.style.paint, keys, history, prompt.clone())
             .map_err(|error| no_editor(&error))?;
     let screen = Screen::start(above, prompt)?;
     let alarm = Arc::new(Notify::new());
@@ -44,7 +45,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         session: Session {
             mode: Mode::Kvorum,
             connection,
-            style: Style { escaped: true, ..settings.style },
+            style: settings.style,
             manner: settings.manner,
             out: Box::new(BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
@@ -141,7 +142,8 @@ impl Shell {
         };
         let (shell_style, shell_manner) = (self.session.style.clone(), self.session.manner.clone());
         match line.style(&shell_style) {
-            Ok(style) => self.session.style = style,
+            // The window may have another size by this time.
+            Ok(style) => self.session.style = Style { columns: terminal::columns(), ..style },
             Err(message) => {
                 self.complain(&message);
                 return Next::Prompt;
@@ -277,7 +279,8 @@ impl Shell {
     /// What was pasted after a line that failed was written for the case that it does not.
     fn complain(&mut self, message: &str) {
         self.editor.forget_pasted();
-        let _ = writeln!(self.session.err, "error: {message}");
+        let line = run::said(&format!("error: {message}"), self.session.manner.color);
+        let _ = writeln!(self.session.err, "{line}");
     }
 
     fn report(&mut self, error: &CommandError) {
@@ -288,6 +291,7 @@ impl Shell {
             return self.complain(&error.to_string());
         }
         self.editor.forget_pasted();
-        let _ = self.session.err.write_all(crate::run::explain(error, Mode::Kvorum).as_bytes());
+        let text = run::explain(error, Mode::Kvorum, self.session.manner.color);
+        let _ = self.session.err.write_all(text.as_bytes());
     }
 }

@@ -74,7 +74,7 @@ impl std::fmt::Display for Origin {
 /// Looks a variable up. The process's own is [`std::env::var_os`].
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-const DEFAULT_ENDPOINTS: &str = "127.0.0.1:2379";
+pub(crate) const DEFAULT_ENDPOINTS: &str = "127.0.0.1:2379";
 
 /// Where Kubernetes keeps its secrets.
 const MASKED_BY_DEFAULT: &str = "/registry/secrets";
@@ -85,7 +85,7 @@ impl Settings {
         Self {
             client,
             style,
-            manner: Manner::of(&Preferences::default(), false),
+            manner: Manner::of(&Preferences::default(), &|name| std::env::var_os(name)),
             fields: Vec::new(),
             debug: false,
             discovery: None,
@@ -188,13 +188,22 @@ fn manner(preferences: &Preferences, sources: &Sources<'_>) -> Manner {
     let protection =
         context.map_or_else(Protection::default, |(name, context)| context.protection(name));
     let separator = context.and_then(|(_, context)| context.separator.as_ref());
-    let no_color = (sources.variables)("NO_COLOR").is_some_and(|value| !value.is_empty());
     Manner {
         context: context.map(|(name, _)| name.clone()),
+        connection: connection_flags(preferences, &sources.fields),
         protection,
         separator: separator.and_then(|text| text.bytes().next()).unwrap_or(b'/'),
-        ..Manner::of(preferences, no_color)
+        ..Manner::of(preferences, sources.variables)
     }
+}
+
+/// The flags of a connection as they were given, but for a password.
+fn connection_flags(preferences: &Preferences, fields: &[Field]) -> Vec<String> {
+    let given = fields
+        .iter()
+        .filter(|field| field.origin == Origin::Flag && CONNECTION.contains(&field.name.as_str()));
+    let context = preferences.context.iter().map(|name| format!("--context={name}"));
+    context.chain(given.map(|field| format!("--{}={}", field.name, field.value))).collect()
 }
 
 fn masked(

@@ -137,6 +137,9 @@ fn small(server: &Program) {
         &["roles-for", "/app/a"],
         &["wait", "/app/a"],
         &["tree", "--quiet"],
+        &["grep", "nobody"],
+        &["grep", "--values", "nobody"],
+        &["grep", "nobody", "--quiet"],
     ] {
         told.terminal(words);
     }

@@ -140,10 +140,10 @@ impl Transcript {
 }
 
 fn without_seconds(text: &str) -> String {
-    let mut parts = text.split("\"leftSeconds\":");
+    let mut parts = text.split("\"remaining_ttl_s\":");
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        out.push_str("\"leftSeconds\":…");
+        out.push_str("\"remaining_ttl_s\":…");
         out.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
     }
     out

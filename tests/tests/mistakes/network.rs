@@ -17,7 +17,8 @@ fn nobody_listens() {
             &endpoint,
             &[],
             &format!("nothing answers at {endpoint}"),
-            "kvorum playground, or kvorum ctx add",
+            "check that a member runs there, and that this is its client port (2379 unless it was \
+             changed)",
         );
     }
 }

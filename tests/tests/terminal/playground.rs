@@ -68,6 +68,11 @@ fn a_playground_without_a_terminal_serves_until_it_is_told_to_end() {
         for key in ["/config/app/motd", "/services/web/10.0.0.21:80", "/locks/nightly-backup/"] {
             assert!(keys.contains(key), "{keys}");
         }
+        let limits = ["show", "/config/app/limits.json", "-o", "jsonpath={.version}"];
+        let version = succeeds(&mut playground.kvorum(&limits));
+        assert_eq!(version, "4\n", "there is a key with a history");
+        let search = ["grep", "--values", "color|timeout", "/config/"];
+        assert_eq!(succeeds(&mut playground.kvorum(&search)).lines().count(), 2);
         assert_eq!(temporary_folders(playground.folder.path()), 1);
         let asked = Instant::now();
         let mut process = playground.process;

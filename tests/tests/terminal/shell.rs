@@ -313,7 +313,9 @@ fn without_a_cluster_the_shell_says_what_to_do() {
     let mut shell = Terminal::start(command, 80, 24);
     assert_eq!(shell.ended().code(), Some(1));
     let said = format!(
-        "error: nothing answers at 127.0.0.1:{port}\nhint: kvorum playground, or kvorum ctx add"
+        "error: nothing answers at 127.0.0.1:{port}\n\
+         hint: check that a member runs there, and that this is its client port (2379\n      \
+         unless it was changed)"
     );
     assert_eq!(shell.screen().trim_end(), said);
 }

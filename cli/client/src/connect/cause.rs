@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::greeting::Greeting;
+use crate::endpoint::Endpoint;
 use crate::tls::{Certificate, KeyKind, Moment};
 
 /// One reason.
@@ -110,11 +111,12 @@ impl Cause {
             Self::Unresolvable { reason } => {
                 format!("the name of {endpoint} cannot be resolved: {reason}")
             }
-            Self::Refused => format!("nothing answers at {endpoint}"),
+            Self::Refused => format!("nothing answers at {}", Endpoint::explained(endpoint)),
             Self::Late { phase: Phase::Name, after } => {
                 format!("the name of {endpoint} cannot be resolved: no answer within {after:?}")
             }
             Self::Late { phase: Phase::Connect, after } => {
+                let endpoint = Endpoint::explained(endpoint);
                 format!("no connection to {endpoint}: no answer within {after:?}")
             }
             Self::Late { phase: Phase::Tls, after } => {

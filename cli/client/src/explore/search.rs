@@ -55,9 +55,12 @@ impl Pattern {
         lines.into_iter().flatten().filter(|line| self.is_in(line))
     }
 
-    /// Where in a line it is.
-    pub fn find(&self, line: &[u8]) -> Option<std::ops::Range<usize>> {
-        self.regex.find(line).map(|found| found.range())
+    /// Where in a line it is, one place after the other.
+    pub fn places<'a>(
+        &'a self,
+        line: &'a [u8],
+    ) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+        self.regex.find_iter(line).map(|found| found.range())
     }
 }
 
@@ -84,7 +87,8 @@ mod tests {
         let pattern = pattern("one", false, false);
         let lines: Vec<_> = pattern.lines(value).collect();
         assert_eq!(lines, [&b"one: 1"[..], b"\xff one"]);
-        assert_eq!(pattern.find(lines[1]), Some(2..5));
+        assert_eq!(pattern.places(lines[1]).next(), Some(2..5));
+        assert_eq!(pattern.places(b"one, one").collect::<Vec<_>>(), [0..3, 5..8]);
         assert_eq!(pattern.lines(b"none here").count(), 1);
         assert_eq!(pattern.lines(b"nothing").count(), 0);
         assert_eq!(self::pattern("^two.*2$", false, false).lines(value).count(), 1);

@@ -11,7 +11,7 @@ use crate::args::parse_bool;
 #[command(
     disable_help_subcommand = true,
     after_help = "Examples:\n  kvorum ctx add prod --endpoints https://10.0.0.1:2379 --cacert \
-                  ca.pem --read-only --color red\n  kvorum ctx import --kubeadm\n  kvorum ctx \
+                  ca.pem --read-only --frame red\n  kvorum ctx import --kubeadm\n  kvorum ctx \
                   use prod\n  kvorum --context prod get /config/app"
 )]
 pub struct CtxArgs {
@@ -49,7 +49,7 @@ pub enum CtxCommand {
                   whose first line it is, and without one it is asked for.\n\nExamples:\n  kvorum \
                   ctx add dev --endpoints 127.0.0.1:2379\n  kvorum ctx add prod --endpoints \
                   https://a:2379,https://b:2379 --user ops --password-command 'pass etcd/prod' \
-                  --read-only --color red"
+                  --read-only --frame red"
 )]
 pub struct CtxAddArgs {
     /// What the context is to be called

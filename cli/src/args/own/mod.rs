@@ -19,6 +19,7 @@ pub use explore::{
     WaitArgs, Where,
 };
 pub use man::ManArgs;
+pub(crate) use show::split_revision;
 pub use show::{ShowArgs, ViewAs};
 
 use super::{HashkvArgs, UsageError};
@@ -49,6 +50,11 @@ impl Alone {
             Self::Hashkv(args) => args.file().map(drop),
             Self::Ctx(_) | Self::Man(_) | Self::Explain(_) => Ok(()),
         }
+    }
+
+    /// Whether its output is something to be read at leisure.
+    pub fn is_paged(&self) -> bool {
+        matches!(self, Self::Explain(_))
     }
 }
 

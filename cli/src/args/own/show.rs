@@ -1,6 +1,7 @@
 //! `show KEY[@REV]`
 
 use std::ffi::OsString;
+use std::fmt;
 
 use clap::Args;
 use kvorum_client::decode::View;
@@ -58,6 +59,20 @@ impl ViewAs {
     }
 }
 
+impl fmt::Display for ViewAs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::View(View::Text) => "text",
+            Self::View(View::Json) => "json",
+            Self::View(View::Kubernetes) => "k8s",
+            Self::View(View::Protobuf) => "protobuf",
+            Self::View(View::MessagePack) => "msgpack",
+            Self::View(View::Hex) => "hex",
+            Self::Raw => "raw",
+        })
+    }
+}
+
 impl ShowArgs {
     /// The key, and the revision it is meant at; 0 is now.
     pub fn place(&self) -> Result<(Vec<u8>, i64), UsageError> {
@@ -77,7 +92,7 @@ impl ShowArgs {
 }
 
 /// `key@12` apart. Digits that are no revision belong to the key.
-fn split_revision(whole: &[u8]) -> Option<(Vec<u8>, i64)> {
+pub(crate) fn split_revision(whole: &[u8]) -> Option<(Vec<u8>, i64)> {
     let at = whole.iter().rposition(|byte| *byte == b'@')?;
     let digits = str::from_utf8(&whole[at + 1..]).ok()?;
     let decimal = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -87,7 +102,14 @@ fn split_revision(whole: &[u8]) -> Option<(Vec<u8>, i64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::split_revision;
+    use super::{ViewAs, split_revision};
+
+    #[test]
+    fn a_form_is_read_as_it_is_written() {
+        for name in ["text", "json", "k8s", "protobuf", "msgpack", "hex", "raw"] {
+            assert_eq!(ViewAs::parse(name).unwrap().to_string(), name);
+        }
+    }
 
     #[test]
     fn a_revision_stands_behind_the_last_at() {

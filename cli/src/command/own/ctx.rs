@@ -8,9 +8,10 @@ use crate::args::own::{CtxAddArgs, CtxArgs, CtxCommand, CtxImportArgs};
 use crate::args::{Preferences, UsageError};
 use crate::command::CommandError;
 use crate::exit;
+use crate::manner::Color;
 use crate::mode::Mode;
-use crate::output::{Row, Rows, Value, escape_control};
-use crate::run::{Invocation, Streams};
+use crate::output::{Row, Rows, Style, Tone, Value, escape_control};
+use crate::run::{self, Invocation, Streams};
 use crate::settings::{Field, Origin, Settings};
 
 pub(super) fn execute(
@@ -69,12 +70,12 @@ impl Listed<'_> {
 }
 
 impl Row for Listed<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         let mark = if self.is_default { '*' } else { ' ' };
-        let line = format!("{mark} {}  {}", self.name, self.context.endpoints.join(","));
+        let name = style.paint.of(Tone::Label, &shown(self.name));
         let care = self.care();
         let care = if care.is_empty() { String::new() } else { format!("  ({care})") };
-        String::from_utf8_lossy(&escape_control(format!("{line}{care}").as_bytes())).into_owned()
+        format!("{mark} {name}  {}{care}", shown(&self.context.endpoints.join(",")))
     }
 
     fn value(&self) -> Value {
@@ -85,7 +86,7 @@ impl Row for Listed<'_> {
             ("endpoints", Value::list(self.context.endpoints.iter().map(Value::text))),
             ("user", text(&self.context.user)),
             ("color", text(&self.context.color)),
-            ("readOnly", Value::Bool(self.context.read_only)),
+            ("read_only", Value::Bool(self.context.read_only)),
             ("protected", Value::Bool(self.context.protected)),
         ])
     }
@@ -96,6 +97,10 @@ impl Row for Listed<'_> {
         let user = self.context.user.clone().unwrap_or_default();
         vec![mark.to_owned(), self.name.to_owned(), endpoints, user, self.care()]
     }
+}
+
+fn shown(text: &str) -> String {
+    String::from_utf8_lossy(&escape_control(text.as_bytes())).into_owned()
 }
 
 fn list(
@@ -113,18 +118,17 @@ fn list(
     }
     rows.end()?;
     if contexts.contexts.is_empty() {
-        let _ = writeln!(
-            streams.err,
-            "no context is defined yet\nhint: kvorum ctx add NAME --endpoints HOST:PORT"
-        );
+        let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
+        let hint = run::said("hint: kvorum ctx add NAME --endpoints HOST:PORT", color);
+        let _ = writeln!(streams.err, "no context is defined yet\n{hint}");
     }
     Ok(())
 }
 
 impl Row for Field {
-    fn simple(&self) -> String {
-        let line = format!("{}  {}  ({})", self.name, self.value, self.origin);
-        String::from_utf8_lossy(&escape_control(line.as_bytes())).into_owned()
+    fn simple(&self, style: &Style) -> String {
+        let name = style.paint.of(Tone::Label, &shown(&self.name));
+        format!("{name}  {}  ({})", shown(&self.value), shown(&self.origin.to_string()))
     }
 
     fn value(&self) -> Value {

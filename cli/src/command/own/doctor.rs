@@ -8,7 +8,7 @@ use kvorum_client::doctor::{Facts, Finding, MemberFacts, Options, Severity, coll
 use crate::args::own::DoctorArgs;
 use crate::command::{CommandError, Session, version_text};
 use crate::exit;
-use crate::output::{Row, Rows, Value, escape_control};
+use crate::output::{Paint, Row, Rows, Style, Tone, Value, escape_control, wrap};
 
 pub(super) async fn execute(args: &DoctorArgs, session: &mut Session) -> Result<(), CommandError> {
     let facts = collect(&session.connection, Options { hash: args.hash }).await?;
@@ -33,14 +33,36 @@ pub(super) async fn execute(args: &DoctorArgs, session: &mut Session) -> Result<
 
 struct Shown<'a>(&'a Finding);
 
+/// Where the sentences begin: behind the severity and the check.
+const TEXT_AT: usize = SEVERITY_COLUMNS + CHECK_COLUMNS;
+const SEVERITY_COLUMNS: usize = 9;
+const CHECK_COLUMNS: usize = 15;
+
+fn painted(severity: Severity, paint: Paint) -> String {
+    let tone = match severity {
+        Severity::Critical => Tone::Fault,
+        Severity::Warning => Tone::Warning,
+        Severity::Note | Severity::Unknown => Tone::Note,
+        Severity::Fine => Tone::Fine,
+    };
+    paint.padded(tone, severity.name(), SEVERITY_COLUMNS)
+}
+
 impl Row for Shown<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         let Finding { severity, check, sentence, remedy } = self.0;
-        let mut text = format!("{:<9}{:<14}{sentence}", severity.name(), check.name());
+        let shown = |text: &str, indent| {
+            let text = escape_lines(text);
+            wrap(&String::from_utf8_lossy(&text), indent, style.columns)
+        };
+        let severity = painted(*severity, style.paint);
+        let mut text =
+            format!("{severity}{:<CHECK_COLUMNS$}{}", check.name(), shown(sentence, TEXT_AT));
         if let Some(remedy) = remedy {
-            let _ = write!(text, "\n{:23}-> {remedy}", "");
+            let arrow = style.paint.of(Tone::Note, "->");
+            let _ = write!(text, "\n{:TEXT_AT$}{arrow} {}", "", shown(remedy, TEXT_AT + 3));
         }
-        String::from_utf8_lossy(&escape_lines(&text)).into_owned()
+        text
     }
 
     fn value(&self) -> Value {
@@ -81,7 +103,7 @@ fn report(facts: &Facts, findings: &[Finding], version: &str) -> String {
     text.push('\n');
     for severity in [Severity::Critical, Severity::Warning, Severity::Note, Severity::Unknown] {
         for finding in findings.iter().filter(|finding| finding.severity == severity) {
-            let _ = writeln!(text, "{}", Shown(finding).simple());
+            let _ = writeln!(text, "{}", Shown(finding).simple(&Style::default()));
         }
     }
     let fine: Vec<_> = findings
@@ -116,6 +138,11 @@ fn describe(member: &MemberFacts, text: &mut String) {
         status.in_use_bytes,
     );
     if let Ok(hash) = &member.hash {
-        let _ = writeln!(text, "  hash {:x} compacted at {}", hash.hash, hash.compact_revision);
+        let compacted = match hash.compact_revision {
+            // What a member says that was never compacted.
+            ..0 => "never compacted".to_owned(),
+            revision => format!("compacted at {revision}"),
+        };
+        let _ = writeln!(text, "  hash {:x} {compacted}", hash.hash);
     }
 }

@@ -1,12 +1,10 @@
 //! `explain`
 
-use std::fmt::Write as _;
-
 use crate::args::own::ExplainArgs;
 use crate::command::CommandError;
 use crate::exit;
 use crate::explain::{Found, Topic, find, topics};
-use crate::output::{Row, Rows, Value, print_one};
+use crate::output::{Row, Rows, Style, Tone, Value, print_one, wrap};
 use crate::run::{Invocation, Streams};
 
 pub(super) fn execute(
@@ -42,13 +40,19 @@ fn unknown(words: &str, near: &[&str]) -> CommandError {
     CommandError::Hinted { code: exit::ERROR, message, hint }
 }
 
+/// Where in the list the meanings begin: behind the longest name.
+const MEANS_AT: usize = 28;
+
+const LABEL_COLUMNS: usize = 7;
+
 struct Listed(&'static Topic);
 
 struct Explained(&'static Topic);
 
 impl Row for Listed {
-    fn simple(&self) -> String {
-        format!("{:<28}{}", self.0.name, self.0.means)
+    fn simple(&self, style: &Style) -> String {
+        let name = style.paint.padded(Tone::Label, self.0.name, MEANS_AT);
+        format!("{name}{}", wrap(self.0.means, MEANS_AT, style.columns))
     }
 
     fn value(&self) -> Value {
@@ -61,14 +65,18 @@ impl Row for Listed {
 }
 
 impl Row for Explained {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         let Topic { name, means, why, next, .. } = self.0;
-        let mut text = format!("{name}\n\nmeans  {means}");
+        let line = |label: &str, text: &str| {
+            let label = style.paint.padded(Tone::Label, label, LABEL_COLUMNS);
+            format!("\n{label}{}", wrap(text, LABEL_COLUMNS, style.columns))
+        };
+        let mut text = format!("{}\n{}", style.paint.of(Tone::Label, name), line("means", means));
         if !why.is_empty() {
-            let _ = write!(text, "\nwhy    {why}");
+            text.push_str(&line("why", why));
         }
         for (nth, step) in next.iter().enumerate() {
-            let _ = write!(text, "\n{}{step}", if nth == 0 { "next   " } else { "       " });
+            text.push_str(&line(if nth == 0 { "next" } else { "" }, step));
         }
         text
     }

@@ -12,7 +12,7 @@ use super::{CommandError, Effect, Printout, Session, files};
 use crate::args::{Alone, Global, Own, Preferences};
 use crate::mode::Mode;
 use crate::output::Style;
-use crate::run::{Invocation, Streams};
+use crate::run::{self, Invocation, Streams};
 use crate::settings::Settings;
 
 /// Carries out a verb that asks a cluster.
@@ -56,8 +56,9 @@ fn style_alone(invocation: &Invocation<'_>) -> Result<Style, CommandError> {
     let global = Global { write_out: invocation.global.write_out.clone(), ..Global::default() };
     let preferences = Preferences { context: None, ..invocation.preferences.clone() };
     let settings = Settings::resolve(&global, &preferences, Mode::Kvorum, &|name| {
-        matches!(name, "NO_COLOR" | "ETCDCTL_WRITE_OUT").then(|| std::env::var_os(name)).flatten()
+        matches!(name, "NO_COLOR" | "TERM" | "ETCDCTL_WRITE_OUT")
+            .then(|| std::env::var_os(name))
+            .flatten()
     })?;
-    let escaped = crate::terminal::stdout_is_terminal();
-    Ok(Style { escaped, ..settings.style })
+    Ok(run::fit(settings.style, settings.manner.color, Mode::Kvorum))
 }

@@ -12,7 +12,7 @@ use crate::args::own::{ShowArgs, ViewAs};
 use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::{
-    Row, Style, Value, escape_control, instead_of, is_masked, kv_value, print_one,
+    Row, Style, Tone, Value, escape_control, instead_of, is_masked, kv_value, print_one,
 };
 
 const HEADER: [&str; 7] =
@@ -54,8 +54,22 @@ fn missing(key: &[u8], revision: i64, session: &Session) -> CommandError {
     let at = if revision == 0 { String::new() } else { format!(" at revision {revision}") };
     let code = if session.manner.exit_status { exit::finer::NOT_FOUND } else { exit::ERROR };
     let message = format!("there is no key {}{at}", text(key));
+    if let Some(hint) = meant_revision(key) {
+        return CommandError::Hinted { code, message, hint };
+    }
     let hint = format!("kvorum get --prefix --keys-only {} lists what begins like it", text(key));
     CommandError::Hinted { code, message, hint }
+}
+
+/// What to type, if what stands behind the key's `@` was meant to be a revision.
+fn meant_revision(key: &[u8]) -> Option<String> {
+    let at = key.iter().rposition(|byte| *byte == b'@')?;
+    let (key, behind) = (&key[..at], str::from_utf8(&key[at + 1..]).ok()?);
+    behind.parse::<i64>().ok()?;
+    let key = text(key);
+    Some(format!(
+        "behind @ stands a revision, as in {key}@12; kvorum show {key} tells the last that changed it"
+    ))
 }
 
 fn decoded(args: &ShowArgs, kv: &pb::KeyValue) -> Result<Decoded, CommandError> {
@@ -106,6 +120,22 @@ impl Shown<'_> {
         self.decoded.as_ref().map_or_else(|| "masked".to_owned(), Decoded::description)
     }
 
+    /// The description, where bytes are called what they are not, and said to be shown in hex.
+    fn kind(&self) -> String {
+        let Some(decoded @ Decoded { format: Found::Bytes, body: Body::Bytes(bytes), .. }) =
+            &self.decoded
+        else {
+            return self.description();
+        };
+        let mut words: Vec<String> = decoded.packings.iter().map(ToString::to_string).collect();
+        let kind = if str::from_utf8(bytes).is_ok() { "text" } else { "not text" };
+        words.push(match &decoded.detail {
+            Some(detail) => format!("{kind}: {detail} (hex below)"),
+            None => format!("{kind} (hex below)"),
+        });
+        words.join(", ")
+    }
+
     fn form(&self) -> String {
         let Some(decoded) = &self.decoded else { return instead_of(self.kv.value.len()) };
         match &decoded.body {
@@ -128,24 +158,29 @@ impl Shown<'_> {
 }
 
 impl Row for Shown<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         let kv = self.kv;
-        let mut lines = vec![format!("key       {}", String::from_utf8_lossy(&kv.key))];
+        let shown = |line: &str| {
+            if style.escaped { text(line.as_bytes()).into_owned() } else { line.to_owned() }
+        };
+        let field = |name: &str, value: &str| {
+            format!("{}{}", style.paint.padded(Tone::Label, name, 10), shown(value))
+        };
+        let key = style.paint.of(Tone::Key, &shown(&String::from_utf8_lossy(&kv.key)));
+        let mut lines = vec![format!("{}{key}", field("key", ""))];
         if self.revision != 0 {
-            lines.push(format!("read at   revision {}", self.revision));
+            lines.push(field("read at", &format!("revision {}", self.revision)));
         }
-        lines.push(format!(
-            "changed   at revision {} (version {}, created at {})",
+        let changed = format!(
+            "at revision {} (version {}, created at {})",
             kv.mod_revision, kv.version, kv.create_revision
-        ));
-        lines.extend(self.lease().map(|lease| format!("lease     {lease}")));
-        lines.push(format!("value     {} bytes, {}", kv.value.len(), self.description()));
+        );
+        lines.push(field("changed", &changed));
+        lines.extend(self.lease().map(|lease| field("lease", &lease)));
+        lines.push(field("value", &format!("{} bytes, {}", kv.value.len(), self.kind())));
         lines.push(String::new());
         let form = self.form();
-        lines.extend(form.strip_suffix('\n').unwrap_or(&form).split('\n').map(str::to_owned));
-        if self.style.escaped {
-            lines = lines.iter().map(|line| text(line.as_bytes()).into_owned()).collect();
-        }
+        lines.extend(form.strip_suffix('\n').unwrap_or(&form).split('\n').map(shown));
         lines.join("\n")
     }
 
@@ -212,5 +247,53 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
     match escape_control(bytes) {
         Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_client::decode::{View, decode, decode_as};
+    use kvorum_client::pb;
+
+    use super::{Decoded, Shown, meant_revision};
+    use crate::output::{Paint, Row as _, Style};
+
+    fn kind(value: &[u8], decoded: Decoded) -> String {
+        let kv = pb::KeyValue { value: value.to_vec(), ..pb::KeyValue::default() };
+        let style = Style::default();
+        let (kv, decoded) = (&kv, Some(decoded));
+        Shown { kv, revision: 0, decoded, lease: None, pretty: false, style: &style }.kind()
+    }
+
+    #[test]
+    fn bytes_are_told_as_what_they_are_not() {
+        assert_eq!(kind(b"\xff\x00", decode(b"/a", b"\xff\x00")), "not text (hex below)");
+        let text = decode_as(View::Hex, b"/a", b"text").unwrap();
+        assert_eq!(kind(b"text", text), "text (hex below)");
+        let encrypted = b"k8s:enc:aescbc:v1:key1:\xff";
+        let expected = "not text: encrypted by Kubernetes (aescbc, key key1) (hex below)";
+        assert_eq!(kind(encrypted, decode(b"/a", encrypted)), expected);
+        assert_eq!(kind(b"text", decode(b"/a", b"text")), "text");
+    }
+
+    #[test]
+    fn the_names_of_fields_are_painted_and_what_they_hold_is_not() {
+        let kv =
+            pb::KeyValue { key: b"/a".to_vec(), value: b"v".to_vec(), ..pb::KeyValue::default() };
+        let style = Style { paint: Paint::new(true), escaped: true, ..Style::default() };
+        let decoded = Some(decode(b"/a", b"v"));
+        let shown =
+            Shown { kv: &kv, revision: 0, decoded, lease: None, pretty: false, style: &style };
+        let text = shown.simple(&style);
+        assert!(text.starts_with("\x1b[1mkey\x1b[0m       \x1b[35m/a\x1b[0m\n"), "{text}");
+        assert!(text.ends_with("\x1b[1mvalue\x1b[0m     1 bytes, text\n\nv"), "{text}");
+    }
+
+    #[test]
+    fn only_a_number_behind_the_at_was_meant_as_a_revision() {
+        let hint = meant_revision(b"/a@-1").unwrap();
+        assert!(hint.contains("as in /a@12; kvorum show /a tells"), "{hint}");
+        assert_eq!(meant_revision(b"me@example.com"), None);
+        assert_eq!(meant_revision(b"/a"), None);
     }
 }

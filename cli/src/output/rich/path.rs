@@ -28,6 +28,13 @@ impl Path {
     pub fn parse(text: &str) -> Result<Self, UsageError> {
         let inner = text.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let inner = inner.unwrap_or(text).trim();
+        if inner.starts_with("range ") || inner.contains("}{") {
+            return Err(UsageError::arguments(format!(
+                "{text:?} is a template, and only one path is read: it finds every item of a list, \
+                 one a line, as -o 'jsonpath={{.kvs[*].key}}' does, and several fields as \
+                 -o \"jsonpath={{.kvs[*]['key','value']}}\" does"
+            )));
+        }
         let rooted = match inner.chars().next() {
             Some('$') => inner.to_owned(),
             Some('.' | '[') => format!("${inner}"),
@@ -79,6 +86,16 @@ mod tests {
         assert_eq!(found("{.kvs[0]}"), "{\"key\":\"a\",\"version\":3}\n");
         assert_eq!(found("$..version"), "3\n3\n");
         assert_eq!(found("$.nothing"), "");
+    }
+
+    #[test]
+    fn a_template_is_refused_with_what_to_write_and_that_works() {
+        for template in ["{range .kvs[*]}{.key}{\"\\n\"}{end}", "{.kvs[0].key}{.kvs[0].version}"] {
+            let message = Path::parse(template).unwrap_err().message;
+            assert!(message.contains("-o 'jsonpath={.kvs[*].key}' does"), "{message}");
+            assert!(message.contains("jsonpath={.kvs[*]['key','value']}\" does"), "{message}");
+        }
+        assert_eq!(found("{.kvs[*]['key','version']}"), "a\n3\nb\n3\n");
     }
 
     #[test]

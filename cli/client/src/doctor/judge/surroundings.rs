@@ -14,6 +14,10 @@ const SLOW_COMMIT: Duration = Duration::from_millis(25);
 /// With fewer a single slow one decides.
 const MIN_SAMPLES: u64 = 100;
 
+/// As etcd writes its log; of a benchmark of etcd's documentation.
+const MEASURE: &str =
+    "fio --rw=write --ioengine=sync --fdatasync=1 --bs=2300 --size=22m --name=etcd --directory=DIR";
+
 /// etcd's own warning begins at one second between peers; a `Date` is only exact to one.
 const CLOCK_SKEW_SECONDS: i64 = 3;
 
@@ -29,7 +33,10 @@ pub(super) fn disk(facts: &Facts, found: &mut Vec<Finding>) {
             Ok(disk) => disk,
             Err(why) => {
                 let sentence = format!("the disk of {name} is not known: {}", why.0);
-                found.push(finding(Severity::Unknown, check, sentence));
+                found.push(finding(Severity::Unknown, check, sentence).remedy(format!(
+                    "let this machine read {}/metrics, or measure the disk itself: {MEASURE}",
+                    member.address()
+                )));
                 continue;
             }
         };
@@ -38,7 +45,9 @@ pub(super) fn disk(facts: &Facts, found: &mut Vec<Finding>) {
                 "{name} has written too little since it was started to tell whether its disk is \
                  slow"
             );
-            found.push(finding(Severity::Unknown, check, sentence));
+            let remedy =
+                "look again when it has served a while, or have it write: kvorum check perf";
+            found.push(finding(Severity::Unknown, check, sentence).remedy(remedy));
         }
         latency(member, "an fsync of the log", disk.fsync, SLOW_FSYNC, found);
         latency(member, "a commit of the backend", disk.commit, SLOW_COMMIT, found);
@@ -66,10 +75,10 @@ fn latency(
          where {limit:?} is good",
         member.label()
     );
-    found.push(finding(Severity::Warning, Check::Disk, sentence).remedy(
-        "give etcd a disk of its own, an SSD; or measure: fio --rw=write --ioengine=sync \
-         --fdatasync=1 --bs=2300 --size=22m --name=etcd --directory=DIR",
-    ));
+    found.push(
+        finding(Severity::Warning, Check::Disk, sentence)
+            .remedy(format!("give etcd a disk of its own, an SSD; or measure: {MEASURE}")),
+    );
 }
 
 pub(super) fn clock(facts: &Facts, found: &mut Vec<Finding>) {

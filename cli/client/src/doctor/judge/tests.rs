@@ -167,7 +167,8 @@ const CASES: &[Case] = &[
         },
         severity: Severity::Warning,
         check: Check::Addresses,
-        sentence: "m1 advertises http://x, which does not answer here: nothing answers at http://x",
+        sentence: "m1 advertises http://x, which does not answer here: nothing answers at http://x \
+                   (no port was given, so the usual one was tried: 2379)",
         remedy: "--advertise-client-urls=http://10.0.0.1:2379",
     },
     Case {
@@ -388,7 +389,7 @@ const CASES: &[Case] = &[
         severity: Severity::Unknown,
         check: Check::Disk,
         sentence: "the disk of m1 is not known: HTTP status 404",
-        remedy: "",
+        remedy: "let this machine read http://10.0.0.1:2379/metrics, or measure the disk itself: fio",
     },
     Case {
         name: "clocks that differ",
@@ -437,7 +438,8 @@ fn few_samples_and_small_files_are_no_faults() {
     facts.members[0].addresses[0].certificate = Some(certificate(300));
     let sentence =
         "m1 has written too little since it was started to tell whether its disk is slow";
-    let unknown = (Severity::Unknown, Check::Disk, sentence.to_owned(), String::new());
+    let remedy = "look again when it has served a while, or have it write: kvorum check perf";
+    let unknown = (Severity::Unknown, Check::Disk, sentence.to_owned(), remedy.to_owned());
     assert_eq!(told(&facts), [unknown]);
 }
 

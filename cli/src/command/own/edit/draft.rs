@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use tempfile::TempDir;
@@ -73,10 +73,7 @@ impl Draft {
         if !status.success() {
             return Err(EditError::Failed { editor: editor.clone(), status });
         }
-        if fs::metadata(&self.path)?.len() > MAX_EDITED_BYTES {
-            return Err(EditError::TooLarge);
-        }
-        Ok(fs::read(&self.path)?)
+        read_file(&self.path)
     }
 
     /// Leaves the file where it is, for whoever would not like to lose it.
@@ -84,6 +81,14 @@ impl Draft {
         let _ = self.folder.keep();
         self.path
     }
+}
+
+/// A text that was edited.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, EditError> {
+    if fs::metadata(path)?.len() > MAX_EDITED_BYTES {
+        return Err(EditError::TooLarge);
+    }
+    Ok(fs::read(path)?)
 }
 
 /// The editor a person chose: with arguments, as a shell would read it.

@@ -1,16 +1,18 @@
 //! `edit`: an editor, a comparison, a merge.
 
 mod draft;
+mod start;
 
 use kvorum_client::decode::{Editable, View};
-use kvorum_client::edit::{Swap, difference, has_conflict_markers, merge, read, swap};
+use kvorum_client::edit::{MergedRevisions, Swap, difference, has_conflict_markers, merge, swap};
 use kvorum_client::pb;
 
 use crate::args::own::{EditArgs, ViewAs};
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{Row, Value, go, is_masked, print_one};
+use crate::output::{Row, Style, Value, go, is_masked, print_one};
 use draft::{Draft, EditError, chosen_editor};
+use start::{Start, resuming};
 
 /// A key that changes faster than it can be merged is given up after so many tries.
 const MAX_MERGES: usize = 10;
@@ -25,24 +27,31 @@ pub(super) async fn execute(args: &EditArgs, session: &mut Session) -> Result<()
             hint: "--reveal lets the editor show it".to_owned(),
         });
     }
-    let base = read(&session.connection, &key).await?;
-    let editable = editable(base.as_ref(), args.view).map_err(|(message, hint)| {
+    let start = Start::of(args, &key, session).await?;
+    let editable = editable(start.model.as_ref(), args.view).map_err(|(message, hint)| {
         let message = format!("{name} cannot be edited so: {message}");
         CommandError::Hinted { code: exit::ERROR, message, hint: hint.to_owned() }
     })?;
-    if base.is_none() {
-        session.remark(&format!("{name} is not there yet: what is saved creates it"));
+    if let Some(absence) = start.absence(&name) {
+        session.remark(&absence);
     }
-    let draft = Draft::new(editable.form(), editable.extension()).map_err(EditError::File);
+    let text = start.text.as_deref().unwrap_or(editable.form());
+    let draft = Draft::new(text, editable.extension()).map_err(EditError::File);
     let draft = draft.map_err(|error| not_edited(&error))?;
     let edited = draft.edit(&chosen_editor(|name| std::env::var_os(name))).await;
     let edited = edited.map_err(|error| not_edited(&error))?;
     let checked = matches!(args.view, None | Some(ViewAs::View(View::Json)))
-        && base.as_ref().is_some_and(|kv| is_json(&kv.value).is_ok());
-    let base_form = editable.form().to_vec();
-    let edit = Edit { key, name, base, base_form, editable, draft, checked };
+        && start.model.as_ref().is_some_and(|kv| is_json(&kv.value).is_ok());
+    let base_form = if start.base_is_lost { Vec::new() } else { editable.form().to_vec() };
+    let Start { base, made_from, .. } = start;
+    let edit = Edit { args, key, name, base, made_from, base_form, editable, draft, checked };
+    if args.resume.is_some() && has_conflict_markers(&edited) {
+        return Err(edit.kept(UNRESOLVED, session));
+    }
     edit.finish(edited, session).await
 }
+
+const UNRESOLVED: &str = "the conflict is not resolved: its markers are still there";
 
 /// Whether this is JSON with a structure that can be broken: a bare word or number is text.
 fn is_json(value: &[u8]) -> Result<(), String> {
@@ -80,11 +89,14 @@ fn not_edited(error: &EditError) -> CommandError {
 }
 
 /// One value between its reading and its writing.
-struct Edit {
+struct Edit<'a> {
+    args: &'a EditArgs,
     key: Vec<u8>,
     name: String,
-    /// What the edited text was made from.
+    /// What must still be there when the text is written.
     base: Option<pb::KeyValue>,
+    /// The revision of what the edited text was made from; 0 of nothing.
+    made_from: i64,
     base_form: Vec<u8>,
     editable: Editable,
     draft: Draft,
@@ -101,7 +113,7 @@ enum Merged {
     Failed(String),
 }
 
-impl Edit {
+impl Edit<'_> {
     async fn finish(mut self, edited: Vec<u8>, session: &mut Session) -> Result<(), CommandError> {
         let mut ours = self.without_added_line_end(edited);
         if ours == self.base_form {
@@ -112,11 +124,11 @@ impl Edit {
                 && let Err(why) = is_json(&ours)
             {
                 let reason = format!("it is no JSON any more ({why}); --as text would write it");
-                return Err(self.kept(&reason));
+                return Err(self.kept(&reason, session));
             }
             let value = match self.editable.encode(&ours) {
                 Ok(value) => value,
-                Err(error) => return Err(self.kept(&error.to_string())),
+                Err(error) => return Err(self.kept(&error.to_string(), session)),
             };
             if session.manner.dry_run {
                 session.out.write_all(&difference(&self.base_form, &ours))?;
@@ -131,9 +143,9 @@ impl Edit {
                 Ok(Swap::Changed(Some(theirs))) => theirs,
                 Ok(Swap::Changed(None)) => {
                     let reason = format!("{} was deleted while it was edited", self.name);
-                    return Err(self.kept(&reason));
+                    return Err(self.kept(&reason, session));
                 }
-                Err(failure) => return Err(self.kept(&failure.to_string())),
+                Err(failure) => return Err(self.kept(&failure.to_string(), session)),
             };
             ours = match self.merge(&ours, theirs, session).await {
                 Merged::Ours(ours) => ours,
@@ -144,11 +156,11 @@ impl Edit {
                         session,
                     );
                 }
-                Merged::Failed(reason) => return Err(self.kept(&reason)),
+                Merged::Failed(reason) => return Err(self.kept(&reason, session)),
             };
         }
         let reason = format!("{} changes faster than it can be merged", self.name);
-        Err(self.kept(&reason))
+        Err(self.kept(&reason, session))
     }
 
     /// Brings our text and what was written meanwhile together; where they contradict each other,
@@ -159,7 +171,9 @@ impl Edit {
         let Some(their_form) = self.editable.form_of(&theirs.value) else {
             return Merged::Failed(format!("{while_edited}, to something of another form"));
         };
-        let merged = merge(&self.base_form, ours, &their_form);
+        let revisions = MergedRevisions { base: self.made_from, theirs: theirs.mod_revision };
+        let merged = merge(&self.base_form, ours, &their_form, revisions);
+        self.made_from = theirs.mod_revision;
         self.base = Some(theirs);
         self.base_form.clone_from(&their_form);
         match merged {
@@ -184,9 +198,7 @@ impl Edit {
         }
         match self.draft.edit(&chosen_editor(|name| std::env::var_os(name))).await {
             Err(error) => Merged::Failed(error.to_string()),
-            Ok(text) if has_conflict_markers(&text) => Merged::Failed(
-                "the conflict is not resolved: its markers are still there".to_owned(),
-            ),
+            Ok(text) if has_conflict_markers(&text) => Merged::Failed(UNRESOLVED.to_owned()),
             Ok(text) => Merged::Ours(self.without_added_line_end(text)),
         }
     }
@@ -211,13 +223,18 @@ impl Edit {
         Ok(())
     }
 
-    /// Leaves what was typed where it is and says so.
-    fn kept(self, reason: &str) -> CommandError {
+    /// Leaves what was typed where it is and says how to go on from there.
+    fn kept(self, reason: &str, session: &Session) -> CommandError {
         let path = self.draft.keep();
+        let connection = &session.manner.connection;
+        let command = resuming(&self.key, self.args, &path, self.made_from, connection);
         CommandError::Hinted {
             code: exit::ERROR,
             message: format!("nothing was written: {reason}"),
-            hint: format!("the edited text is kept in {}", path.display()),
+            hint: format!(
+                "the edited text is kept in {}, and this goes on with it: {command}",
+                path.display()
+            ),
         }
     }
 }
@@ -231,7 +248,7 @@ struct Outcome<'a> {
 }
 
 impl Row for Outcome<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, _: &Style) -> String {
         self.said.to_owned()
     }
 

@@ -6,7 +6,7 @@ use super::read::{nothing, say_serializable};
 use super::{begin, shown};
 use crate::args::own::CountArgs;
 use crate::command::{CommandError, Session};
-use crate::output::{Row, Value, print_one};
+use crate::output::{Row, Style, Value, print_one};
 
 pub(super) async fn execute(args: &CountArgs, session: &mut Session) -> Result<(), CommandError> {
     let ranges = begin::ranges(&args.at, session).await?;
@@ -37,7 +37,7 @@ struct Counted {
 }
 
 impl Row for Counted {
-    fn simple(&self) -> String {
+    fn simple(&self, _: &Style) -> String {
         self.count.to_string()
     }
 

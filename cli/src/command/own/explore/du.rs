@@ -6,7 +6,7 @@ use super::read::Reading;
 use super::{begin, shown};
 use crate::args::own::DuArgs;
 use crate::command::{CommandError, Session};
-use crate::output::{Row, Rows, Value};
+use crate::output::{Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(args: &DuArgs, session: &mut Session) -> Result<(), CommandError> {
     let ranges = begin::ranges(&args.at, session).await?;
@@ -62,10 +62,14 @@ impl Line<'_> {
 }
 
 impl Row for Line<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         let Usage { keys, .. } = self.usage;
         let bytes = shown::bytes(self.usage.bytes());
-        format!("{bytes:>10}  {:>15}  {}", shown::keys(*keys), self.name())
+        let name = match self.name {
+            Name::Path => style.paint.of(Tone::Branch, &self.name()),
+            Name::Rest(_) | Name::Total => self.name(),
+        };
+        format!("{bytes:>10}  {:>15}  {name}", shown::keys(*keys))
     }
 
     fn value(&self) -> Value {
@@ -79,8 +83,8 @@ impl Row for Line<'_> {
             ("path", path),
             ("kind", Value::text(kind)),
             ("keys", Value::Uint(*keys)),
-            ("keyBytes", Value::Uint(*key_bytes)),
-            ("valueBytes", Value::Uint(*value_bytes)),
+            ("key_bytes", Value::Uint(*key_bytes)),
+            ("value_bytes", Value::Uint(*value_bytes)),
         ])
     }
 

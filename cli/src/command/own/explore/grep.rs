@@ -1,5 +1,7 @@
 //! `grep`
 
+use std::io::{IsTerminal as _, Write};
+
 use kvorum_client::explore::{KeyValue, Page, Pattern};
 
 use super::read::Reading;
@@ -7,7 +9,8 @@ use super::{begin, shown};
 use crate::args::own::GrepArgs;
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{Row, Rows, Style, Value, print_one};
+use crate::manner::Manner;
+use crate::output::{Paint, Row, Rows, Style, Tone, Value, print_one};
 
 pub(super) async fn execute(args: &GrepArgs, session: &mut Session) -> Result<(), CommandError> {
     let pattern = args.pattern()?;
@@ -31,7 +34,28 @@ pub(super) async fn execute(args: &GrepArgs, session: &mut Session) -> Result<()
         let _ = writeln!(err, "masked values were not searched ({keys}): --reveal searches them");
     }
     read.conclude(&args.at, connection, manner, err)?;
-    if found == 0 { Err(CommandError::Silent { code: exit::ERROR }) } else { Ok(()) }
+    if found > 0 {
+        return Ok(());
+    }
+    // As every grep, a script is told by the exit code alone.
+    if read.keys > 0 && style.escaped && std::io::stderr().is_terminal() {
+        say_nothing_matches(read.keys, args.values, manner, err);
+    }
+    Err(CommandError::Silent { code: exit::ERROR })
+}
+
+fn say_nothing_matches(keys: u64, values: bool, manner: &Manner, err: &mut dyn Write) {
+    if manner.quiet {
+        return;
+    }
+    let keys = shown::keys(keys);
+    let text = if values {
+        format!("nothing matches in the values of {keys}")
+    } else {
+        format!("nothing matches among {keys}; --values searches their values")
+    };
+    // Nobody listening is no reason to fail.
+    let _ = writeln!(err, "{text}");
 }
 
 struct Search<'a> {
@@ -83,8 +107,8 @@ impl Search<'_> {
         if self.args.count {
             return Ok(());
         }
-        let (pattern, short) = (self.pattern, self.style.escaped);
-        Ok(rows.row(&Match { key: &kv.key, line, pattern, short })?)
+        let (pattern, short, in_key) = (self.pattern, self.style.escaped, !self.args.values);
+        Ok(rows.row(&Match { key: &kv.key, line, pattern, short, in_key })?)
     }
 }
 
@@ -94,6 +118,8 @@ struct Match<'a> {
     pattern: &'a Pattern,
     /// A long line is shown around the match only.
     short: bool,
+    /// The key was searched, not its value.
+    in_key: bool,
 }
 
 /// What is shown of a long line before the match, and in all: some lines of a terminal.
@@ -101,17 +127,32 @@ const BEFORE: usize = 40;
 const SHOWN: usize = 240;
 
 impl Match<'_> {
-    fn line(&self, line: &[u8]) -> String {
+    fn line(&self, line: &[u8], paint: Paint) -> String {
         if !self.short || line.len() <= SHOWN {
-            return shown::line(line);
+            return self.painted(line, paint);
         }
-        let start = self.pattern.find(line).map_or(0, |found| found.start.saturating_sub(BEFORE));
+        let first = self.pattern.places(line).next();
+        let start = first.map_or(0, |found| found.start.saturating_sub(BEFORE));
         let start = (start..line.len()).find(|at| starts_character(line, *at)).unwrap_or(start);
         let end = (start + SHOWN).min(line.len());
         let end = (end..line.len()).find(|at| starts_character(line, *at)).unwrap_or(line.len());
         let (before, after) =
             (if start > 0 { "…" } else { "" }, if end < line.len() { "…" } else { "" });
-        format!("{before}{}{after}", shown::line(&line[start..end]))
+        format!("{before}{}{after}", self.painted(&line[start..end], paint))
+    }
+
+    /// With every match in its colour.
+    fn painted(&self, bytes: &[u8], paint: Paint) -> String {
+        if !paint.is_on() {
+            return shown::line(bytes);
+        }
+        let (mut text, mut told) = (String::new(), 0);
+        for place in self.pattern.places(bytes) {
+            text.push_str(&shown::line(&bytes[told..place.start]));
+            text.push_str(&paint.of(Tone::Match, &shown::line(&bytes[place.clone()])));
+            told = place.end;
+        }
+        text + &shown::line(&bytes[told..])
     }
 }
 
@@ -121,10 +162,13 @@ fn starts_character(line: &[u8], at: usize) -> bool {
 }
 
 impl Row for Match<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
+        let paint = style.paint;
+        let key = || paint.of(Tone::Key, &shown::line(self.key));
         match self.line {
-            None => shown::line(self.key),
-            Some(line) => format!("{}: {}", shown::line(self.key), self.line(line)),
+            None if self.in_key => self.painted(self.key, paint),
+            None => key(),
+            Some(line) => format!("{}: {}", key(), self.line(line, paint)),
         }
     }
 
@@ -137,7 +181,10 @@ impl Row for Match<'_> {
     }
 
     fn cells(&self) -> Vec<String> {
-        vec![shown::line(self.key), self.line.map(|line| self.line(line)).unwrap_or_default()]
+        vec![
+            shown::line(self.key),
+            self.line.map(|line| self.line(line, Paint::default())).unwrap_or_default(),
+        ]
     }
 
     fn key(&self) -> Option<&[u8]> {
@@ -148,7 +195,7 @@ impl Row for Match<'_> {
 struct Found(u64);
 
 impl Row for Found {
-    fn simple(&self) -> String {
+    fn simple(&self, _: &Style) -> String {
         self.0.to_string()
     }
 
@@ -166,17 +213,38 @@ mod tests {
     use kvorum_client::explore::{Pattern, PatternOptions};
 
     use super::{Match, SHOWN};
-    use crate::output::Row as _;
+    use crate::output::{Paint, Row as _, Style};
 
     #[test]
     fn a_long_line_is_shown_around_the_match_on_a_terminal_only() {
         let pattern = Pattern::new("needle", PatternOptions::default()).unwrap();
         let line = format!("{}needle{}", "ä".repeat(5000), "b".repeat(5000));
-        let row =
-            |short| Match { key: b"k", line: Some(line.as_bytes()), pattern: &pattern, short };
-        let short = row(true).simple();
+        let row = |short| {
+            let row = Match {
+                key: b"k",
+                line: Some(line.as_bytes()),
+                pattern: &pattern,
+                short,
+                in_key: false,
+            };
+            row.simple(&Style::default())
+        };
+        let short = row(true);
         assert!(short.starts_with("k: …ä") && short.ends_with("b…"), "{short}");
         assert!(short.contains("äneedleb") && short.len() < SHOWN + 20, "{short}");
-        assert_eq!(row(false).simple(), format!("k: {line}"));
+        assert_eq!(row(false), format!("k: {line}"));
+    }
+
+    #[test]
+    fn every_match_is_painted_and_the_key_where_its_value_was_searched() {
+        let pattern = Pattern::new("b+", PatternOptions::default()).unwrap();
+        let style = Style { paint: Paint::new(true), ..Style::default() };
+        let row =
+            |line, in_key| Match { key: b"abbab", line, pattern: &pattern, short: true, in_key };
+        let (found, key, end) = ("\x1b[1;31m", "\x1b[35m", "\x1b[0m");
+        assert_eq!(row(None, true).simple(&style), format!("a{found}bb{end}a{found}b{end}"));
+        let line = row(Some(b"cb\x1b"), false).simple(&style);
+        assert_eq!(line, format!("{key}abbab{end}: c{found}b{end}\\x1b"));
+        assert_eq!(row(None, false).simple(&style), format!("{key}abbab{end}"));
     }
 }

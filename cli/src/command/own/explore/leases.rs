@@ -6,7 +6,7 @@ use kvorum_client::explore::{LeaseRow, LeaseTime, leases};
 use super::shown;
 use crate::args::own::LeasesArgs;
 use crate::command::{CommandError, Session};
-use crate::output::{Row, Rows, Value};
+use crate::output::{Row, Rows, Style, Value};
 
 pub(super) async fn execute(args: &LeasesArgs, session: &mut Session) -> Result<(), CommandError> {
     let Session { connection, style, manner, out, err, .. } = session;
@@ -54,7 +54,7 @@ impl Line {
 }
 
 impl Row for Line {
-    fn simple(&self) -> String {
+    fn simple(&self, _: &Style) -> String {
         let mut text = format!("{:016x}  {}", self.row.id, self.left());
         if self.row.time.is_some_and(|time| time.left_s >= 0) {
             text = format!("{text} left of {}", self.granted());
@@ -71,8 +71,8 @@ impl Row for Line {
         };
         let row = Value::map([
             ("lease", Value::lease(self.row.id)),
-            ("leftSeconds", seconds(|time| time.left_s)),
-            ("grantedSeconds", seconds(|time| time.granted_s)),
+            ("remaining_ttl_s", seconds(|time| time.left_s)),
+            ("granted_ttl_s", seconds(|time| time.granted_s)),
         ]);
         let keys = || Value::list(self.row.keys.iter().map(|key| Value::bytes(key)));
         if self.keys { row.with("keys", keys()) } else { row }

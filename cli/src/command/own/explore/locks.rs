@@ -8,7 +8,7 @@ use super::{begin, shown};
 use crate::args::own::LocksArgs;
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{PrintError, Row, Rows, Value};
+use crate::output::{PrintError, Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(args: &LocksArgs, session: &mut Session) -> Result<(), CommandError> {
     let ranges = begin::ranges(&args.at, session).await?;
@@ -107,11 +107,11 @@ impl Line<'_> {
 }
 
 impl Row for Line<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         let Contender { create_revision, lease, .. } = self.contender;
         let left = self.left();
         if self.place == 0 {
-            let name = shown::line(&self.lock.name);
+            let name = style.paint.of(Tone::Key, &shown::line(&self.lock.name));
             let waiting = self.lock.queue.len() as u64 - 1 + self.lock.more;
             let waiting = if waiting == 0 { String::new() } else { format!(", {waiting} waiting") };
             return format!(
@@ -134,11 +134,11 @@ impl Row for Line<'_> {
             ("place", Value::Uint(self.place as u64)),
             ("key", Value::bytes(key)),
             ("lease", Value::lease(*lease)),
-            ("createRevision", Value::Int(*create_revision)),
-            ("leftSeconds", self.left.map_or(Value::Null, Value::Int)),
+            ("create_revision", Value::Int(*create_revision)),
+            ("remaining_ttl_s", self.left.map_or(Value::Null, Value::Int)),
         ]);
         let token = if self.place == 0 { Value::Int(*create_revision) } else { Value::Null };
-        let row = row.with("fencingToken", token);
+        let row = row.with("fencing_token", token);
         self.more().map_or(row.clone(), |more| row.with("more", Value::Uint(more)))
     }
 

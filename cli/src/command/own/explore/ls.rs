@@ -8,7 +8,7 @@ use super::read::{nothing, say_serializable};
 use super::{begin, shown};
 use crate::args::own::LsArgs;
 use crate::command::{CommandError, Session};
-use crate::output::{Row, Rows, Value};
+use crate::output::{Row, Rows, Style, Tone, Value};
 
 /// Branches counted at the same time.
 const COUNTED_AT_ONCE: usize = 16;
@@ -19,7 +19,8 @@ pub(super) async fn execute(args: &LsArgs, session: &mut Session) -> Result<(), 
     let header: &[&str] =
         if args.long { &["key", "keys below", "revision", "version", "lease"] } else { &["key"] };
     let mut rows = Rows::new(style, header, out);
-    let mut listing = Listing { connection, long: args.long, last: None };
+    let separator = manner.separator;
+    let mut listing = Listing { connection, long: args.long, separator, last: None };
     let mut revision = args.at.rev;
     for range in ranges {
         let mut request = LevelRequest {
@@ -68,6 +69,7 @@ fn only_branch(page: &Level, request: &LevelRequest) -> Option<Vec<u8>> {
 struct Listing<'a> {
     connection: &'a Connection,
     long: bool,
+    separator: u8,
     /// The last path told: a branch may reach over two of the ranges that may be read.
     last: Option<Vec<u8>>,
 }
@@ -79,9 +81,12 @@ impl Listing<'_> {
         revision: i64,
         rows: &mut Rows<'_>,
     ) -> Result<(), CommandError> {
-        let (connection, long) = (self.connection, self.long);
+        let (connection, long, separator) = (self.connection, self.long, self.separator);
         let looked = stream::iter(children)
-            .map(|child| look(connection, child, revision, long))
+            .map(|child| async move {
+                let below = look(connection, &child, revision, long).await?;
+                Ok::<_, Failure>(Entry { child, below, long, separator })
+            })
             .buffered(COUNTED_AT_ONCE);
         let mut looked = std::pin::pin!(looked);
         while let Some(entry) = looked.try_next().await? {
@@ -94,32 +99,40 @@ impl Listing<'_> {
     }
 }
 
-/// With the keys of a branch, if they are wanted and may be counted.
+/// The number of keys of a branch, if it is wanted and they may be counted.
 async fn look(
     connection: &Connection,
-    child: Child,
+    child: &Child,
     revision: i64,
     long: bool,
-) -> Result<Entry, Failure> {
-    let below = match &child {
+) -> Result<Option<u64>, Failure> {
+    match child {
         Child::Branch(prefix) if long => match count(connection, prefix, revision).await {
-            Ok(keys) => Some(keys.max(0) as u64),
+            Ok(keys) => Ok(Some(keys.max(0) as u64)),
             // Only a part of it may be read.
-            Err(failure) if failure.code().is_some() => None,
-            Err(failure) => return Err(failure),
+            Err(failure) if failure.code().is_some() => Ok(None),
+            Err(failure) => Err(failure),
         },
-        _ => None,
-    };
-    Ok(Entry { child, below, long })
+        _ => Ok(None),
+    }
 }
 
 struct Entry {
     child: Child,
     below: Option<u64>,
     long: bool,
+    separator: u8,
 }
 
 impl Entry {
+    /// The path, with what leads to the name set apart from it.
+    fn name(&self, style: &Style) -> String {
+        let path = self.child.path();
+        let name_at = path.iter().rposition(|byte| *byte == self.separator).map_or(0, |at| at + 1);
+        let (branch, name) = path.split_at(name_at);
+        format!("{}{}", style.paint.of(Tone::Branch, &shown::line(branch)), shown::line(name))
+    }
+
     /// Keys below, revision, version and lease, as far as it has them.
     fn details(&self) -> [String; 4] {
         match &self.child {
@@ -136,8 +149,8 @@ impl Entry {
 }
 
 impl Row for Entry {
-    fn simple(&self) -> String {
-        let name = shown::line(self.child.path());
+    fn simple(&self, style: &Style) -> String {
+        let name = self.name(style);
         if !self.long {
             return name;
         }
@@ -164,8 +177,8 @@ impl Row for Entry {
             Child::Key(meta) => Value::map([
                 path,
                 ("kind", Value::text("key")),
-                ("createRevision", Value::Int(meta.create_revision)),
-                ("modRevision", Value::Int(meta.mod_revision)),
+                ("create_revision", Value::Int(meta.create_revision)),
+                ("mod_revision", Value::Int(meta.mod_revision)),
                 ("version", Value::Int(meta.version)),
                 ("lease", if meta.lease == 0 { Value::Null } else { Value::lease(meta.lease) }),
             ]),

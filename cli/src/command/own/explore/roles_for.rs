@@ -7,7 +7,7 @@ use super::{begin, shown};
 use crate::args::own::RolesForArgs;
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{Row, Rows, Value};
+use crate::output::{Row, Rows, Style, Value};
 
 pub(super) async fn execute(
     args: &RolesForArgs,
@@ -56,7 +56,7 @@ fn through(access: &Access) -> String {
 }
 
 impl Row for Access {
-    fn simple(&self) -> String {
+    fn simple(&self, _: &Style) -> String {
         let role = shown::line(self.role.as_bytes());
         let users: Vec<_> = self.users.iter().map(|user| shown::line(user.as_bytes())).collect();
         let users = if users.is_empty() { "nobody".to_owned() } else { users.join(", ") };
@@ -65,7 +65,7 @@ impl Row for Access {
 
     fn value(&self) -> Value {
         let range = |range: &kvorum_client::KeyRange| {
-            Value::map([("key", Value::bytes(&range.key)), ("rangeEnd", Value::bytes(&range.end))])
+            Value::map([("key", Value::bytes(&range.key)), ("range_end", Value::bytes(&range.end))])
         };
         Value::map([
             ("role", Value::text(&self.role)),

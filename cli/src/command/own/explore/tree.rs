@@ -6,7 +6,7 @@ use super::read::Reading;
 use super::{begin, shown};
 use crate::args::own::TreeArgs;
 use crate::command::{CommandError, Session};
-use crate::output::{Row, Rows, Value};
+use crate::output::{Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<(), CommandError> {
     let ranges = begin::ranges(&args.at, session).await?;
@@ -29,13 +29,16 @@ pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<()
 }
 
 impl Row for TreeRow<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, style: &Style) -> String {
         // A key that is called like its branch has no name of its own.
         let name =
             if self.name.is_empty() { "(itself)".to_owned() } else { shown::line(self.name) };
-        let below = match self.kind {
-            TreeKind::Folded(keys) => format!("  ({})", shown::keys(keys)),
-            TreeKind::Branch | TreeKind::Key => String::new(),
+        let (name, below) = match self.kind {
+            TreeKind::Key => (name, String::new()),
+            TreeKind::Branch => (style.paint.of(Tone::Branch, &name), String::new()),
+            TreeKind::Folded(keys) => {
+                (style.paint.of(Tone::Branch, &name), format!("  ({})", shown::keys(keys)))
+            }
         };
         format!("{:indent$}{name}{below}", "", indent = 2 * self.level)
     }

@@ -9,7 +9,7 @@ use super::shown;
 use crate::args::own::WaitArgs;
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{Row, Value, print_one};
+use crate::output::{Row, Style, Value, print_one};
 
 pub(super) async fn execute(args: &WaitArgs, session: &mut Session) -> Result<(), CommandError> {
     let (key, wanted) = (args.key(), args.wanted()?);
@@ -49,7 +49,7 @@ impl Line<'_> {
 }
 
 impl Row for Line<'_> {
-    fn simple(&self) -> String {
+    fn simple(&self, _: &Style) -> String {
         let Happened { revision, at_once, .. } = self.happened;
         let since = if at_once { "already " } else { "" };
         format!("{} {} ({since}at revision {revision})", shown::line(self.key), self.state())
@@ -60,7 +60,7 @@ impl Row for Line<'_> {
             ("key", Value::bytes(self.key)),
             ("exists", Value::Bool(self.happened.kv.is_some())),
             ("revision", Value::Int(self.happened.revision)),
-            ("atOnce", Value::Bool(self.happened.at_once)),
+            ("at_once", Value::Bool(self.happened.at_once)),
         ])
     }
 

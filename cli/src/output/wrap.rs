@@ -1,0 +1,91 @@
+//! Long sentences on a terminal: broken between words, each further line below the first one's text.
+
+use unicode_width::UnicodeWidthStr;
+
+/// With less room than this beside the indent, a terminal breaks lines as well as anybody.
+const LEAST_COLUMNS: usize = 20;
+
+/// Breaks a text that begins at column `indent` so that it ends before column `columns`; `None`
+/// leaves it whole. A command stays in one piece, wide as it may be: who pastes half of one runs it.
+pub fn wrap(text: &str, indent: usize, columns: Option<usize>) -> String {
+    let room = columns.map_or(0, |columns| columns.saturating_sub(indent));
+    if room < LEAST_COLUMNS {
+        return text.to_owned();
+    }
+    let lines: Vec<String> = text.split('\n').flat_map(|line| broken(line, room)).collect();
+    lines.join(&format!("\n{:indent$}", ""))
+}
+
+fn broken(line: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut used = 0;
+    for piece in pieces(line) {
+        let width = piece.width();
+        match lines.last_mut() {
+            Some(last) if used + 1 + width <= room => {
+                last.push(' ');
+                last.push_str(&piece);
+                used += 1 + width;
+            }
+            _ => {
+                lines.push(piece);
+                used = width;
+            }
+        }
+    }
+    lines
+}
+
+/// Words, and the commands that are named anywhere as if they were one: to the end of the clause.
+fn pieces(line: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut in_command = false;
+    for word in line.split(' ') {
+        in_command &= !word.starts_with('(');
+        match pieces.last_mut() {
+            Some(command) if in_command => {
+                command.push(' ');
+                command.push_str(word);
+            }
+            _ => {
+                in_command = matches!(word, "kvorum" | "fio");
+                pieces.push(word.to_owned());
+            }
+        }
+        in_command &= !word.ends_with([';', ',', ':', ')']);
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn lines_break_between_words_and_hang_below_the_first() {
+        let text = "the quick brown fox jumps over the lazy dog";
+        assert_eq!(wrap(text, 4, Some(28)), "the quick brown fox\n    jumps over the lazy dog");
+        assert_eq!(
+            wrap("日本語 日本語 日本語 日本語", 0, Some(20)),
+            "日本語 日本語 日本語\n日本語"
+        );
+        assert_eq!(wrap("two\n  lines", 2, Some(60)), "two\n    lines");
+    }
+
+    #[test]
+    fn without_a_width_or_without_room_a_text_stays_as_it_is() {
+        let text = "the quick brown fox jumps over the lazy dog";
+        assert_eq!(wrap(text, 4, None), text);
+        assert_eq!(wrap(text, 23, Some(40)), text);
+        assert_eq!(wrap("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx a", 0, Some(20)).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_command_can_be_pasted_whole() {
+        let text = "kvorum compaction 7; kvorum defrag --endpoints 10.0.0.1:2379 (it pauses)";
+        assert_eq!(
+            wrap(text, 0, Some(30)),
+            "kvorum compaction 7;\nkvorum defrag --endpoints 10.0.0.1:2379\n(it pauses)"
+        );
+    }
+}
