@@ -75,6 +75,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
                     global: &global,
                     preferences: &Preferences::default(),
                     mode: Mode::Etcdctl,
+                    typed: &[],
                 };
                 run::command(invocation, Task::Cluster(&command), streams)
             }

@@ -12,7 +12,8 @@ use crate::examples::EXAMPLES;
 use crate::exit;
 use crate::manner::Color;
 use crate::mode::Mode;
-use crate::output::Paint;
+use crate::output::{Paint, escape_message};
+use crate::plain::plain;
 use crate::playground::PlaygroundArgs;
 use crate::run::{self, Invocation, Streams, Task};
 use crate::{dashboard, playground, repl, tab, terminal};
@@ -69,14 +70,14 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Ok(program) => program,
         Err(error) => {
             let color = color(&args);
-            let text = shown(&error, color.paint(terminal::stderr_is_terminal()));
+            let paint = color.paint(terminal::stderr_is_terminal());
             return match error.kind() {
                 ErrorKind::DisplayHelp => {
                     let help = help(&args, color.paint(terminal::stdout_is_terminal()));
-                    streams.exit(&help.unwrap_or(text), "", 0)
+                    streams.exit(&help.unwrap_or_else(|| shown(&error, paint)), "", 0)
                 }
                 ErrorKind::DisplayVersion => streams.exit(&version(), "", 0),
-                _ => streams.exit("", &text, exit::ERROR),
+                _ => streams.exit("", &complaint(&error, paint), exit::ERROR),
             };
         }
     };
@@ -84,6 +85,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         global: &program.global,
         preferences: &program.preferences,
         mode: Mode::Kvorum,
+        typed: &args,
     };
     match program.verb {
         Some(Verb::Cluster(command)) => {
@@ -119,6 +121,18 @@ fn parse(args: &[OsString]) -> Result<Program, clap::Error> {
         .or_else(|_| Program::try_parse_from(args))
 }
 
+/// The words of the command in a line that was understood.
+pub(crate) fn words(args: &[OsString]) -> String {
+    let mut words = Vec::new();
+    let matches = Program::command().try_get_matches_from(args);
+    let mut at = matches.as_ref().ok().and_then(clap::ArgMatches::subcommand);
+    while let Some((word, below)) = at {
+        words.push(word);
+        at = below.subcommand();
+    }
+    words.join(" ")
+}
+
 /// Everything that can be typed, with an example for every command; the options that every command
 /// takes are shown once, at the top.
 pub fn grammar() -> clap::Command {
@@ -144,6 +158,11 @@ fn lean(command: clap::Command, path: &str) -> clap::Command {
     let usage =
         if usage.starts_with("kvorum ") { usage.to_owned() } else { format!("kvorum {usage}") };
     let known = command.get_after_help().map(ToString::to_string);
+    // What both programs say of this is about the script of the one that is asked.
+    let known = known.map(|text| match path {
+        "completion" => text.replace("etcdctl", "kvorum"),
+        _ => text,
+    });
     let examples = EXAMPLES.iter().find(|(words, _)| *words == path);
     let examples = examples.map(|(_, lines)| {
         let lines: Vec<_> = lines.iter().map(|line| format!("  kvorum {line}")).collect();
@@ -166,6 +185,14 @@ fn color(args: &[OsString]) -> Color {
 fn shown(error: &clap::Error, paint: Paint) -> String {
     let text = error.render();
     if paint.is_on() { text.ansi().to_string() } else { text.to_string() }
+}
+
+/// Why a line is refused. What was typed may hold what a terminal would obey: then it is shown
+/// escaped, without colours.
+fn complaint(error: &clap::Error, paint: Paint) -> String {
+    let text = error.render().to_string();
+    let safe = escape_message(&plain(&text)).into_owned();
+    if safe == text { shown(error, paint) } else { safe }
 }
 
 /// The help that was asked for.

@@ -25,6 +25,7 @@ pub mod manner;
 pub mod mode;
 pub mod output;
 mod pager;
+mod plain;
 pub mod playground;
 pub mod repl;
 pub mod run;

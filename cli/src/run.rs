@@ -1,5 +1,7 @@
 //! One command line, from its parsed form to its exit code.
 
+use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
@@ -10,10 +12,11 @@ use crate::args::{Alone, Command, FileLine, Global, Own, Preferences, UsageError
 use crate::command::{self, CommandError, Confirm, Effect, Input, Printout, Session, files};
 use crate::manner::Color;
 use crate::mode::Mode;
-use crate::output::{Format, Paint, Style, Tone, wrap};
+use crate::output::{Format, Paint, Style, Tone, escape_message, wrap};
 use crate::pager::Pager;
+use crate::plain::plain;
 use crate::settings::{self, Field, Settings};
-use crate::{completion, exit, secret, terminal, usage};
+use crate::{completion, exit, kvorum, secret, terminal, usage};
 
 /// Where output goes.
 pub struct Streams {
@@ -41,7 +44,8 @@ impl Streams {
         let written = self.out.write_all(out.as_bytes()).and_then(|()| self.out.flush());
         match written.map_err(CommandError::from) {
             Err(error) if code == 0 && !error.is_broken_pipe() => {
-                let _ = self.err.write_all(explain(&error, Mode::Kvorum).as_bytes());
+                let text = explain(&error, Mode::Kvorum, Color::Never);
+                let _ = self.err.write_all(text.as_bytes());
                 ExitCode::from(error.code())
             }
             _ => ExitCode::from(code),
@@ -55,6 +59,8 @@ pub struct Invocation<'a> {
     pub global: &'a Global,
     pub preferences: &'a Preferences,
     pub mode: Mode,
+    /// What was typed, where it has a help that can be named; else nothing.
+    pub typed: &'a [OsString],
 }
 
 /// What a command line asks for.
@@ -123,12 +129,14 @@ pub fn command(invocation: Invocation<'_>, task: Task<'_>, mut streams: Streams)
         Task::Cluster(Command::Version) => {
             return streams.exit(&format!("{}\n", command::version_text(mode)), "", 0);
         }
-        Task::Cluster(Command::Options { .. }) => return streams.exit(&usage::options(), "", 0),
+        Task::Cluster(Command::Options { .. }) => {
+            return streams.exit(&usage::options(mode), "", 0);
+        }
         _ => {}
     }
     if let Task::Cluster(Command::Completion(args)) = task {
-        let script = args.shell("etcdctl").map(|shell| completion::script(shell, mode));
-        let outcome = script.map_err(CommandError::from).and_then(|script| {
+        let script = command::shell(args, mode).map(|shell| completion::script(shell, mode));
+        let outcome = script.and_then(|script| {
             streams.out.write_all(&script)?;
             Ok(streams.out.flush()?)
         });
@@ -144,7 +152,7 @@ pub fn command(invocation: Invocation<'_>, task: Task<'_>, mut streams: Streams)
 /// Runs one of etcdutl's commands, which asks no server.
 pub fn files(line: &FileLine, mode: Mode, mut streams: Streams) -> ExitCode {
     let (global, preferences) = (Global::default(), Preferences::default());
-    let invocation = Invocation { global: &global, preferences: &preferences, mode };
+    let invocation = Invocation { global: &global, preferences: &preferences, mode, typed: &[] };
     let format = line.write_out.as_deref().map_or(Ok(Format::Simple), Format::parse);
     let outcome = match (&line.command, format) {
         (Some(command), format) => {
@@ -170,7 +178,13 @@ fn end(
         Err(error) => {
             let code = exit::code(&error, invocation.preferences.exit_status);
             let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
-            streams.exit("", &explain(&error, invocation.mode, color), code)
+            let mut text = explain(&error, invocation.mode, color);
+            if matches!(error, CommandError::Usage(_)) && !invocation.typed.is_empty() {
+                let verb = kvorum::words(invocation.typed);
+                let hint = format!("hint: kvorum {verb} --help says what it takes");
+                let _ = writeln!(text, "{}", said(&hint, color));
+            }
+            streams.exit("", &text, code)
         }
     }
 }
@@ -223,9 +237,13 @@ pub fn explain(error: &CommandError, mode: Mode, color: Color) -> String {
     if mode == Mode::Etcdctl {
         return format!("Error: {}\n", error.etcdctl_text());
     }
-    let error_line = said(&format!("error: {error}"), color);
+    let text = plain(&error.to_string());
+    let error_line = said(&format!("error: {}", escape_message(&text)), color);
     match error.hint() {
-        Some(hint) => format!("{error_line}\n{}\n", said(&format!("hint: {hint}"), color)),
+        Some(hint) => {
+            let hint = said(&format!("hint: {}", escape_message(&hint)), color);
+            format!("{error_line}\n{hint}\n")
+        }
         None => format!("{error_line}\n"),
     }
 }
@@ -259,7 +277,7 @@ pub fn fit(style: Style, color: Color, mode: Mode) -> Style {
 
 /// The global flags, the variables and the context, with the password if one has to be found.
 pub fn settings(invocation: &Invocation<'_>) -> Result<Settings, CommandError> {
-    let Invocation { global, preferences, mode } = *invocation;
+    let Invocation { global, preferences, mode, .. } = *invocation;
     let variables = |name: &str| std::env::var_os(name);
     let mut settings = Settings::resolve(global, preferences, mode, &variables)?;
     if let Some(wanted) = settings.password_wanted.take() {

@@ -7,6 +7,7 @@ use rustix::termios::{
 };
 
 use crate::mode::Mode;
+use crate::output::escape_message;
 
 /// A line longer than this is no password: a terminal passes on no longer ones either.
 const MAX_LINE_BYTES: u64 = 4096;
@@ -23,6 +24,13 @@ pub fn ask_password(question: &str, mode: Mode) -> io::Result<String> {
         Mode::Etcdctl => Box::new(io::stdout()),
         Mode::Kvorum => Box::new(io::stderr()),
     };
+    if !terminal && mode == Mode::Kvorum {
+        return piped_password();
+    }
+    let question = match mode {
+        Mode::Etcdctl => question.into(),
+        Mode::Kvorum => escape_message(question),
+    };
     write!(to, "{question}")?;
     to.flush()?;
     let line = if terminal { hidden_line() } else { stdin_line() };
@@ -35,6 +43,15 @@ pub fn ask_password(question: &str, mode: Mode) -> io::Result<String> {
         Mode::Etcdctl => line.trim().to_owned(),
         Mode::Kvorum => line.trim_end_matches(['\r', '\n']).to_owned(),
     })
+}
+
+/// Nobody reads a question there.
+fn piped_password() -> io::Result<String> {
+    let line = stdin_line()?;
+    if line.is_empty() {
+        return Err(io::Error::other("a password is needed, and none came on standard input"));
+    }
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// The first word of the next line of standard input; empty if there is none.

@@ -6,7 +6,8 @@ use clap::{Arg, Command};
 
 use crate::cobra::Program;
 use crate::command::{API_VERSION, ETCD_VERSION};
-use crate::etcdctl;
+use crate::mode::Mode;
+use crate::{etcdctl, kvorum};
 
 /// Whether these command words lead to something that we have. `help` itself always does.
 pub(crate) fn knows(program: &Program, words: &[String]) -> bool {
@@ -72,8 +73,11 @@ pub(crate) fn text(program: &Program, words: &[String]) -> String {
 }
 
 /// The flags that every command takes.
-pub(crate) fn options() -> String {
-    let mut line = etcdctl::PROGRAM.grammar();
+pub(crate) fn options(mode: Mode) -> String {
+    let mut line = match mode {
+        Mode::Etcdctl => etcdctl::PROGRAM.grammar(),
+        Mode::Kvorum => kvorum::grammar(),
+    };
     line.build();
     let flags = line.get_arguments().filter(|arg| arg.is_global_set());
     let mut out = "The following options can be passed to any command:\n\n".to_owned();
@@ -133,14 +137,17 @@ fn columns(rows: &[(String, String)], indent: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::options;
+    use crate::mode::Mode;
 
     #[test]
     fn options_lists_every_global_flag_the_rare_ones_as_well() {
-        let text = options();
+        let text = options(Mode::Etcdctl);
         assert!(text.starts_with("The following options can be passed to any command:\n\n"));
         for flag in ["--endpoints", "-w, --write-out", "--password", "-d, --discovery-srv"] {
             assert!(text.contains(flag), "{flag} is not in {text}");
         }
-        assert!(!text.contains("--prefix"), "{text}");
+        assert!(!text.contains("--prefix") && !text.contains("--dry-run"), "{text}");
+        let kvorum = options(Mode::Kvorum);
+        assert!(kvorum.contains("--endpoints") && kvorum.contains("--dry-run"), "{kvorum}");
     }
 }

@@ -19,11 +19,15 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a program may take to end after it was asked to.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
+/// What is kept to be looked at byte by byte; a test that asks for it is about less.
+const MOST_KEPT_BYTES: usize = 1024 * 1024;
+
 /// A program on a terminal of its own. Dropping it kills the program.
 pub struct Terminal {
     pty: Arc<Pty>,
     child: Child,
     screen: Arc<Mutex<vt100::Parser>>,
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Terminal {
@@ -36,15 +40,21 @@ impl Terminal {
         let child = command.spawn(pts).expect("the program can be run");
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(columns), 0)));
         let pty = Arc::new(pty);
+        let written = Arc::new(Mutex::new(Vec::new()));
         let (source, shown) = (Arc::clone(&pty), Arc::clone(&screen));
+        let kept = Arc::clone(&written);
         std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             // The other end is closed when the program is gone, and that is an error on Linux.
             while let Ok(count @ 1..) = (&*source).read(&mut bytes) {
                 lock(&shown).process(&bytes[..count]);
+                let mut kept = lock(&kept);
+                if kept.len() < MOST_KEPT_BYTES {
+                    kept.extend_from_slice(&bytes[..count]);
+                }
             }
         });
-        Terminal { pty, child, screen }
+        Terminal { pty, child, screen, written }
     }
 
     /// Types this. `\r` is Enter, `\t` Tab, `\x03` Ctrl-C, `\x04` Ctrl-D.
@@ -78,6 +88,12 @@ impl Terminal {
             let cell = screen.screen().cell(row, column);
             cell.is_some_and(|cell| cell.bold() || cell.fgcolor() != vt100::Color::Default)
         })
+    }
+
+    /// Every byte that came so far, with what a screen does not show; of a very long output its
+    /// beginning.
+    pub fn written(&self) -> Vec<u8> {
+        lock(&self.written).clone()
     }
 
     /// Waits until the screen shows this text, and says how long that took.
@@ -142,6 +158,6 @@ fn cells(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).expect("a screen has room")
 }
 
-fn lock(screen: &Mutex<vt100::Parser>) -> MutexGuard<'_, vt100::Parser> {
-    screen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

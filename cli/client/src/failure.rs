@@ -31,7 +31,7 @@ pub enum Failure {
     #[error("the connection to {endpoint} broke: {cause}{}", unknown_outcome(*write))]
     Broken { endpoint: String, cause: String, write: bool, answered: bool },
     /// The cluster answered, and the answer is no.
-    #[error("{message}")]
+    #[error("{}", refused(*code, message))]
     Refused { code: Code, message: String },
     /// A file that is to make TLS cannot be used; nothing was tried.
     #[error(transparent)]
@@ -139,23 +139,12 @@ impl Failure {
             Self::Refused { code: Code::Unauthenticated, .. } => {
                 Some("check --user and --password".to_owned())
             }
-            Self::Refused { message, .. } => match message.as_str() {
-                "etcdserver: user name is empty" => {
-                    Some("this cluster wants a user: --user name:password".to_owned())
-                }
-                BAD_CREDENTIALS => Some("check --user and --password".to_owned()),
-                "etcdserver: root user does not exist" => {
-                    Some("authentication needs a user root: user add root".to_owned())
-                }
-                "etcdserver: permission denied" => Some(
-                    "this user may not do that: user get NAME --detail shows what is allowed"
-                        .to_owned(),
-                ),
-                "etcdserver: mvcc: database space exceeded" => {
-                    Some("compact, defragment, then disarm the alarm".to_owned())
-                }
-                _ => None,
-            },
+            Self::Refused { code: Code::Unimplemented, message }
+                if method_of(message).is_some() =>
+            {
+                Some("endpoint status shows the version that it runs".to_owned())
+            }
+            Self::Refused { message, .. } => remedy(message).map(str::to_owned),
             Self::Broken { answered: false, .. } => Some(WRONG_PROTOCOL.to_owned()),
             Self::File(trouble) => Some(trouble.hint()),
             Self::ReadOnly(_) | Self::Broken { .. } | Self::NoLeader { .. } | Self::Config(_) => {
@@ -198,6 +187,16 @@ impl Failure {
             }
             other => other.to_string(),
         }
+    }
+
+    /// A refusal that came in words alone, as the reason why a watch is over.
+    pub fn of_reason(reason: &str) -> Self {
+        let parts =
+            reason.strip_prefix("rpc error: code = ").and_then(|text| text.split_once(" desc = "));
+        let (code, message) = parts.unwrap_or(("Unknown", reason));
+        let codes = [Code::PermissionDenied, Code::Unauthenticated, Code::InvalidArgument];
+        let code = codes.into_iter().find(|known| format!("{known:?}") == code);
+        Self::Refused { code: code.unwrap_or(Code::Unknown), message: message.to_owned() }
     }
 
     pub(crate) fn lease_not_found() -> Self {
@@ -244,6 +243,57 @@ impl Failure {
     }
 }
 
+/// A server that is older than a method names it and its service.
+fn method_of(message: &str) -> Option<&str> {
+    let (method, _) = message.strip_prefix("unknown method ")?.split_once(" for service ")?;
+    Some(method)
+}
+
+fn refused(code: Code, message: &str) -> String {
+    match method_of(message) {
+        Some(method) if code == Code::Unimplemented => {
+            format!("the server does not know {method}: its version of etcd does not have it")
+        }
+        _ => message.to_owned(),
+    }
+}
+
+/// What to do about an answer of etcd's. etcd 3.4 says `auth:` of some that its successors say
+/// `etcdserver:` of.
+fn remedy(message: &str) -> Option<&'static str> {
+    let message =
+        message.strip_prefix("etcdserver: ").or_else(|| message.strip_prefix("auth: "))?;
+    Some(match message {
+        "user name is empty" => "this cluster wants a user: --user name:password",
+        "authentication failed, invalid user ID or password" => "check --user and --password",
+        "root user does not exist" => "authentication needs a user root: user add root",
+        "root user does not have root role" => {
+            "authentication needs it: role add root, then user grant-role root root"
+        }
+        "permission denied" => {
+            "this user may not do that: user get NAME --detail shows what is allowed"
+        }
+        "key not found" => "without --ignore-value and --ignore-lease, put creates the key",
+        "requested lease not found" => {
+            "it expired or was revoked: lease list shows those there are"
+        }
+        "member not found" | "bad leader transferee" => "member list shows the IDs there are",
+        "role name not found" => "role list shows those there are",
+        "user name not found" => "user list shows those there are",
+        "role is not granted to the user" => "user get NAME shows the roles of a user",
+        "permission is not granted to the role" => "role get NAME shows what is granted, as it is",
+        "mvcc: required revision is a future revision" => {
+            "endpoint status -o fields shows the revision there is"
+        }
+        "mvcc: required revision has been compacted" => {
+            "the history before that revision is given up: ask for a newer one, or for none"
+        }
+        "mvcc: database space exceeded" => "compact, defragment, then disarm the alarm",
+        "unhealthy cluster" => "it would cost the quorum: doctor shows which member is down",
+        _ => return None,
+    })
+}
+
 /// Texts that etcd's own client recognises and shows bare.
 fn is_known_text(message: &str) -> bool {
     message.starts_with("etcdserver: ") || message.starts_with("auth: ")
@@ -261,4 +311,45 @@ fn unreachable(errors: &[ConnectError]) -> String {
 
 fn unknown_outcome(write: bool) -> &'static str {
     if write { "; whether the write happened is unknown" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::Failure;
+
+    fn refused(code: Code, message: &str) -> Failure {
+        Failure::Refused { code, message: message.to_owned() }
+    }
+
+    #[test]
+    fn what_an_older_server_does_not_know_is_no_grpc_text() {
+        let failure =
+            refused(Code::Unimplemented, "unknown method AuthStatus for service etcdserverpb.Auth");
+        let text = failure.to_string();
+        assert_eq!(
+            text,
+            "the server does not know AuthStatus: its version of etcd does not have it"
+        );
+        assert!(failure.hint().is_some_and(|hint| hint.contains("endpoint status")));
+        assert!(failure.etcdctl_text().contains("unknown method AuthStatus"));
+    }
+
+    #[test]
+    fn the_remedy_is_the_same_for_the_words_of_every_version() {
+        let hint = |message| refused(Code::Unknown, message).hint();
+        assert!(hint("auth: permission denied").is_some());
+        assert_eq!(hint("auth: permission denied"), hint("etcdserver: permission denied"));
+        assert_eq!(hint("something else"), None);
+    }
+
+    #[test]
+    fn a_reason_in_words_is_taken_apart() {
+        let said = "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
+        let failure = Failure::of_reason(said);
+        assert_eq!(failure.to_string(), "etcdserver: permission denied");
+        assert_eq!(failure.code(), Some(Code::PermissionDenied));
+        assert_eq!(Failure::of_reason("etcdserver: no").to_string(), "etcdserver: no");
+    }
 }

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
+use crate::output::go;
+
 /// The bytes of an argument, exact: keys and values need not be text.
 pub fn bytes_of(argument: &OsStr) -> Vec<u8> {
     argument.as_bytes().to_vec()
@@ -13,7 +15,7 @@ pub fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("strconv.ParseBool: parsing {text:?}: invalid syntax")),
+        _ => Err(format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text))),
     }
 }
 
@@ -40,7 +42,7 @@ pub(crate) fn parse_radix(text: &str, radix: u32) -> Result<i64, String> {
 /// The ID of a member: hexadecimal, without a sign or a prefix.
 pub(crate) fn parse_id(text: &str) -> Result<u64, String> {
     use std::num::IntErrorKind;
-    let refused = |reason| format!("strconv.ParseUint: parsing {text:?}: {reason}");
+    let refused = |reason| format!("strconv.ParseUint: parsing {}: {reason}", quoted(text));
     if text.starts_with('+') {
         return Err(refused("invalid syntax"));
     }
@@ -57,8 +59,12 @@ fn from_radix(whole: &str, digits: &str, radix: u32) -> Result<i64, String> {
             IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
             _ => "invalid syntax",
         };
-        format!("strconv.ParseInt: parsing {whole:?}: {reason}")
+        format!("strconv.ParseInt: parsing {}: {reason}", quoted(whole))
     })
+}
+
+fn quoted(text: &str) -> String {
+    go::quote(text.as_bytes())
 }
 
 /// A duration in Go's notation: `1m30s`, `500ms`, `1.5h`, `0`.

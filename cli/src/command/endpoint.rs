@@ -56,18 +56,18 @@ async fn health(endpoints: &[Endpoint], session: &mut Session) -> Result<(), Com
         join_all(checks).await.into_iter().map(|health| health_row(&health, mode)).collect();
     if session.style.format == Format::Simple {
         for row in rows.iter().filter(|row| !row.error.is_empty()) {
-            session.remark(&format!(
-                "{} is unhealthy: failed to commit proposal: {}",
-                row.endpoint, row.error
-            ));
+            let what = match mode {
+                Mode::Etcdctl => "failed to commit proposal: ",
+                Mode::Kvorum => "",
+            };
+            session.remark(&format!("{} is unhealthy: {what}{}", row.endpoint, row.error));
         }
     }
     session.print(Answer::Health(&rows))?;
     if rows.iter().any(|row| !row.error.is_empty()) {
-        return Err(CommandError::Other {
-            code: exit::ERROR,
-            message: "unhealthy cluster".to_owned(),
-        });
+        let (code, message) = (exit::ERROR, "unhealthy cluster".to_owned());
+        let hint = "kvorum doctor looks for the cause".to_owned();
+        return Err(CommandError::Hinted { code, message, hint });
     }
     Ok(())
 }

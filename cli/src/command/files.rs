@@ -62,17 +62,12 @@ pub(super) fn restore(
         to.remark(&newer(version));
     }
     if to.mode == Mode::Kvorum {
-        to.say(&format!(
-            "{} keys at revision {} restored into {}",
-            made.keys,
-            made.revision,
-            target.data_dir.display()
-        ))?;
-        to.remark(&format!(
-            "start it with: kvorum server --name {} --data-dir {}",
-            target.name,
-            target.data_dir.display()
-        ));
+        let (dir, name) = (target.data_dir.display(), &target.name);
+        let (keys, revision) = (made.keys, made.revision);
+        let done = format!("{keys} keys at revision {revision} restored into {dir}");
+        let next = format!("start it with: kvorum server --name {name} --data-dir {dir}");
+        to.say(&to.style.shown(&done))?;
+        to.remark(&to.style.shown(&next));
     }
     Ok(())
 }

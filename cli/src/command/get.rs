@@ -34,23 +34,31 @@ pub(super) async fn execute(args: &GetArgs, session: &mut Session) -> Result<(),
     style.printer().print(Answer::Get(&answer), &mut session.out)?;
     session.out.flush()?;
     let range = args.request()?.range;
-    if answer.count == 0 && range.is_single() {
-        suggest_revision(&range.key, session);
+    let is_hinted = answer.count == 0 && range.is_single() && suggest_revision(&range.key, session);
+    if answer.count == 0
+        && !is_hinted
+        && session.style.escaped
+        && session.style.format == Format::Simple
+        && !session.manner.quiet
+    {
+        session.remark("nothing is there: kvorum ls shows what is");
     }
     let code = if range.is_single() { finer::NOT_FOUND } else { finer::EMPTY };
     session.finer(answer.count > 0, code)
 }
 
-/// `KEY@REV` is how `show` is asked; here it is the name of a key that is not there.
-fn suggest_revision(key: &[u8], session: &mut Session) {
+/// `KEY@REV` is how `show` is asked; here it is the name of a key that is not there. Whether it is
+/// said.
+fn suggest_revision(key: &[u8], session: &mut Session) -> bool {
     if session.mode == Mode::Etcdctl || session.manner.quiet {
-        return;
+        return false;
     }
-    let Some((key, revision)) = split_revision(key) else { return };
+    let Some((key, revision)) = split_revision(key) else { return false };
     let key = escape_control(&key);
     let key = String::from_utf8_lossy(&key);
     session.remark(&format!(
         "hint: there is no key of this name; as {key} was at revision {revision}: kvorum get {key} \
          --rev {revision}"
     ));
+    true
 }

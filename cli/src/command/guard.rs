@@ -8,9 +8,9 @@ use kvorum_client::contexts::{Clusters, Places};
 
 use super::effect::{Effect, Intent};
 use super::{CommandError, Confirm, Session};
-use crate::args::UsageError;
 use crate::exit;
 use crate::mode::Mode;
+use crate::output::escape_message;
 
 /// Up to so many keys a yes is enough…
 const FEW_KEYS: i64 = 10;
@@ -92,14 +92,15 @@ pub(super) async fn is_only_meant(
     intent: &Intent,
     session: &mut Session,
 ) -> Result<bool, CommandError> {
+    let sentence = escape_message(&intent.sentence);
     if session.manner.dry_run {
-        session.say(&format!("would {}", intent.sentence))?;
+        session.say(&format!("would {sentence}"))?;
         return Ok(true);
     }
     if !intent.asks || session.manner.yes || session.confirm != Confirm::Ask {
         return Ok(false);
     }
-    let answer = ask(&format!("{}? [y/N]", intent.sentence), session).await?;
+    let answer = ask(&format!("{sentence}? [y/N]"), session).await?;
     if ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()) {
         return Ok(false);
     }
@@ -124,10 +125,11 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
     match session.confirm {
         Confirm::Etcdctl => return Ok(()),
         Confirm::Require => {
-            return Err(UsageError::arguments(
-                "a range is not deleted unasked: repeat the command with --yes",
-            )
-            .into());
+            return Err(CommandError::Hinted {
+                code: exit::BAD_ARGUMENTS,
+                message: "a range is not deleted unasked".to_owned(),
+                hint: "repeat the command with --yes".to_owned(),
+            });
         }
         Confirm::Ask => {}
     }

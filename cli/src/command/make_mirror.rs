@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use kvorum_client::{Connection, Credentials, Mirror};
+use kvorum_client::{Connection, Credentials, Failure, Mirror};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{CommandError, Session};
 use crate::args::{DestUser, MakeMirrorArgs};
 use crate::exit;
+use crate::mode::Mode;
 use crate::terminal;
 
 /// How often the number of keys copied is printed; etcdctl's.
@@ -38,8 +39,20 @@ pub(super) async fn execute(
     ticks.tick().await;
     loop {
         tokio::select! {
-            failure = &mut work => return Err(failure.into()),
+            failure = &mut work => return Err(ended(failure, args, session)),
             _ = ticks.tick() => session.say(&mirror.mirrored().to_string())?,
         }
     }
+}
+
+/// Which of the two clusters is gone is said by the address, and what to do does not depend on it.
+fn ended(failure: Failure, args: &MakeMirrorArgs, session: &Session) -> CommandError {
+    if session.mode == Mode::Etcdctl || !failure.nothing_listens() {
+        return failure.into();
+    }
+    let source = session.connection.endpoints().iter().map(ToString::to_string);
+    let all: Vec<_> = source.chain(args.operands.iter().cloned()).collect();
+    let hint =
+        format!("both clusters are needed: kvorum endpoint health --endpoints {}", all.join(","));
+    CommandError::Hinted { code: exit::ERROR, message: failure.to_string(), hint }
 }

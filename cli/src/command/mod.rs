@@ -40,6 +40,7 @@ use kvorum_client::contexts::Places;
 use kvorum_client::{Connection, Failure};
 use thiserror::Error;
 
+pub(crate) use completion::shell;
 pub use effect::{Effect, effect};
 pub(crate) use guard::admit;
 pub use input::Input;
@@ -247,7 +248,7 @@ pub async fn execute(command: &Command, session: &mut Session) -> Result<(), Com
         Command::Defrag(args) => defrag::execute(args, session).await,
         Command::MoveLeader(args) => move_leader::execute(args, session).await,
         Command::Downgrade(args) => downgrade::execute(args, session).await,
-        Command::Options { .. } => session.say(usage::options().trim_end()),
+        Command::Options { .. } => session.say(usage::options(session.mode).trim_end()),
         Command::Lock(args) => lock::execute(args, session).await,
         Command::Elect(args) => elect::execute(args, session).await,
         Command::MakeMirror(args) => make_mirror::execute(args, session).await,

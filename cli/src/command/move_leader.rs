@@ -1,7 +1,8 @@
 //! `move-leader`
 
 use super::{CommandError, Session};
-use crate::args::{MoveLeaderArgs, UsageError};
+use crate::args::MoveLeaderArgs;
+use crate::exit;
 use crate::output::{Answer, LeaderMove};
 
 pub(super) async fn execute(
@@ -20,5 +21,7 @@ pub(super) async fn execute(
     }
     let endpoints: Vec<_> = endpoints.iter().map(ToString::to_string).collect();
     let message = format!("no leader endpoint given at [{}]", endpoints.join(" "));
-    Err(UsageError::arguments(message).into())
+    let hint = "only the leader hands its leadership over, so it has to be among --endpoints: \
+                kvorum endpoint status --cluster shows whether there is one";
+    Err(CommandError::Hinted { code: exit::BAD_ARGUMENTS, message, hint: hint.to_owned() })
 }

@@ -48,7 +48,8 @@ async fn save(file: &Path, session: &mut Session) -> Result<(), CommandError> {
     if session.mode == Mode::Kvorum {
         session.remark(&format!("{} from {endpoint}, its hash is right", go::size(bytes)));
     }
-    session.say(&format!("Snapshot saved at {}", file.display()))?;
+    let saved = format!("Snapshot saved at {}", file.display());
+    session.say(&session.style.shown(&saved))?;
     if version.is_empty() { Ok(()) } else { session.say(&format!("Server version {version}")) }
 }
 

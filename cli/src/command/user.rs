@@ -54,7 +54,7 @@ async fn get(args: &UserGetArgs, session: &mut Session) -> Result<(), CommandErr
         return session.print(Answer::User(name, &user));
     }
     // These two lines are text in every format, as in etcdctl.
-    session.say(&format!("User: {name}"))?;
+    session.say(&session.style.shown(&format!("User: {name}")))?;
     for role in &user.roles {
         session.say("")?;
         let answer = session.connection.role_get(role).await?;

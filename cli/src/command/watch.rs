@@ -22,7 +22,12 @@ pub(super) async fn execute(args: &WatchArgs, session: &mut Session) -> Result<(
     let plan = args.plan(&session.watch_variables)?;
     let mut stream = session.connection.watch(plan.watch).await?;
     while let Some(item) = stream.next().await {
-        if show(item, &plan.exec, session).await? == Next::Stop {
+        if let Next::Stop(why) = show(item, &plan.exec, session).await? {
+            if session.mode == Mode::Kvorum {
+                let (code, context) = (exit::INTERRUPTED, None);
+                return Err(CommandError::Failure { failure: why.failure, code, context });
+            }
+            canceled(&why, session);
             break;
         }
     }
@@ -32,10 +37,30 @@ pub(super) async fn execute(args: &WatchArgs, session: &mut Session) -> Result<(
     })
 }
 
-#[derive(PartialEq, Eq)]
+fn canceled(why: &Over, session: &mut Session) {
+    let reason = match session.mode {
+        Mode::Etcdctl => why.etcdctl_text.clone(),
+        Mode::Kvorum => why.failure.to_string(),
+    };
+    session.remark(&format!("watch was canceled ({reason})"));
+}
+
 enum Next {
     More,
-    Stop,
+    Stop(Over),
+}
+
+/// Why a watch is over. Where the server gives the reason in words, they are etcdctl's.
+struct Over {
+    failure: Failure,
+    etcdctl_text: String,
+}
+
+impl From<Failure> for Over {
+    fn from(failure: Failure) -> Self {
+        let etcdctl_text = failure.etcdctl_text();
+        Self { failure, etcdctl_text }
+    }
 }
 
 async fn show(
@@ -55,14 +80,10 @@ async fn show(
             session.print(Answer::Watch(&response))?;
         }
         WatchItem::Ended(response) => {
-            session.remark(&format!("watch was canceled ({})", reason(&response)));
             session.print(Answer::Watch(&response))?;
-            return Ok(Next::Stop);
+            return Ok(Next::Stop(reason(&response)));
         }
-        WatchItem::Failed(failure) => {
-            session.remark(&format!("watch was canceled ({})", failure.etcdctl_text()));
-            return Ok(Next::Stop);
-        }
+        WatchItem::Failed(failure) => return Ok(Next::Stop(failure.into())),
         WatchItem::Lost(failure) => return Ok(lost(&failure, session)),
     }
     Ok(Next::More)
@@ -73,23 +94,21 @@ async fn show(
 fn lost(failure: &Failure, session: &mut Session) -> Next {
     match session.mode {
         Mode::Kvorum => session.remark(&format!("{failure}; watching again as soon as possible")),
-        Mode::Etcdctl if failure.is_no_leader() => {
-            session.remark(&format!("watch was canceled ({})", failure.etcdctl_text()));
-            return Next::Stop;
-        }
+        Mode::Etcdctl if failure.is_no_leader() => return Next::Stop(failure.clone().into()),
         Mode::Etcdctl => {}
     }
     Next::More
 }
 
-fn reason(response: &pb::WatchResponse) -> String {
-    if response.compact_revision != 0 {
-        return "etcdserver: mvcc: required revision has been compacted".to_owned();
-    }
-    if response.cancel_reason.is_empty() {
-        return "etcdserver: mvcc: required revision is a future revision".to_owned();
-    }
-    response.cancel_reason.clone()
+fn reason(response: &pb::WatchResponse) -> Over {
+    let reason = if response.compact_revision != 0 {
+        "etcdserver: mvcc: required revision has been compacted"
+    } else if response.cancel_reason.is_empty() {
+        "etcdserver: mvcc: required revision is a future revision"
+    } else {
+        response.cancel_reason.as_str()
+    };
+    Over { failure: Failure::of_reason(reason), etcdctl_text: reason.to_owned() }
 }
 
 /// Runs the command once for each event, and stops at the first that fails.
@@ -137,7 +156,9 @@ async fn interactive(session: &mut Session) -> Result<(), CommandError> {
         };
         match event {
             Event::Watched(Watched { item, exec }) => {
-                show(item, &exec, session).await?;
+                if let Next::Stop(why) = show(item, &exec, session).await? {
+                    canceled(&why, session);
+                }
             }
             Event::Line(None) => {
                 return Err(CommandError::Other {

@@ -30,6 +30,26 @@ pub fn escape_control(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out.into_bytes())
 }
 
+/// As [`escape_control`], for a message: its lines stay lines.
+pub fn escape_message(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_dangerous) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split('\n').map(|line| escape_control(line.as_bytes()));
+    let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(&line).into_owned()).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// A key or a line of a value on one line: nothing in it moves a cursor, on a terminal or in a file
+/// that is looked at later.
+pub fn one_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&escape_control(bytes)).into_owned();
+    if text.contains(['\n', '\t']) {
+        return text.replace('\n', "\\n").replace('\t', "\\t");
+    }
+    text
+}
+
 pub(super) fn is_dangerous(c: char) -> bool {
     let allowed = matches!(c, '\n' | '\t');
     let reverses = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -39,12 +59,18 @@ pub(super) fn is_dangerous(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::escape_control;
+    use super::{escape_control, escape_message};
 
     #[test]
     fn control_characters_are_shown_and_text_stays() {
         assert_eq!(&*escape_control("é 日\tb\nc".as_bytes()), "é 日\tb\nc".as_bytes());
         assert_eq!(&*escape_control(b"\x1b[31m\x7f\r\n\xff"), br"\x1b[31m\x7f\r\n\xff");
         assert_eq!(&*escape_control("a\u{9b}b\u{202e}".as_bytes()), br"a\u{9b}b\u{202e}");
+    }
+
+    #[test]
+    fn a_message_keeps_its_lines_and_loses_what_a_terminal_would_obey() {
+        assert_eq!(escape_message("one\ntwo\tthree"), "one\ntwo\tthree");
+        assert_eq!(escape_message("\u{1b}[31mred\nblue"), "\\x1b[31mred\nblue");
     }
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use kvorum_client::pb;
 use thiserror::Error;
 
-pub use escape::escape_control;
+pub use escape::{escape_control, escape_message, one_line};
 pub use fields::Fields;
 pub use grid::draw_table;
 pub use json::Json;
@@ -211,6 +211,11 @@ pub struct Style {
 }
 
 impl Style {
+    /// A message with names in it, as it may be printed here.
+    pub fn shown(&self, message: &str) -> String {
+        if self.escaped { escape_message(message).into_owned() } else { message.to_owned() }
+    }
+
     pub fn printer(&self) -> Box<dyn Printer> {
         let printer: Box<dyn Printer> = match &self.format {
             Format::Simple => Box::new(Simple {

@@ -76,7 +76,7 @@ impl<'a> Rows<'a> {
             }
             Format::Rich(Rich::Keys) => {
                 let key = row.key().ok_or(PrintError::Unsupported("keys"))?;
-                super::rich::line(key, self.style, self.out)?;
+                super::rich::key_line(key, self.style, self.out)?;
             }
             Format::Rich(Rich::Raw) => {
                 self.out.write_all(row.raw().ok_or(PrintError::Unsupported("raw"))?)?;

@@ -7,7 +7,8 @@ use kvorum_client::{KeyRange, pb};
 
 use super::{
     Answer, LeaderMove, Paint, PrintError, Printer, Tone, access, alarm_type, escape_control,
-    event_type, file_hash_columns, hash_columns, member_columns, snapshot_columns, status_columns,
+    event_type, file_hash_columns, hash_columns, member_columns, one_line, snapshot_columns,
+    status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -143,7 +144,7 @@ impl Simple {
         }
         write!(out, "lease {id:016x} granted with TTL({granted}s), remaining({ttl}s)")?;
         if keys {
-            let keys: Vec<_> = lease.keys.iter().map(|key| self.shown(key)).collect();
+            let keys: Vec<_> = lease.keys.iter().map(|key| self.key(key)).collect();
             write!(out, ", attached keys([")?;
             out.write_all(&keys.join(&b' '))?;
             write!(out, "])")?;
@@ -179,7 +180,11 @@ impl Simple {
             if !self.value_only {
                 let (begin, end) = self.paint.around(Tone::Key);
                 write!(out, "{begin}")?;
-                self.bytes(&kv.key, out)?;
+                if self.escaped && !self.hex {
+                    write!(out, "{}", one_line(&kv.key))?;
+                } else {
+                    self.bytes(&kv.key, out)?;
+                }
                 writeln!(out, "{end}")?;
             }
             self.line(&kv.value, out)?;
@@ -209,6 +214,10 @@ impl Simple {
     fn line_of_text(self, text: &str, out: &mut dyn Write) -> io::Result<()> {
         out.write_all(&self.shown(text.as_bytes()))?;
         out.write_all(b"\n")
+    }
+
+    fn key(self, key: &[u8]) -> Cow<'_, [u8]> {
+        if self.escaped { Cow::Owned(one_line(key).into_bytes()) } else { Cow::Borrowed(key) }
     }
 
     fn shown(self, bytes: &[u8]) -> Cow<'_, [u8]> {

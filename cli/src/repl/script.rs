@@ -58,7 +58,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
             Verb::Alone(alone) => {
                 alone.check()?;
                 let (global, preferences) = (&line.global, &line.preferences);
-                let invocation = Invocation { global, preferences, mode: Mode::Kvorum };
+                let invocation = Invocation { global, preferences, mode: Mode::Kvorum, typed: &[] };
                 command::own::alone(&alone, &invocation, &mut Streams::standard())?;
             }
             Verb::Own(own) => {

@@ -193,7 +193,7 @@ impl Shell {
     }
 
     fn alone(&mut self, alone: &Alone, global: &Global, preferences: &Preferences) {
-        let invocation = Invocation { global, preferences, mode: Mode::Kvorum };
+        let invocation = Invocation { global, preferences, mode: Mode::Kvorum, typed: &[] };
         let done = Task::Alone(alone).check().map_err(CommandError::from);
         let done =
             done.and_then(|()| command::own::alone(alone, &invocation, &mut Streams::standard()));

@@ -5,23 +5,29 @@
 //! What is said stands in `transcripts/`, one for each scene and the same for both servers;
 //! `KVORUM_UPDATE=1` writes them anew.
 
-mod keyspace;
 mod meanwhile;
-mod transcript;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kvorum_tests::cluster::Cluster;
+use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcd};
+use kvorum_tests::transcript::Transcript;
 use kvorum_tests::wait::until;
-use kvorum_tests::{binary, or_skip};
-
-use keyspace::Keyspace;
-use transcript::Transcript;
+use kvorum_tests::{binary, or_skip, workspace};
 
 /// Which server a scene is played on.
 fn ours() -> Program {
     Names::of(binary!()).server()
+}
+
+fn transcript(scene: &str, cluster: &Cluster) -> Transcript {
+    Transcript::of(path_of(scene), Names::of(binary!()).kvorum(), cluster)
+}
+
+fn path_of(scene: &str) -> PathBuf {
+    workspace::root().join("tests/tests/explore/transcripts").join(format!("{scene}.txt"))
 }
 
 /// Plays a scene on both servers.
@@ -51,7 +57,7 @@ on_both!(waiting_on_ours, waiting_on_etcd, waiting);
 
 fn missing(server: &Program) {
     let cluster = Cluster::start(server, 1);
-    let mut told = Transcript::of("missing", &cluster);
+    let mut told = transcript("missing", &cluster);
     for words in [
         &["ls"][..],
         &["tree"],
@@ -89,7 +95,7 @@ fn small(server: &Program) {
         keyspace.lease_put(lease, &format!("{name}/{lease:x}"), "");
     }
     keyspace.put("/registry/secrets/default/token", "value of a secret");
-    let mut told = Transcript::of("small", &cluster);
+    let mut told = transcript("small", &cluster);
     let verbs: &[&[&str]] = &[
         &["ls"],
         &["ls", "/app"],
@@ -162,7 +168,7 @@ fn binary_keys(server: &Program) {
     }
     let long = format!("{}needle{}", "x".repeat(500_000), "y".repeat(500_000));
     keyspace.put("/long", &long);
-    let mut told = Transcript::of("binary", &cluster);
+    let mut told = transcript("binary", &cluster);
     for words in [
         &["ls", "/b/"][..],
         &["ls", "/b/", "-o", "ndjson"],
@@ -195,7 +201,7 @@ fn denied(server: &Program) {
     }
     keyspace.lease_put(0x77, "/app/lock/77", "");
     keyspace.enable_auth();
-    let mut told = Transcript::of("denied", &cluster);
+    let mut told = transcript("denied", &cluster);
     let verbs: [&[&str]; 12] = [
         &["ls"],
         &["ls", "-l", "/app/"],
@@ -239,7 +245,7 @@ fn no_quorum(server: &Program) {
     let told_by_status = until(Duration::from_secs(30), || keyspace.lacks_leader().then_some(()));
     told_by_status.expect("the member notices that it is alone");
     let endpoint = cluster.members[0].endpoint();
-    let mut told = Transcript::at("no_quorum", &endpoint);
+    let mut told = Transcript::at(path_of("no_quorum"), Names::of(binary!()).kvorum(), &endpoint);
     let patience = "--command-timeout=2s";
     for words in [
         &["ls", "/app/"][..],
@@ -267,7 +273,7 @@ fn many(server: &Program) {
     let cluster = Cluster::start(server, 1);
     let keyspace = Keyspace::of(&cluster);
     keyspace.fill(100_000);
-    let mut told = Transcript::of("many", &cluster);
+    let mut told = transcript("many", &cluster);
     for words in [
         &["ls", "/many/"][..],
         &["ls", "-l", "/many/"],
@@ -289,7 +295,7 @@ fn many(server: &Program) {
 
 fn waiting(server: &Program) {
     let mut cluster = Cluster::start(server, 1);
-    let mut told = Transcript::of("waiting", &cluster);
+    let mut told = transcript("waiting", &cluster);
     let keyspace = Keyspace::of(&cluster);
     let exists = told.begin(&["wait", "/w/a"]);
     keyspace.watched(1);

@@ -5,9 +5,8 @@ use std::process::{Child, ChildStdout, Stdio};
 
 use kvorum_tests::binary;
 use kvorum_tests::cluster::Cluster;
+use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::program::{Names, Program};
-
-use crate::keyspace::Keyspace;
 
 const KEYS: usize = 100_000;
 

@@ -12,7 +12,7 @@ use crate::args::own::{ShowArgs, ViewAs};
 use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::{
-    Row, Style, Tone, Value, escape_control, instead_of, is_masked, kv_value, print_one,
+    Row, Style, Tone, Value, escape_control, instead_of, is_masked, kv_value, one_line, print_one,
 };
 
 const HEADER: [&str; 7] =
@@ -166,7 +166,7 @@ impl Row for Shown<'_> {
         let field = |name: &str, value: &str| {
             format!("{}{}", style.paint.padded(Tone::Label, name, 10), shown(value))
         };
-        let key = style.paint.of(Tone::Key, &shown(&String::from_utf8_lossy(&kv.key)));
+        let key = style.paint.of(Tone::Key, &one_line(&kv.key));
         let mut lines = vec![format!("{}{key}", field("key", ""))];
         if self.revision != 0 {
             lines.push(field("read at", &format!("revision {}", self.revision)));

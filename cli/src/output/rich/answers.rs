@@ -4,7 +4,7 @@ use std::io::Write;
 
 use kvorum_client::pb;
 
-use super::{Rich, columns, json, json_line, line, tree, yaml};
+use super::{Rich, columns, json, json_line, key_line, tree, yaml};
 use crate::output::{Answer, PrintError, Printer, Style, draw_table};
 
 pub(crate) struct Answers {
@@ -26,7 +26,9 @@ impl Printer for Answers {
                 yaml(&tree::tree(answer), &self.style, out)
             }
             Rich::Raw => raw(answer, out),
-            Rich::Keys => keys(answer)?.into_iter().try_for_each(|key| line(key, &self.style, out)),
+            Rich::Keys => {
+                keys(answer)?.into_iter().try_for_each(|key| key_line(key, &self.style, out))
+            }
             Rich::Table => {
                 let (header, rows) = columns::of(answer, self.style.plain);
                 Ok(draw_table(&header, &rows, &self.style, out)?)

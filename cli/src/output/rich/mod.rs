@@ -15,7 +15,7 @@ pub(crate) use tree::kv;
 
 use super::escape::is_dangerous;
 use super::value::Value;
-use super::{PrintError, Style, escape_control, go};
+use super::{PrintError, Style, escape_control, go, one_line};
 use crate::args::UsageError;
 
 /// A format that only `-o` has.
@@ -105,6 +105,14 @@ pub(crate) fn line(bytes: &[u8], style: &Style, out: &mut dyn Write) -> Result<(
         out.write_all(bytes)?;
     }
     Ok(out.write_all(b"\n")?)
+}
+
+/// A key; on a terminal it takes one line.
+pub(crate) fn key_line(key: &[u8], style: &Style, out: &mut dyn Write) -> Result<(), PrintError> {
+    if style.escaped {
+        return Ok(writeln!(out, "{}", one_line(key))?);
+    }
+    line(key, style, out)
 }
 
 /// `"Name" : value`, a line for each field; the fields of fields have dotted names.

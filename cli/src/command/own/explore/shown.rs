@@ -1,23 +1,14 @@
 //! How keys and sizes are written for people.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use kvorum_client::KeyRange;
 
-use crate::output::escape_control;
+use crate::output::one_line;
 
-/// A key or a line of a value on one line: nothing in it moves a cursor, on a terminal or in a file
-/// that is looked at later. `-o json`, `keys` and `raw` have the bytes.
+/// A key or a line of a value. `-o json`, `keys` and `raw` have the bytes.
 pub(super) fn line(bytes: &[u8]) -> String {
-    let mut text = match escape_control(bytes) {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-    };
-    if text.contains(['\n', '\t']) {
-        text = text.replace('\n', "\\n").replace('\t', "\\t");
-    }
-    text
+    one_line(bytes)
 }
 
 /// A number with its thousands apart.

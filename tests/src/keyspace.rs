@@ -1,4 +1,4 @@
-//! What the scenes put into a cluster.
+//! What scenes that are played with a cluster put into it, and what they ask of it.
 
 use std::time::Duration;
 
@@ -6,22 +6,25 @@ use bytes::Bytes;
 use kvorum_proto::authpb::Permission;
 use kvorum_proto::authpb::permission::Type;
 use kvorum_proto::etcdserverpb::auth_client::AuthClient;
+use kvorum_proto::etcdserverpb::cluster_client::ClusterClient;
 use kvorum_proto::etcdserverpb::kv_client::KvClient;
 use kvorum_proto::etcdserverpb::lease_client::LeaseClient;
 use kvorum_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::{
     AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest, AuthUserAddRequest,
-    AuthUserGrantRoleRequest, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest, PutRequest,
-    RangeRequest, RequestOp, StatusRequest, TxnRequest,
+    AuthUserGrantRoleRequest, CompactionRequest, DeleteRangeRequest, LeaseGrantRequest,
+    MemberListRequest, PutRequest, RangeRequest, RequestOp, StatusRequest, TxnRequest,
 };
-use kvorum_tests::cluster::Cluster;
-use kvorum_tests::http;
-use kvorum_tests::wait::until;
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 
-pub(crate) struct Keyspace {
+use crate::cluster::Cluster;
+use crate::http;
+use crate::wait::until;
+
+/// A way to a member that needs no program of ours.
+pub struct Keyspace {
     runtime: Runtime,
     channel: Channel,
     endpoint: String,
@@ -32,7 +35,7 @@ const TTL_S: i64 = 7 * 24 * 3600;
 
 impl Keyspace {
     /// At the first member.
-    pub(crate) fn of(cluster: &Cluster) -> Keyspace {
+    pub fn of(cluster: &Cluster) -> Keyspace {
         let runtime = Runtime::new().expect("threads can be had");
         let url = cluster.members[0].client_url();
         let endpoint = Endpoint::from_shared(url).expect("a URL of ours is one");
@@ -40,12 +43,12 @@ impl Keyspace {
         Keyspace { runtime, channel, endpoint: cluster.members[0].endpoint() }
     }
 
-    pub(crate) fn put<'a>(&self, key: impl AsRef<[u8]>, value: impl Into<Value<'a>>) {
+    pub fn put<'a>(&self, key: impl AsRef<[u8]>, value: impl Into<Value<'a>>) {
         self.put_with(0, key.as_ref(), value.into().0);
     }
 
     /// Grants a lease and puts a key under it.
-    pub(crate) fn lease_put(&self, lease: i64, key: &str, value: &str) {
+    pub fn lease_put(&self, lease: i64, key: &str, value: &str) {
         let grant = LeaseGrantRequest { id: lease, ttl: TTL_S };
         let mut client = LeaseClient::new(self.channel.clone());
         self.runtime.block_on(client.lease_grant(grant)).expect("a lease is granted");
@@ -58,14 +61,14 @@ impl Keyspace {
         self.runtime.block_on(self.kv().put(put)).expect("a put is taken");
     }
 
-    pub(crate) fn delete(&self, key: &str) {
+    pub fn delete(&self, key: &str) {
         let key = Bytes::copy_from_slice(key.as_bytes());
         let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
         self.runtime.block_on(self.kv().delete_range(delete)).expect("a key is deleted");
     }
 
     /// Gives up all history.
-    pub(crate) fn compact(&self) {
+    pub fn compact(&self) {
         self.runtime.block_on(async {
             let range = RangeRequest { key: "/".into(), ..RangeRequest::default() };
             let answer = self.kv().range(range).await.expect("a read is answered").into_inner();
@@ -75,18 +78,18 @@ impl Keyspace {
         });
     }
 
-    pub(crate) fn read_linearizably(&self) {
+    pub fn read_linearizably(&self) {
         let range = RangeRequest { key: "/".into(), ..RangeRequest::default() };
         self.runtime.block_on(self.kv().range(range)).expect("a read is answered");
     }
 
     /// Ten branches of as many keys each.
-    pub(crate) fn fill(&self, keys: usize) {
+    pub fn fill(&self, keys: usize) {
         self.fill_with(keys, 0);
     }
 
     /// As [`Keyspace::fill`], with so many bytes more in the name of each key.
-    pub(crate) fn fill_with(&self, keys: usize, more: usize) {
+    pub fn fill_with(&self, keys: usize, more: usize) {
         let more = "x".repeat(more);
         const BATCH: usize = 100;
         for first in (0..keys).step_by(BATCH) {
@@ -102,7 +105,7 @@ impl Keyspace {
     }
 
     /// Alice may do something with `/app/` and read `/shared`, bob nothing, root everything.
-    pub(crate) fn enable_auth(&self) {
+    pub fn enable_auth(&self) {
         let grant = |kind: Type, key: &str, end: &str| {
             let (key, range_end) = (key.to_owned().into(), end.to_owned().into());
             Some(Permission { perm_type: kind.into(), key, range_end })
@@ -138,7 +141,7 @@ impl Keyspace {
     }
 
     /// Whether the member offers `RangeStream`, as etcd does from 3.7 on.
-    pub(crate) fn streams(&self) -> bool {
+    pub fn streams(&self) -> bool {
         let range = RangeRequest { key: "/".into(), ..RangeRequest::default() };
         let asked = self
             .runtime
@@ -146,15 +149,26 @@ impl Keyspace {
         asked.is_ok()
     }
 
+    /// The ids of the cluster and of its members, in the order of the members' names.
+    pub fn ids(&self) -> (u64, Vec<u64>) {
+        let mut client = ClusterClient::new(self.channel.clone());
+        let list = self.runtime.block_on(client.member_list(MemberListRequest::default()));
+        let list = list.expect("members are listed").into_inner();
+        let cluster = list.header.map_or(0, |header| header.cluster_id);
+        let mut members: Vec<_> = list.members.into_iter().map(|one| (one.name, one.id)).collect();
+        members.sort();
+        (cluster, members.into_iter().map(|(_, id)| id).collect())
+    }
+
     /// Whether the member says that it has no leader.
-    pub(crate) fn lacks_leader(&self) -> bool {
+    pub fn lacks_leader(&self) -> bool {
         let mut client = MaintenanceClient::new(self.channel.clone());
         let status = self.runtime.block_on(client.status(StatusRequest {}));
         status.is_ok_and(|status| status.get_ref().leader == 0)
     }
 
     /// Waits until so many watches are open.
-    pub(crate) fn watched(&self, count: usize) {
+    pub fn watched(&self, count: usize) {
         let line = format!("etcd_debugging_mvcc_watcher_total {count}\n");
         let found = until(Duration::from_secs(20), || {
             let metrics = http::request(&self.endpoint, "GET /metrics", &[], "");
@@ -169,7 +183,7 @@ impl Keyspace {
 }
 
 /// Text or bytes.
-pub(crate) struct Value<'a>(&'a [u8]);
+pub struct Value<'a>(&'a [u8]);
 
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Self {
