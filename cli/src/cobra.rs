@@ -52,7 +52,7 @@ impl Program {
             );
             return Resolved::Refused { message, path: None };
         }
-        match self.parser(&args).try_get_matches_from(&args) {
+        match self.parse(&args) {
             Ok(matches) if deepest(&matches).get_flag("help") || matches.subcommand().is_none() => {
                 Resolved::Usage(words)
             }
@@ -81,8 +81,8 @@ impl Program {
         grammar
     }
 
-    /// What parses these words, whose commands are named in full.
-    fn parser(&self, args: &[OsString]) -> Command {
+    /// Parses words whose commands are named in full, by those commands if that will do.
+    fn parse(&self, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
         let help = clap::Arg::new("help")
             .short('h')
             .long("help")
@@ -90,7 +90,11 @@ impl Program {
             .action(clap::ArgAction::SetTrue);
         let line = (self.line)();
         let root = bare(self.name, &line).args_override_self(true);
-        narrowed(root, &line, args).disable_help_flag(true).arg(help)
+        let parser = |line: Command| {
+            line.disable_version_flag(true).disable_help_flag(true).arg(help.clone())
+        };
+        let matches = parser(narrowed(root, &line, args)).try_get_matches_from(args);
+        matches.or_else(|_| parser(line.name(self.name)).try_get_matches_from(args))
     }
 
     fn subcommands(&self, name: &str) -> Option<&'static [&'static str]> {

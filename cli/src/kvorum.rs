@@ -74,9 +74,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             return match error.kind() {
                 ErrorKind::DisplayHelp => {
                     let help = help(&args, color.paint(terminal::stdout_is_terminal()));
-                    streams.exit(&help.unwrap_or_else(|| shown(&error, paint)), "", 0)
+                    streams.answer(&help.unwrap_or_else(|| shown(&error, paint)), Mode::Kvorum)
                 }
-                ErrorKind::DisplayVersion => streams.exit(&version(), "", 0),
+                ErrorKind::DisplayVersion => streams.answer(&version(), Mode::Kvorum),
                 _ => streams.exit("", &complaint(&error, paint), exit::ERROR),
             };
         }
@@ -175,11 +175,15 @@ fn lean(command: clap::Command, path: &str) -> clap::Command {
 
 /// Whether a line that cannot be carried out wants colours, as far as its words tell.
 fn color(args: &[OsString]) -> Color {
-    let said = |word: &str| args.iter().any(|arg| arg == word);
-    let choices = [("--color=never", When::Never), ("--color=always", When::Always)];
-    let color = choices.iter().find(|(word, _)| said(word)).map(|(_, when)| *when);
-    let preferences = Preferences { color, plain: said("--plain"), ..Preferences::default() };
-    Color::of(&preferences, &|name| std::env::var_os(name))
+    let words: Vec<_> = args.iter().take_while(|arg| *arg != "--").collect();
+    let said = |word: &str, value: &str| {
+        words.iter().any(|arg| *arg == format!("{word}={value}").as_str())
+            || words.windows(2).any(|pair| pair[0] == word && pair[1] == value)
+    };
+    let choices = [("never", When::Never), ("always", When::Always)];
+    let color = choices.iter().find(|(value, _)| said("--color", value)).map(|(_, when)| *when);
+    let plain = words.iter().any(|arg| *arg == "--plain");
+    Color::here(&Preferences { color, plain, ..Preferences::default() })
 }
 
 fn shown(error: &clap::Error, paint: Paint) -> String {

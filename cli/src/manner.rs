@@ -52,6 +52,11 @@ impl Color {
         }
     }
 
+    /// By this process's own variables.
+    pub(crate) fn here(preferences: &Preferences) -> Self {
+        Self::of(preferences, &|name| std::env::var_os(name))
+    }
+
     /// What is written somewhere, which may be a terminal.
     pub(crate) fn paint(self, terminal: bool) -> Paint {
         Paint::new(self == Self::Always || self == Self::OnTerminal && terminal)

@@ -26,9 +26,13 @@ fn replaced(text: &str, parser: &str, reason: &str, words: &str) -> Option<Strin
 }
 
 fn without_number(text: &str) -> String {
-    let Some((before, number)) = text.split_once(" (os error ") else { return text.to_owned() };
-    let after = number.split_once(')').map_or("", |(_, after)| after);
-    format!("{before}{after}")
+    let Some((before, rest)) = text.split_once(" (os error ") else { return text.to_owned() };
+    match rest.split_once(')') {
+        Some((number, after)) if number.chars().all(|c| c.is_ascii_digit()) => {
+            format!("{before}{after}")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +54,6 @@ mod tests {
         let text = "could not open a (Permission denied (os error 13)): b";
         assert_eq!(plain(text), "could not open a (Permission denied): b");
         assert_eq!(plain("nothing of that"), "nothing of that");
+        assert_eq!(plain("a key (os error of ours"), "a key (os error of ours");
     }
 }

@@ -38,17 +38,26 @@ impl Streams {
         }
     }
 
-    /// Says what there is to say and ends. A reader that went away is no error.
+    /// Says what there is to say and ends. Whether anybody reads it makes no difference, as with
+    /// etcdctl.
     pub fn exit(&mut self, out: &str, err: &str, code: u8) -> ExitCode {
         let _ = self.err.write_all(err.as_bytes());
-        let written = self.out.write_all(out.as_bytes()).and_then(|()| self.out.flush());
+        let _ = self.out.write_all(out.as_bytes()).and_then(|()| self.out.flush());
+        ExitCode::from(code)
+    }
+
+    /// Says what was asked for and ends: with an error if it cannot be written. A reader that went
+    /// away is none.
+    pub fn answer(&mut self, text: &str, mode: Mode) -> ExitCode {
+        if mode == Mode::Etcdctl {
+            return self.exit(text, "", 0);
+        }
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
         match written.map_err(CommandError::from) {
-            Err(error) if code == 0 && !error.is_broken_pipe() => {
-                let text = explain(&error, Mode::Kvorum, Color::Never);
-                let _ = self.err.write_all(text.as_bytes());
-                ExitCode::from(error.code())
+            Err(error) if !error.is_broken_pipe() => {
+                self.exit("", &explain(&error, mode, Color::Never), error.code())
             }
-            _ => ExitCode::from(code),
+            _ => ExitCode::SUCCESS,
         }
     }
 }
@@ -127,10 +136,10 @@ pub fn command(invocation: Invocation<'_>, task: Task<'_>, mut streams: Streams)
     let mode = invocation.mode;
     match task {
         Task::Cluster(Command::Version) => {
-            return streams.exit(&format!("{}\n", command::version_text(mode)), "", 0);
+            return streams.answer(&format!("{}\n", command::version_text(mode)), mode);
         }
         Task::Cluster(Command::Options { .. }) => {
-            return streams.exit(&usage::options(mode), "", 0);
+            return streams.answer(&usage::options(mode), mode);
         }
         _ => {}
     }
@@ -177,7 +186,7 @@ fn end(
         Err(error) if error.is_broken_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             let code = exit::code(&error, invocation.preferences.exit_status);
-            let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
+            let color = Color::here(invocation.preferences);
             let mut text = explain(&error, invocation.mode, color);
             if matches!(error, CommandError::Usage(_)) && !invocation.typed.is_empty() {
                 let verb = kvorum::words(invocation.typed);
@@ -225,7 +234,7 @@ pub fn refuse(
     invocation: &Invocation<'_>,
     streams: &mut Streams,
 ) -> ExitCode {
-    let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
+    let color = Color::here(invocation.preferences);
     streams.exit("", &explain(error, invocation.mode, color), error.code())
 }
 

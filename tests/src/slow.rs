@@ -29,6 +29,8 @@ pub fn line_to(port: u16, delay: Duration) -> io::Result<String> {
 /// One direction, in two threads.
 fn carry(from: &TcpStream, to: &TcpStream, delay: Duration) -> io::Result<()> {
     let (mut from, to) = (from.try_clone()?, to.try_clone()?);
+    // The delay is all that is added.
+    to.set_nodelay(true)?;
     let (sender, chunks) = sync_channel(MAX_CHUNKS);
     thread::spawn(move || {
         let mut buffer = vec![0; CHUNK_BYTES];

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,9 @@ use tempfile::TempDir;
 const KEYS: usize = 300;
 
 const VALUE_BYTES: usize = 1000;
+
+/// The fewest round trips say how many there are.
+const TRIES: usize = 4;
 
 /// There and back.
 const ROUND_TRIP: Duration = Duration::from_millis(300);
@@ -48,9 +50,9 @@ impl Place {
 
     fn fill(&self) {
         let script = self.folder.path().join("script");
-        let puts: String =
-            (0..KEYS).map(|i| format!("put /many/{i:05} {}\n", "v".repeat(VALUE_BYTES))).collect();
-        fs::write(&script, puts).expect("a script can be written");
+        let value = "v".repeat(VALUE_BYTES);
+        let puts: Vec<_> = (0..KEYS).map(|i| format!("put /many/{i:05} {value}\n")).collect();
+        fs::write(&script, puts.concat()).expect("a script can be written");
         let script = File::open(&script).expect("a script can be read");
         let output = self.command(&self.kvorum, &[]).stdin(script).output().expect("kvorum runs");
         assert!(output.status.success(), "{output:?}");
@@ -114,6 +116,16 @@ fn output_for_which_there_is_no_room_is_an_error_that_says_so() {
         assert!(error.is_some_and(|line| line.contains("No space left")), "{words:?}: {complaint}");
         assert!(complaint.contains("\nhint: the output is cut"), "{words:?}: {complaint}");
     }
+    // etcdctl does not look.
+    for words in [&["version"][..], &["get", "--help"], &["help"]] {
+        let full = File::options().write(true).open("/dev/full").expect("it is on every Linux");
+        let output = place.command(&place.etcdctl, words).stdout(full).output().expect("it runs");
+        assert_eq!(
+            (output.status.code(), error_of(&output)),
+            (Some(0), String::new()),
+            "{words:?}"
+        );
+    }
 }
 
 #[test]
@@ -146,7 +158,7 @@ fn a_snapshot_takes_the_place_of_no_device() {
     let pipe = place.folder.path().join("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
     for program in [&place.kvorum, &place.etcdctl] {
-        for path in [&pipe, Path::new("/dev/null"), place.folder.path()] {
+        for path in [pipe.as_path(), place.folder.path()] {
             let words = ["snapshot", "save", &path.display().to_string()];
             let output = place.command(program, &words).output().expect("it runs");
             let complaint = error_of(&output);
@@ -162,7 +174,8 @@ fn a_snapshot_takes_the_place_of_no_device() {
 
 fn far_away(server: &Program) {
     let place = Place::of(server);
-    place.command(&place.kvorum, &["put", "/app/a", "1"]).output().expect("it runs");
+    let put = place.command(&place.kvorum, &["put", "/app/a", "1"]).output().expect("it runs");
+    assert!(put.status.success(), "{put:?}");
     let port = place.cluster.members[0].client_port();
     let far = slow::line_to(port, ROUND_TRIP / 2).expect("a port can be had");
     // How often each may go back and forth.
@@ -185,16 +198,18 @@ fn far_away(server: &Program) {
         (&["wait", "/app/a"], 2),
         (&["doctor"], 3),
     ] {
-        let mut command = place.kvorum.command();
-        command.env("HOME", place.folder.path()).args(["--endpoints", &far]).args(words);
-        let began = Instant::now();
-        let output = command.stdin(Stdio::null()).output().expect("it runs");
-        let took = began.elapsed();
-        assert!(output.status.success(), "{words:?}: {output:?}");
-        // Two more for the program itself, which a busy machine starts late.
-        let limit = ROUND_TRIP * (round_trips + 2);
-        println!("{words:?}: {:.1} round trips", took.as_secs_f64() / ROUND_TRIP.as_secs_f64());
-        assert!(took <= limit, "{words:?} takes {took:?}, more than {limit:?}");
+        // One more for the program itself, which a busy machine starts late, and not always.
+        let limit = ROUND_TRIP * (round_trips + 1);
+        let mut tries = (0..TRIES).map(|_| {
+            let mut command = place.kvorum.command();
+            command.env("HOME", place.folder.path()).args(["--endpoints", &far]).args(words);
+            let began = Instant::now();
+            let output = command.stdin(Stdio::null()).output().expect("it runs");
+            assert!(output.status.success(), "{words:?}: {output:?}");
+            began.elapsed()
+        });
+        let is_within = tries.any(|took| took <= limit);
+        assert!(is_within, "{words:?} takes more than {limit:?} each time");
     }
 }
 

@@ -67,8 +67,8 @@ fn where_nobody_listens_it_is_said_what_to_check() {
 
 #[test]
 fn an_address_without_a_port_is_told_with_the_port_that_was_tried() {
-    let outcome = get_from("192.0.2.1", "300ms");
-    let tried = "192.0.2.1 (no port was given, so the usual one was tried: 2379)";
+    let outcome = get_from("127.255.255.254", "300ms");
+    let tried = "127.255.255.254 (no port was given, so the usual one was tried: 2379)";
     assert!(outcome.stderr.contains(tried), "{}", outcome.stderr);
 }
 

@@ -127,13 +127,13 @@ impl Failure {
             {
                 Some(
                     "there was no quorum in time, and whether a write happened is unknown: \
-                     endpoint status --cluster shows who answers, get --consistency=s still reads"
+                     kvorum endpoint status --cluster shows who answers, kvorum get --consistency=s still reads"
                         .to_owned(),
                 )
             }
             _ if self.is_no_leader() => Some(
-                "the cluster has no quorum at the moment: endpoint status --cluster shows who \
-                 answers, get --consistency=s still reads"
+                "the cluster has no quorum at the moment: kvorum endpoint status --cluster shows who \
+                 answers, kvorum get --consistency=s still reads"
                     .to_owned(),
             ),
             Self::Refused { code: Code::Unauthenticated, .. } => {
@@ -142,7 +142,7 @@ impl Failure {
             Self::Refused { code: Code::Unimplemented, message }
                 if method_of(message).is_some() =>
             {
-                Some("endpoint status shows the version that it runs".to_owned())
+                Some("kvorum endpoint status shows the version that it runs".to_owned())
             }
             Self::Refused { message, .. } => remedy(message).map(str::to_owned),
             Self::Broken { answered: false, .. } => Some(WRONG_PROTOCOL.to_owned()),
@@ -266,30 +266,34 @@ fn remedy(message: &str) -> Option<&'static str> {
     Some(match message {
         "user name is empty" => "this cluster wants a user: --user name:password",
         "authentication failed, invalid user ID or password" => "check --user and --password",
-        "root user does not exist" => "authentication needs a user root: user add root",
+        "root user does not exist" => "authentication needs a user root: kvorum user add root",
         "root user does not have root role" => {
-            "authentication needs it: role add root, then user grant-role root root"
+            "authentication needs it: kvorum role add root, then kvorum user grant-role root root"
         }
         "permission denied" => {
-            "this user may not do that: user get NAME --detail shows what is allowed"
+            "this user may not do that: kvorum user get NAME --detail shows what is allowed"
         }
         "key not found" => "without --ignore-value and --ignore-lease, put creates the key",
         "requested lease not found" => {
-            "it expired or was revoked: lease list shows those there are"
+            "it expired or was revoked: kvorum lease list shows those there are"
         }
-        "member not found" | "bad leader transferee" => "member list shows the IDs there are",
-        "role name not found" => "role list shows those there are",
-        "user name not found" => "user list shows those there are",
-        "role is not granted to the user" => "user get NAME shows the roles of a user",
-        "permission is not granted to the role" => "role get NAME shows what is granted, as it is",
+        "member not found" | "bad leader transferee" => {
+            "kvorum member list shows the IDs there are"
+        }
+        "role name not found" => "kvorum role list shows those there are",
+        "user name not found" => "kvorum user list shows those there are",
+        "role is not granted to the user" => "kvorum user get NAME shows the roles of a user",
+        "permission is not granted to the role" => {
+            "kvorum role get NAME shows what is granted, as it is"
+        }
         "mvcc: required revision is a future revision" => {
-            "endpoint status -o fields shows the revision there is"
+            "kvorum endpoint status -o fields shows the revision there is"
         }
         "mvcc: required revision has been compacted" => {
             "the history before that revision is given up: ask for a newer one, or for none"
         }
         "mvcc: database space exceeded" => "compact, defragment, then disarm the alarm",
-        "unhealthy cluster" => "it would cost the quorum: doctor shows which member is down",
+        "unhealthy cluster" => "it would cost the quorum: kvorum doctor shows which member is down",
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use crate::args::own::split_revision;
 use crate::args::{GetArgs, UsageError};
 use crate::exit::finer;
 use crate::mode::Mode;
-use crate::output::{Answer, Format, Style, escape_control};
+use crate::output::{Answer, Format, Style, shell_word};
 
 pub(super) async fn execute(args: &GetArgs, session: &mut Session) -> Result<(), CommandError> {
     let request = args.request()?;
@@ -54,8 +54,7 @@ fn suggest_revision(key: &[u8], session: &mut Session) -> bool {
         return false;
     }
     let Some((key, revision)) = split_revision(key) else { return false };
-    let key = escape_control(&key);
-    let key = String::from_utf8_lossy(&key);
+    let key = shell_word(&key);
     session.remark(&format!(
         "hint: there is no key of this name; as {key} was at revision {revision}: kvorum get {key} \
          --rev {revision}"

@@ -1,9 +1,9 @@
 //! `snapshot save|status|restore`
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -85,9 +85,22 @@ impl Part<'_> {
         name.push(".part");
         let path = PathBuf::from(name);
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
-        let file = file
-            .map_err(|error| interrupted(format!("could not open {} ({error})", path.display())))?;
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let could_not_open =
+            |error| interrupted(format!("could not open {} ({error})", path.display()));
+        let file = file.map_err(could_not_open)?;
+        // Two that write into one file would make a snapshot of neither. Whoever was done between
+        // the opening and the lock has given the file its name, and it is no part any more.
+        let is_own = || {
+            let (opened, named) = (file.metadata().ok()?, fs::metadata(&path).ok()?);
+            Some(opened.dev() == named.dev() && opened.ino() == named.ino())
+        };
+        let is_locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        if !(is_locked && is_own() == Some(true)) {
+            let text = format!("another snapshot is being saved to {}", to.display());
+            return Err(interrupted(text));
+        }
+        file.set_len(0).map_err(could_not_open)?;
         let (hasher, tail) = (Sha256::new(), Vec::new());
         Ok(Part { to, path, file, bytes: 0, hasher, tail, done: false })
     }

@@ -27,7 +27,6 @@ pub(super) async fn execute(args: &WatchArgs, session: &mut Session) -> Result<(
                 let (code, context) = (exit::INTERRUPTED, None);
                 return Err(CommandError::Failure { failure: why.failure, code, context });
             }
-            canceled(&why, session);
             break;
         }
     }
@@ -37,12 +36,10 @@ pub(super) async fn execute(args: &WatchArgs, session: &mut Session) -> Result<(
     })
 }
 
-fn canceled(why: &Over, session: &mut Session) {
-    let reason = match session.mode {
-        Mode::Etcdctl => why.etcdctl_text.clone(),
-        Mode::Kvorum => why.failure.to_string(),
-    };
-    session.remark(&format!("watch was canceled ({reason})"));
+fn canceled_of_etcdctl(why: &Over, session: &mut Session) {
+    if session.mode == Mode::Etcdctl {
+        session.remark(&format!("watch was canceled ({})", why.etcdctl_text));
+    }
 }
 
 enum Next {
@@ -80,10 +77,17 @@ async fn show(
             session.print(Answer::Watch(&response))?;
         }
         WatchItem::Ended(response) => {
+            let why = reason(&response);
+            // etcdctl says so before it prints what came with it.
+            canceled_of_etcdctl(&why, session);
             session.print(Answer::Watch(&response))?;
-            return Ok(Next::Stop(reason(&response)));
+            return Ok(Next::Stop(why));
         }
-        WatchItem::Failed(failure) => return Ok(Next::Stop(failure.into())),
+        WatchItem::Failed(failure) => {
+            let why = Over::from(failure);
+            canceled_of_etcdctl(&why, session);
+            return Ok(Next::Stop(why));
+        }
         WatchItem::Lost(failure) => return Ok(lost(&failure, session)),
     }
     Ok(Next::More)
@@ -94,7 +98,11 @@ async fn show(
 fn lost(failure: &Failure, session: &mut Session) -> Next {
     match session.mode {
         Mode::Kvorum => session.remark(&format!("{failure}; watching again as soon as possible")),
-        Mode::Etcdctl if failure.is_no_leader() => return Next::Stop(failure.clone().into()),
+        Mode::Etcdctl if failure.is_no_leader() => {
+            let why = Over::from(failure.clone());
+            canceled_of_etcdctl(&why, session);
+            return Next::Stop(why);
+        }
         Mode::Etcdctl => {}
     }
     Next::More
@@ -156,8 +164,9 @@ async fn interactive(session: &mut Session) -> Result<(), CommandError> {
         };
         match event {
             Event::Watched(Watched { item, exec }) => {
-                if let Next::Stop(why) = show(item, &exec, session).await? {
-                    canceled(&why, session);
+                let next = show(item, &exec, session).await?;
+                if let (Next::Stop(why), Mode::Kvorum) = (next, session.mode) {
+                    session.remark(&format!("watch was canceled ({})", why.failure));
                 }
             }
             Event::Line(None) => {

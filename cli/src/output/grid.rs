@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{Paint, Style, Tone, escape_control, wrap};
+use super::{Paint, Style, Tone, one_line, wrap};
 
 /// Draws rows under the names of their columns; without boxes if the style says so. If that is too
 /// wide for the terminal, the names are broken into words; if it still is, the rows are told field
@@ -18,7 +18,7 @@ pub fn draw_table(
 ) -> io::Result<()> {
     let names: Vec<String> = header.iter().map(|name| name.to_uppercase()).collect();
     let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell.as_bytes())).collect()).collect();
     let whole = names.iter().map(|name| vec![name.clone()]);
     let broken = names.iter().map(|name| name.split(' ').map(str::to_owned).collect());
     let mut grids = [whole.collect(), broken.collect()].into_iter();
@@ -124,12 +124,6 @@ impl Column {
         let cell = paint.of(Tone::Label, cell);
         if self.numbers { blanks + &cell } else { cell + &blanks }
     }
-}
-
-/// A row stays one line whatever is in it.
-fn one_line(cell: &str) -> String {
-    let shown = escape_control(cell.as_bytes());
-    String::from_utf8_lossy(&shown).replace('\n', "\\n").replace('\t', "\\t")
 }
 
 #[cfg(test)]

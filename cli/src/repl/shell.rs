@@ -21,7 +21,7 @@ use crate::args::{Alone, Command, Global, Preferences, TxnArgs, WatchArgs, Watch
 use crate::command::{self, CommandError, Confirm, Input, Session};
 use crate::exit;
 use crate::mode::Mode;
-use crate::output::Style;
+use crate::output::{Style, escape_message};
 use crate::run::{self, Invocation, Streams, Task};
 use crate::settings::Settings;
 use crate::terminal;
@@ -135,7 +135,7 @@ impl Shell {
         let line = match ShellLine::parse(words) {
             Ok(line) => line,
             Err(error) => {
-                self.say(&error.render().to_string());
+                self.say(&escape_message(&error.render().to_string()));
                 self.editor.forget_pasted();
                 return Next::Prompt;
             }
@@ -279,6 +279,7 @@ impl Shell {
     /// What was pasted after a line that failed was written for the case that it does not.
     fn complain(&mut self, message: &str) {
         self.editor.forget_pasted();
+        let message = escape_message(message);
         let line = run::said(&format!("error: {message}"), self.session.manner.color);
         let _ = writeln!(self.session.err, "{line}");
     }

@@ -10,7 +10,7 @@ pub(crate) struct Masks {
 }
 
 /// Numbers that are a member's or a run's own, by the names that output formats have for them.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 18] = [
     "hash",
     "Hash",
     "dbSize",
@@ -24,7 +24,6 @@ const FIELDS: [&str; 19] = [
     "RaftIndex",
     "raftAppliedIndex",
     "RaftAppliedIndex",
-    "leftSeconds",
     "remaining_ttl_s",
     "db_size_bytes",
     "db_size_in_use_bytes",

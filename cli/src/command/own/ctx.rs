@@ -118,7 +118,7 @@ fn list(
     }
     rows.end()?;
     if contexts.contexts.is_empty() {
-        let color = Color::of(invocation.preferences, &|name| std::env::var_os(name));
+        let color = Color::here(invocation.preferences);
         let hint = run::said("hint: kvorum ctx add NAME --endpoints HOST:PORT", color);
         let _ = writeln!(streams.err, "no context is defined yet\n{hint}");
     }

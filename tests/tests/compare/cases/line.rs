@@ -133,6 +133,8 @@ pub(super) fn groups(script: &mut Script) {
         "snapshot",
         "user",
         "user bogus",
+        "-- -x",
+        "--hex -- -x",
         "help user",
         "help role add",
         "user passwd --help",

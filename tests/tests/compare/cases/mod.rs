@@ -72,6 +72,7 @@ const LONGEST_TITLE: usize = 1000;
 /// All invocations.
 pub(crate) fn scenes() -> Vec<Scene> {
     vec![
+        Scene { members: 1, flags: &[], cases: long::once() },
         Scene { members: 1, flags: &[], cases: one_member() },
         Scene {
             members: 1,
@@ -79,7 +80,6 @@ pub(crate) fn scenes() -> Vec<Scene> {
             cases: in_each_format(authentication::guarded),
         },
         Scene { members: 1, flags: &[], cases: in_each_format(long::sessions) },
-        Scene { members: 1, flags: &[], cases: long::once() },
         Scene { members: 3, flags: &[], cases: members::of_three() },
         Scene { members: 1, flags: maintenance::SMALL_QUOTA, cases: maintenance::without_space() },
     ]

@@ -12,7 +12,7 @@ use super::draft::read_file;
 use crate::args::own::EditArgs;
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::go;
+use crate::output::{go, shell_word};
 
 /// Where an edit begins.
 pub(super) struct Start {
@@ -129,41 +129,14 @@ pub(super) fn resuming(
     command
 }
 
-/// One word of a POSIX shell; bytes that are no text need bash, zsh or ksh.
-fn shell_word(bytes: &[u8]) -> String {
-    let bare = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:@%+=,-".contains(byte);
-    match str::from_utf8(bytes) {
-        Ok(text) if !bytes.is_empty() && bytes.iter().all(bare) => text.to_owned(),
-        Ok(text) if !text.chars().any(char::is_control) => {
-            format!("'{}'", text.replace('\'', r"'\''"))
-        }
-        _ => {
-            let escaped: Vec<_> = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-            format!("$'{}'", escaped.concat())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use clap::Parser;
 
-    use super::{resuming, shell_word};
+    use super::resuming;
     use crate::args::own::EditArgs;
-
-    #[test]
-    fn a_word_is_quoted_as_a_shell_reads_it() {
-        for (bytes, word) in [
-            (&b"/a/b-1"[..], "/a/b-1"),
-            (b"", "''"),
-            (b"it's $HOME", r"'it'\''s $HOME'"),
-            (b"\xff\n", r"$'\xff\x0a'"),
-        ] {
-            assert_eq!(shell_word(bytes), word);
-        }
-    }
 
     #[test]
     fn the_command_goes_to_the_same_cluster_in_the_same_form() {
