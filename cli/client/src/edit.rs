@@ -1,6 +1,8 @@
 //! Changing a value that somebody else may change meanwhile: compare-and-swap on the revision, and
 //! a three-way merge where it fails.
 
+use tonic::Code;
+
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::pb;
@@ -62,6 +64,22 @@ pub async fn swap(
     Ok(Swap::Changed(found))
 }
 
+/// Whether a [`swap`] that failed so may have written all the same: it was sent, and no answer says
+/// that it was refused.
+pub fn may_have_written(failure: &Failure) -> bool {
+    match failure {
+        Failure::NoAnswer { .. } | Failure::NoLeader { .. } | Failure::Broken { .. } => true,
+        // A member that gives up waiting, or stops, does not know what becomes of the request.
+        Failure::Refused { code, message } => {
+            matches!(code, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled)
+                && message != "etcdserver: no leader"
+        }
+        Failure::Unreachable(_) | Failure::File(_) | Failure::ReadOnly(_) | Failure::Config(_) => {
+            false
+        }
+    }
+}
+
 /// The revisions of the texts that [`merge`] is given beside ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MergedRevisions {
@@ -71,23 +89,40 @@ pub struct MergedRevisions {
 }
 
 /// Brings two changes of one text together, line by line. `Err` holds both where they contradict
-/// each other, between conflict markers that name the revisions.
+/// each other, between conflict markers that name the revisions. If nobody knows the base any more,
+/// texts that are not the same contradict each other as a whole.
 pub fn merge(
-    base: &[u8],
+    base: Option<&[u8]>,
     ours: &[u8],
     theirs: &[u8],
     revisions: MergedRevisions,
 ) -> Result<Vec<u8>, Vec<u8>> {
+    let Some(base) = base else {
+        let same = ours == theirs;
+        return if same { Ok(ours.to_vec()) } else { Err(contradiction(ours, theirs, revisions)) };
+    };
     diffy::merge_bytes(base, ours, theirs).map_err(|marked| {
-        // A marker behind a last line without an end would be part of it.
-        let ended = |text: &[u8]| match text.last() {
-            Some(b'\n') | None => text.to_vec(),
-            Some(_) => [text, b"\n"].concat(),
-        };
         let marked =
             diffy::merge_bytes(&ended(base), &ended(ours), &ended(theirs)).err().unwrap_or(marked);
         named(&marked, revisions)
     })
+}
+
+/// A marker behind a last line without an end would be part of it.
+fn ended(text: &[u8]) -> Vec<u8> {
+    match text.last() {
+        Some(b'\n') | None => text.to_vec(),
+        Some(_) => [text, b"\n"].concat(),
+    }
+}
+
+/// Two texts between the markers, and nothing known of what they were made from.
+fn contradiction(ours: &[u8], theirs: &[u8], revisions: MergedRevisions) -> Vec<u8> {
+    let MergedRevisions { base, theirs: revision } = revisions;
+    let original = format!("||||||| original (revision {base}, compacted)\n=======\n");
+    let end = format!(">>>>>>> theirs (revision {revision})\n");
+    [b"<<<<<<< yours\n", &*ended(ours), original.as_bytes(), &ended(theirs), end.as_bytes()]
+        .concat()
 }
 
 /// The markers as git writes them, with what they are about.
@@ -119,22 +154,25 @@ pub fn has_conflict_markers(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MergedRevisions, has_conflict_markers, merge};
+    use tonic::Code;
+
+    use super::{MergedRevisions, has_conflict_markers, may_have_written, merge};
+    use crate::failure::Failure;
 
     const REVISIONS: MergedRevisions = MergedRevisions { base: 12, theirs: 22 };
 
     #[test]
     fn changes_of_different_lines_come_together() {
         let base = b"a\nb\nc\nd\ne\n";
-        let merged = merge(base, b"A\nb\nc\nd\ne\n", b"a\nb\nc\nd\nE\n", REVISIONS).unwrap();
+        let merged = merge(Some(base), b"A\nb\nc\nd\ne\n", b"a\nb\nc\nd\nE\n", REVISIONS).unwrap();
         assert_eq!(merged, b"A\nb\nc\nd\nE\n");
-        let bytes = merge(b"\xff\n\nx", b"\xfe\n\nx", b"\xff\n\ny", REVISIONS).unwrap();
+        let bytes = merge(Some(b"\xff\n\nx"), b"\xfe\n\nx", b"\xff\n\ny", REVISIONS).unwrap();
         assert_eq!(bytes, b"\xfe\n\ny");
     }
 
     #[test]
     fn changes_of_one_line_are_marked() {
-        let marked = merge(b"a\n", b"b\n", b"c\n", REVISIONS).unwrap_err();
+        let marked = merge(Some(b"a\n"), b"b\n", b"c\n", REVISIONS).unwrap_err();
         let expected = "<<<<<<< yours\nb\n||||||| original (revision 12)\na\n=======\nc\n\
                         >>>>>>> theirs (revision 22)\n";
         assert_eq!(String::from_utf8_lossy(&marked), expected);
@@ -144,12 +182,38 @@ mod tests {
 
     #[test]
     fn a_last_line_without_an_end_hides_no_marker() {
-        let marked = merge(b"a\n", b"b\n", b"c", REVISIONS).unwrap_err();
+        let marked = merge(Some(b"a\n"), b"b\n", b"c", REVISIONS).unwrap_err();
         assert!(
             marked.ends_with(b"\n>>>>>>> theirs (revision 22)\n"),
             "{}",
             String::from_utf8_lossy(&marked)
         );
         assert!(has_conflict_markers(&marked));
+    }
+
+    #[test]
+    fn without_a_base_whatever_differs_contradicts_even_an_empty_text() {
+        let expected = "<<<<<<< yours\n||||||| original (revision 12, compacted)\n=======\nc\n\
+                        >>>>>>> theirs (revision 22)\n";
+        assert_eq!(merge(None, b"", b"c", REVISIONS), Err(expected.as_bytes().to_vec()));
+        assert!(merge(None, b"b\n", b"", REVISIONS).is_err());
+        assert_eq!(merge(None, b"c", b"c", REVISIONS), Ok(b"c".to_vec()));
+    }
+
+    #[test]
+    fn only_an_answer_says_for_certain_that_nothing_was_written() {
+        let refused = |code, message: &str| Failure::Refused { code, message: message.to_owned() };
+        let timed_out = "etcdserver: request timed out";
+        assert!(may_have_written(&refused(Code::Unavailable, timed_out)));
+        assert!(!may_have_written(&refused(Code::Unavailable, "etcdserver: no leader")));
+        assert!(!may_have_written(&refused(Code::PermissionDenied, "permission denied")));
+        assert!(!may_have_written(&Failure::Unreachable(Vec::new())));
+        let (endpoint, cause) = (String::new(), String::new());
+        assert!(may_have_written(&Failure::Broken {
+            endpoint,
+            cause,
+            write: true,
+            answered: true
+        }));
     }
 }

@@ -36,7 +36,7 @@ pub use protobuf::Protobuf;
 pub(crate) use rich::kv as kv_value;
 pub use rich::{Path, Rich};
 pub use rows::{MAX_KEPT, Row, Rows, print_one};
-pub use shell::shell_word;
+pub use shell::{shell_operand, shell_word};
 pub use simple::Simple;
 pub use table::Table;
 pub use value::Value;

@@ -36,12 +36,14 @@ fn broken(line: &str, room: usize) -> Vec<String> {
     lines
 }
 
-/// Words, and the commands that are named anywhere as if they were one: to the end of the clause.
+/// Words, and the commands that are named anywhere as if they were one: to the end of the clause,
+/// which is not inside of quotes.
 fn pieces(line: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     let mut in_command = false;
+    let mut quoted = false;
     for word in line.split(' ') {
-        in_command &= !word.starts_with('(');
+        in_command &= quoted || !word.starts_with('(');
         match pieces.last_mut() {
             Some(command) if in_command => {
                 command.push(' ');
@@ -52,9 +54,25 @@ fn pieces(line: &str) -> Vec<String> {
                 pieces.push(word.to_owned());
             }
         }
-        in_command &= !word.ends_with([';', ',', ':', ')']);
+        quoted = in_command && ends_quoted(word, quoted);
+        in_command &= quoted || !word.ends_with([';', ',', ':', ')']);
     }
     pieces
+}
+
+/// Whether a quote that [`shell_word`](super::shell_word) opens, at the beginning of a word, is
+/// still open at its end. An apostrophe further on is one of a sentence.
+fn ends_quoted(word: &str, quoted: bool) -> bool {
+    if !quoted && !word.starts_with('\'') && !word.starts_with("$'") {
+        return false;
+    }
+    let mut quoted = quoted;
+    let mut escaped = false;
+    for c in word.chars() {
+        quoted ^= c == '\'' && !escaped;
+        escaped = c == '\\' && !quoted && !escaped;
+    }
+    quoted
 }
 
 #[cfg(test)]
@@ -86,6 +104,20 @@ mod tests {
         assert_eq!(
             wrap(text, 0, Some(30)),
             "kvorum compaction 7;\nkvorum defrag --endpoints 10.0.0.1:2379\n(it pauses)"
+        );
+    }
+
+    #[test]
+    fn a_command_does_not_end_inside_of_quotes() {
+        for command in ["kvorum show '/a, b (c; d'", r"kvorum show 'it'\''s, a'\'' (key: x'"] {
+            let text = format!("this is it: {command}, or another one");
+            let expected = format!("this is it:\n{command},\nor another one");
+            assert_eq!(wrap(&text, 0, Some(20)), expected);
+        }
+        let text = "kvorum get frees the server's space, and waits for it";
+        assert_eq!(
+            wrap(text, 0, Some(20)),
+            "kvorum get frees the server's space,\nand waits for it"
         );
     }
 }

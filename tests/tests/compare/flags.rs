@@ -82,7 +82,7 @@ fn flags(help: &str, heading: &str) -> Vec<(String, Option<char>)> {
 fn shared(etcdctl: &Program) -> Flags {
     let top = help(etcdctl, "");
     let commands = section(&top, "COMMANDS:").filter_map(|line| {
-        let name = line.trim().split("\t").next()?.split("  ").next()?;
+        let name = line.trim().split('\t').next()?.split("  ").next()?;
         (!name.is_empty()).then(|| name.to_owned())
     });
     let own = |name: String| {

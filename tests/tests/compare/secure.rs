@@ -48,7 +48,7 @@ impl Secure {
     /// `{ca}` and the like in a flag become paths.
     fn flags(&self, flags: &[&str]) -> Vec<String> {
         let folder = self.folder.path().display();
-        let whole = |flag: &&str| flag.replace("{", &format!("{folder}/")).replace('}', "");
+        let whole = |flag: &&str| flag.replace('{', &format!("{folder}/")).replace('}', "");
         flags.iter().map(whole).collect()
     }
 }

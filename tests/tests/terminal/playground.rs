@@ -46,7 +46,7 @@ fn serve(names: &Names, folder: &Path, arguments: &[&str]) -> (Process, String) 
     let process = Process::start(command, &log).expect("the playground can be run");
     let endpoints = until(SOON * 2, || {
         let log = process.log();
-        let line = log.rsplit_terminator('\n').next().filter(|line| line.starts_with("127."));
+        let line = log.rsplit_terminator('\n').find(|line| line.starts_with("127."));
         line.map(str::to_owned)
     });
     let endpoints = endpoints.unwrap_or_else(|| panic!("no endpoints: {}", process.log()));

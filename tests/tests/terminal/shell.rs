@@ -294,7 +294,7 @@ fn a_pipe_is_a_script_that_stops_at_the_first_failure() {
     assert_eq!(
         text(&bad.stderr),
         "error: etcdserver: mvcc: required revision is a future revision\n\
-         hint: endpoint status -o fields shows the revision there is\n"
+         hint: kvorum endpoint status -o fields shows the revision there is\n"
     );
     assert_eq!(succeeds(&mut place.kvorum(&["get", "c"])), "c\n3\n");
 

@@ -1,6 +1,5 @@
 //! `show`: one value and all that is known of it.
 
-use std::borrow::Cow;
 use std::io::IsTerminal as _;
 
 use kvorum_client::decode::{
@@ -12,7 +11,8 @@ use crate::args::own::{ShowArgs, ViewAs};
 use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::{
-    Row, Style, Tone, Value, escape_control, instead_of, is_masked, kv_value, one_line, print_one,
+    Row, Style, Tone, Value, escape_message, instead_of, is_masked, kv_value, one_line, print_one,
+    shell_operand, shell_word,
 };
 
 const HEADER: [&str; 7] =
@@ -53,11 +53,12 @@ fn say_serializable(revision: i64, session: &mut Session) {
 fn missing(key: &[u8], revision: i64, session: &Session) -> CommandError {
     let at = if revision == 0 { String::new() } else { format!(" at revision {revision}") };
     let code = if session.manner.exit_status { exit::finer::NOT_FOUND } else { exit::ERROR };
-    let message = format!("there is no key {}{at}", text(key));
+    let message = format!("there is no key {}{at}", one_line(key));
     if let Some(hint) = meant_revision(key) {
         return CommandError::Hinted { code, message, hint };
     }
-    let hint = format!("kvorum get --prefix --keys-only {} lists what begins like it", text(key));
+    let operand = shell_operand(key);
+    let hint = format!("kvorum get --prefix --keys-only {operand} lists what begins like it");
     CommandError::Hinted { code, message, hint }
 }
 
@@ -66,16 +67,17 @@ fn meant_revision(key: &[u8]) -> Option<String> {
     let at = key.iter().rposition(|byte| *byte == b'@')?;
     let (key, behind) = (&key[..at], str::from_utf8(&key[at + 1..]).ok()?);
     behind.parse::<i64>().ok()?;
-    let key = text(key);
+    let (example, operand) = (shell_word(&[key, b"@12"].concat()), shell_operand(key));
     Some(format!(
-        "behind @ stands a revision, as in {key}@12; kvorum show {key} tells the last that changed it"
+        "behind @ stands a revision, as in {example}; kvorum show {operand} tells the last that \
+         changed it"
     ))
 }
 
 fn decoded(args: &ShowArgs, kv: &pb::KeyValue) -> Result<Decoded, CommandError> {
     let mut decoded = match args.view {
         Some(ViewAs::View(view)) => decode_as(view, &kv.key, &kv.value).map_err(|error| {
-            let message = format!("the value of {} cannot be read so: {error}", text(&kv.key));
+            let message = format!("the value of {} cannot be read so: {error}", one_line(&kv.key));
             let hint = "leave --as out, or try --as hex".to_owned();
             CommandError::Hinted { code: exit::ERROR, message, hint }
         })?,
@@ -161,7 +163,7 @@ impl Row for Shown<'_> {
     fn simple(&self, style: &Style) -> String {
         let kv = self.kv;
         let shown = |line: &str| {
-            if style.escaped { text(line.as_bytes()).into_owned() } else { line.to_owned() }
+            if style.escaped { escape_message(line).into_owned() } else { line.to_owned() }
         };
         let field = |name: &str, value: &str| {
             format!("{}{}", style.paint.padded(Tone::Label, name, 10), shown(value))
@@ -212,7 +214,7 @@ impl Row for Shown<'_> {
     fn cells(&self) -> Vec<String> {
         let kv = self.kv;
         vec![
-            text(&kv.key).into_owned(),
+            one_line(&kv.key),
             self.form(),
             self.description(),
             kv.create_revision.to_string(),
@@ -240,13 +242,6 @@ fn tree(decoded: &Decoded) -> Option<Value> {
         Body::Text(text) if !decoded.packings.is_empty() => Some(Value::text(text)),
         Body::Bytes(bytes) if !decoded.packings.is_empty() => Some(Value::bytes(bytes)),
         _ => None,
-    }
-}
-
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match escape_control(bytes) {
-        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 
@@ -293,6 +288,8 @@ mod tests {
     fn only_a_number_behind_the_at_was_meant_as_a_revision() {
         let hint = meant_revision(b"/a@-1").unwrap();
         assert!(hint.contains("as in /a@12; kvorum show /a tells"), "{hint}");
+        let hint = meant_revision(b"-a b@-1").unwrap();
+        assert!(hint.contains("as in '-a b@12'; kvorum show -- '-a b' tells"), "{hint}");
         assert_eq!(meant_revision(b"me@example.com"), None);
         assert_eq!(meant_revision(b"/a"), None);
     }

@@ -25,13 +25,20 @@ const MAX_EDITED_BYTES: u64 = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EditError {
     #[error("the text to edit cannot be kept in a file: {0}")]
-    File(#[from] io::Error),
+    File(io::Error),
+    #[error("the edited text cannot be read: {0}")]
+    Unread(io::Error),
     #[error("the editor {} cannot be run: {cause}", .editor.display())]
     NotRun { editor: OsString, cause: io::Error },
     #[error("the editor {} failed ({status})", .editor.display())]
     Failed { editor: OsString, status: ExitStatus },
-    #[error("the edited text is larger than {} MiB", MAX_EDITED_BYTES >> 20)]
-    TooLarge,
+}
+
+impl EditError {
+    /// Whether somebody has edited the text, and it is still in the file.
+    pub(super) fn leaves_text(&self) -> bool {
+        matches!(self, Self::Unread(cause) if cause.kind() != io::ErrorKind::NotFound)
+    }
 }
 
 impl Draft {
@@ -46,18 +53,21 @@ impl Draft {
         Ok(draft)
     }
 
-    /// Puts another text into the file.
+    /// Puts another text in the place of the one in the file, which may be the only copy of what
+    /// somebody typed: it is there until the other one is.
     pub(super) fn write(&self, text: &[u8]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&self.path)?;
-        file.write_all(text)
+        let next = self.folder.path().join("next");
+        let written = write_file(&next, text).and_then(|()| fs::rename(&next, &self.path));
+        if written.is_err() {
+            let _ = fs::remove_file(&next);
+        }
+        written
     }
 
     /// Runs the editor on the file and reads what it left.
     pub(super) async fn edit(&self, editor: &OsString) -> Result<Vec<u8>, EditError> {
         // Ctrl-C at the editor is the editor's; from here on it does not end this program.
-        let _interrupts = signal(SignalKind::interrupt())?;
+        let _interrupts = signal(SignalKind::interrupt()).map_err(EditError::File)?;
         let mut script = editor.clone();
         script.push(" \"$1\"");
         // The shell takes the editor's arguments apart, as for every other program that edits.
@@ -73,7 +83,12 @@ impl Draft {
         if !status.success() {
             return Err(EditError::Failed { editor: editor.clone(), status });
         }
-        read_file(&self.path)
+        read_file(&self.path).map_err(EditError::Unread)
+    }
+
+    /// Whether the file holds another text than this.
+    pub(super) fn differs(&self, given: &[u8]) -> bool {
+        read_file(&self.path).is_ok_and(|text| text != given)
     }
 
     /// Leaves the file where it is, for whoever would not like to lose it.
@@ -84,11 +99,20 @@ impl Draft {
 }
 
 /// A text that was edited.
-pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, EditError> {
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.len() > MAX_EDITED_BYTES {
-        return Err(EditError::TooLarge);
+        let message = format!("it is larger than {} MiB", MAX_EDITED_BYTES >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    Ok(fs::read(path)?)
+    fs::read(path)
+}
+
+fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text)?;
+    // Some file systems say only here that there is no room.
+    file.sync_all()
 }
 
 /// The editor a person chose: with arguments, as a shell would read it.
@@ -125,6 +149,19 @@ mod tests {
         assert!(matches!(draft.edit(&"false".into()).await, Err(EditError::Failed { .. })));
         drop(draft);
         assert!(!path.exists() && !path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn a_text_that_cannot_be_replaced_stays() {
+        let draft = Draft::new(b"mine", "txt").unwrap();
+        let next = draft.folder.path().join("next");
+        fs::create_dir(&next).unwrap();
+        draft.write(b"other").unwrap_err();
+        assert_eq!(fs::read(&draft.path).unwrap(), b"mine");
+        fs::remove_dir(&next).unwrap();
+        draft.write(b"other").unwrap();
+        assert_eq!(fs::read(&draft.path).unwrap(), b"other");
+        assert!(!next.exists());
     }
 
     #[test]

@@ -4,15 +4,17 @@ mod draft;
 mod start;
 
 use kvorum_client::decode::{Editable, View};
-use kvorum_client::edit::{MergedRevisions, Swap, difference, has_conflict_markers, merge, swap};
-use kvorum_client::pb;
+use kvorum_client::edit::{
+    MergedRevisions, Swap, difference, has_conflict_markers, may_have_written, merge, swap,
+};
+use kvorum_client::{Failure, pb};
 
-use crate::args::own::{EditArgs, ViewAs};
+use crate::args::own::{EditArgs, ViewAs, split_revision};
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{Row, Style, Value, go, is_masked, print_one};
+use crate::output::{Row, Style, Value, go, is_masked, print_one, shell_word};
 use draft::{Draft, EditError, chosen_editor};
-use start::{Start, resuming};
+use start::{Continuation, Start};
 
 /// A key that changes faster than it can be merged is given up after so many tries.
 const MAX_MERGES: usize = 10;
@@ -34,17 +36,33 @@ pub(super) async fn execute(args: &EditArgs, session: &mut Session) -> Result<()
     })?;
     if let Some(absence) = start.absence(&name) {
         session.remark(&absence);
+        if let Some((key, revision)) = split_revision(&key) {
+            let key = shell_word(&key);
+            session.remark(&format!(
+                "hint: KEY@REVISION is how show is asked: kvorum show {key}@{revision}"
+            ));
+        }
     }
     let text = start.text.as_deref().unwrap_or(editable.form());
     let draft = Draft::new(text, editable.extension()).map_err(EditError::File);
     let draft = draft.map_err(|error| not_edited(&error))?;
-    let edited = draft.edit(&chosen_editor(|name| std::env::var_os(name))).await;
-    let edited = edited.map_err(|error| not_edited(&error))?;
     let checked = matches!(args.view, None | Some(ViewAs::View(View::Json)))
         && start.model.as_ref().is_some_and(|kv| is_json(&kv.value).is_ok());
-    let base_form = if start.base_is_lost { Vec::new() } else { editable.form().to_vec() };
+    let base_form = (!start.base_is_lost).then(|| editable.form().to_vec());
     let Start { base, made_from, .. } = start;
     let edit = Edit { args, key, name, base, made_from, base_form, editable, draft, checked };
+    let edited = match edit.draft.edit(&chosen_editor(|name| std::env::var_os(name))).await {
+        Ok(edited) => edited,
+        Err(error) => {
+            let given = start.text.as_deref().unwrap_or(edit.editable.form());
+            // An editor that fails may have been left on purpose, or have crashed with an hour's work.
+            return Err(if error.leaves_text() || edit.draft.differs(given) {
+                edit.kept(&error.to_string(), session)
+            } else {
+                not_edited(&error)
+            });
+        }
+    };
     if args.resume.is_some() && has_conflict_markers(&edited) {
         return Err(edit.kept(UNRESOLVED, session));
     }
@@ -97,7 +115,8 @@ struct Edit<'a> {
     base: Option<pb::KeyValue>,
     /// The revision of what the edited text was made from; 0 of nothing.
     made_from: i64,
-    base_form: Vec<u8>,
+    /// The form of what the edited text was made from, unless nobody knows it any more.
+    base_form: Option<Vec<u8>>,
     editable: Editable,
     draft: Draft,
     /// What was JSON has to be JSON again.
@@ -116,7 +135,7 @@ enum Merged {
 impl Edit<'_> {
     async fn finish(mut self, edited: Vec<u8>, session: &mut Session) -> Result<(), CommandError> {
         let mut ours = self.without_added_line_end(edited);
-        if ours == self.base_form {
+        if self.base_form.as_ref() == Some(&ours) {
             return self.done(None, "nothing was changed, and nothing was written", session);
         }
         for _ in 0..MAX_MERGES {
@@ -131,7 +150,7 @@ impl Edit<'_> {
                 Err(error) => return Err(self.kept(&error.to_string(), session)),
             };
             if session.manner.dry_run {
-                session.out.write_all(&difference(&self.base_form, &ours))?;
+                session.out.write_all(&difference(self.before(), &ours))?;
                 return self.done(None, "this would be written", session);
             }
             let theirs = match swap(&session.connection, &self.key, self.base.as_ref(), value).await
@@ -145,14 +164,14 @@ impl Edit<'_> {
                     let reason = format!("{} was deleted while it was edited", self.name);
                     return Err(self.kept(&reason, session));
                 }
-                Err(failure) => return Err(self.kept(&failure.to_string(), session)),
+                Err(failure) => return Err(self.failed(&failure, session)),
             };
             ours = match self.merge(&ours, theirs, session).await {
                 Merged::Ours(ours) => ours,
                 Merged::Settled => {
                     return self.done(
                         None,
-                        "it is there already, and nothing was written",
+                        "somebody else has written the same text meanwhile: nothing was written",
                         session,
                     );
                 }
@@ -164,7 +183,8 @@ impl Edit<'_> {
     }
 
     /// Brings our text and what was written meanwhile together; where they contradict each other,
-    /// the editor decides. From here on the text is made from theirs.
+    /// the editor decides. The text is made from theirs as soon as the draft is, and not before:
+    /// else who goes on with the draft would take their change back.
     async fn merge(&mut self, ours: &[u8], theirs: pb::KeyValue, session: &mut Session) -> Merged {
         let while_edited =
             format!("{} was changed at revision {} meanwhile", self.name, theirs.mod_revision);
@@ -172,30 +192,28 @@ impl Edit<'_> {
             return Merged::Failed(format!("{while_edited}, to something of another form"));
         };
         let revisions = MergedRevisions { base: self.made_from, theirs: theirs.mod_revision };
-        let merged = merge(&self.base_form, ours, &their_form, revisions);
+        let merged = merge(self.base_form.as_deref(), ours, &their_form, revisions);
+        if merged.as_ref() == Ok(&their_form) {
+            return Merged::Settled;
+        }
+        let (Ok(text) | Err(text)) = &merged;
+        if let Err(error) = self.draft.write(text) {
+            let reason = "your text cannot be brought together with that in a file";
+            return Merged::Failed(format!("{while_edited}, and {reason}: {error}"));
+        }
         self.made_from = theirs.mod_revision;
         self.base = Some(theirs);
-        self.base_form.clone_from(&their_form);
-        match merged {
-            Ok(merged) if merged == their_form => Merged::Settled,
-            Ok(merged) => {
-                session.remark(&format!("{while_edited}: both changes are merged"));
-                if self.draft.write(&merged).is_err() {
-                    session.remark("the merged text cannot be kept in a file");
-                }
-                Merged::Ours(merged)
-            }
-            Err(marked) => {
-                session.remark(&format!("{while_edited}, in the same place: choose in the editor"));
-                self.resolve(&marked).await
-            }
+        self.base_form = Some(their_form);
+        if let Ok(merged) = merged {
+            session.remark(&format!("{while_edited}: both changes are merged"));
+            return Merged::Ours(merged);
         }
+        session.remark(&format!("{while_edited}, in the same place: choose in the editor"));
+        self.resolve().await
     }
 
-    async fn resolve(&self, marked: &[u8]) -> Merged {
-        if let Err(error) = self.draft.write(marked) {
-            return Merged::Failed(EditError::File(error).to_string());
-        }
+    /// The editor decides on the draft.
+    async fn resolve(&self) -> Merged {
         match self.draft.edit(&chosen_editor(|name| std::env::var_os(name))).await {
             Err(error) => Merged::Failed(error.to_string()),
             Ok(text) if has_conflict_markers(&text) => Merged::Failed(UNRESOLVED.to_owned()),
@@ -203,9 +221,14 @@ impl Edit<'_> {
         }
     }
 
+    /// What the text was made from, or the nearest that is known of it.
+    fn before(&self) -> &[u8] {
+        self.base_form.as_deref().unwrap_or(self.editable.form())
+    }
+
     /// Most editors end the last line. Where it had no end, it gets none.
     fn without_added_line_end(&self, mut text: Vec<u8>) -> Vec<u8> {
-        let had_none = self.editable.is_plain() && !self.base_form.ends_with(b"\n");
+        let had_none = self.editable.is_plain() && !self.before().ends_with(b"\n");
         if had_none && text.ends_with(b"\n") {
             text.pop();
         }
@@ -223,14 +246,31 @@ impl Edit<'_> {
         Ok(())
     }
 
-    /// Leaves what was typed where it is and says how to go on from there.
+    /// A write that failed; whether it did is not always known.
+    fn failed(self, failure: &Failure, session: &Session) -> CommandError {
+        if !may_have_written(failure) {
+            return self.kept(&failure.to_string(), session);
+        }
+        let mut message = format!("{} was being written: {failure}", self.name);
+        // The others say it themselves.
+        if let Failure::Refused { .. } = failure {
+            message.push_str("; whether the write happened is unknown");
+        }
+        self.left(message, session)
+    }
+
     fn kept(self, reason: &str, session: &Session) -> CommandError {
+        self.left(format!("nothing was written: {reason}"), session)
+    }
+
+    /// Leaves what was typed where it is and says how to go on from there.
+    fn left(self, message: String, session: &Session) -> CommandError {
         let path = self.draft.keep();
-        let connection = &session.manner.connection;
-        let command = resuming(&self.key, self.args, &path, self.made_from, connection);
+        let asked = Continuation::of(&self.key, self.args, session);
+        let command = asked.command(&path, self.made_from);
         CommandError::Hinted {
             code: exit::ERROR,
-            message: format!("nothing was written: {reason}"),
+            message,
             hint: format!(
                 "the edited text is kept in {}, and this goes on with it: {command}",
                 path.display()

@@ -9,10 +9,10 @@ use kvorum_client::edit::{read, read_at};
 use kvorum_client::pb;
 
 use super::draft::read_file;
-use crate::args::own::EditArgs;
+use crate::args::own::{EditArgs, ViewAs};
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::output::{go, shell_word};
+use crate::output::{go, shell_operand, shell_word};
 
 /// Where an edit begins.
 pub(super) struct Start {
@@ -33,8 +33,16 @@ pub(super) struct Start {
 impl Start {
     /// What to say of a key that is not there.
     pub(super) fn absence(&self, name: &str) -> Option<String> {
+        if !self.missing {
+            return None;
+        }
         let when = if self.made_from == 0 { "yet" } else { "any more" };
-        self.missing.then(|| format!("{name} is not there {when}: what is saved creates it"))
+        // A lease that took the key with it is gone, and one that did not has let it go.
+        let lease = match &self.model {
+            Some(kv) if kv.lease != 0 => format!(", without the lease {:016x} it had", kv.lease),
+            _ => String::new(),
+        };
+        Some(format!("{name} is not there {when}: what is saved creates it{lease}"))
     }
 
     pub(super) async fn of(
@@ -64,7 +72,10 @@ impl Start {
             _ if revision == 0 => None,
             _ => match read_at(&session.connection, key, revision).await {
                 Err(failure) if failure.is_compacted() => {
-                    return Self::without_base(key, revision, current, text);
+                    let Some(current) = current else {
+                        return Err(deleted_without_base(key, file, revision, args, session));
+                    };
+                    return Ok(Self::without_base(revision, current, text));
                 }
                 found => found?,
             },
@@ -81,76 +92,99 @@ impl Start {
     }
 
     /// Nobody knows what the text was made from: if there is another value, all of it contradicts.
-    fn without_base(
-        key: &[u8],
-        revision: i64,
-        current: Option<pb::KeyValue>,
-        text: Vec<u8>,
-    ) -> Result<Self, CommandError> {
-        if current.is_none() {
-            return Err(CommandError::Hinted {
-                code: exit::ERROR,
-                message: format!(
-                    "{} is deleted, and revision {revision}, which the text was made from, has \
-                     been compacted",
-                    go::quote(key)
-                ),
-                hint: format!("kvorum put {} < FILE writes the file as it is", shell_word(key)),
-            });
-        }
+    fn without_base(revision: i64, current: pb::KeyValue, text: Vec<u8>) -> Self {
         let base = pb::KeyValue { mod_revision: revision, ..pb::KeyValue::default() };
-        Ok(Self {
+        Self {
             base: Some(base),
-            model: current,
+            model: Some(current),
             made_from: revision,
             missing: false,
             base_is_lost: true,
             text: Some(text),
-        })
+        }
     }
 }
 
-/// The command that goes on with a text that was kept, to be pasted into a shell.
-pub(super) fn resuming(
+fn deleted_without_base(
     key: &[u8],
+    file: &Path,
+    revision: i64,
     args: &EditArgs,
-    kept: &Path,
-    made_from: i64,
-    connection: &[String],
-) -> String {
-    let file = shell_word(kept.as_os_str().as_encoded_bytes());
-    let mut command = format!("kvorum edit {} --resume {file} --base {made_from}", shell_word(key));
-    if let Some(view) = args.view {
-        let _ = write!(command, " --as {view}");
+    session: &Session,
+) -> CommandError {
+    let anew = Continuation::of(key, args, session).command(file, 0);
+    CommandError::Hinted {
+        code: exit::ERROR,
+        message: format!(
+            "{} is deleted, and revision {revision}, which the text was made from, has been \
+             compacted",
+            go::quote(key)
+        ),
+        hint: format!("this goes on with the text as that of a new key: {anew}"),
     }
-    for flag in connection {
-        let _ = write!(command, " {}", shell_word(flag.as_bytes()));
+}
+
+/// What an edit was asked for, beside the text and what that was made from.
+pub(super) struct Continuation<'a> {
+    key: &'a [u8],
+    view: Option<ViewAs>,
+    /// Nothing is masked.
+    reveal: bool,
+    /// The flags that name the cluster.
+    connection: &'a [String],
+}
+
+impl<'a> Continuation<'a> {
+    pub(super) fn of(key: &'a [u8], args: &EditArgs, session: &'a Session) -> Self {
+        // Beside --reveal only a context can unmask everything, and with that --reveal does no harm.
+        let reveal = session.style.masked.is_empty();
+        Self { key, view: args.view, reveal, connection: &session.manner.connection }
     }
-    command
+
+    /// The command that goes on with a text that was kept, to be pasted into a shell.
+    pub(super) fn command(&self, kept: &Path, made_from: i64) -> String {
+        let file = shell_word(kept.as_os_str().as_encoded_bytes());
+        let mut command = format!("kvorum edit --resume {file} --base {made_from}");
+        if let Some(view) = self.view {
+            let _ = write!(command, " --as {view}");
+        }
+        if self.reveal {
+            command.push_str(" --reveal");
+        }
+        for flag in self.connection {
+            let _ = write!(command, " {}", shell_word(flag.as_bytes()));
+        }
+        let _ = write!(command, " {}", shell_operand(self.key));
+        command
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use clap::Parser;
+    use kvorum_client::decode::View;
 
-    use super::resuming;
-    use crate::args::own::EditArgs;
+    use super::Continuation;
+    use crate::args::own::ViewAs;
 
     #[test]
     fn the_command_goes_to_the_same_cluster_in_the_same_form() {
-        #[derive(Parser)]
-        struct Line {
-            #[command(flatten)]
-            edit: EditArgs,
-        }
-        let line = Line::parse_from(["edit", "/a b", "--as", "hex"]);
-        let flags = ["--endpoints=10.0.0.1:2379".to_owned()];
+        let connection = ["--endpoints=10.0.0.1:2379".to_owned()];
+        let view = Some(ViewAs::View(View::Hex));
+        let asked = Continuation { key: b"/a b", view, reveal: false, connection: &connection };
         assert_eq!(
-            resuming(b"/a b", &line.edit, Path::new("/x/value.txt"), 12, &flags),
-            "kvorum edit '/a b' --resume /x/value.txt --base 12 --as hex \
-             --endpoints=10.0.0.1:2379"
+            asked.command(Path::new("/x/value.txt"), 12),
+            "kvorum edit --resume /x/value.txt --base 12 --as hex --endpoints=10.0.0.1:2379 '/a b'"
+        );
+    }
+
+    #[test]
+    fn the_command_reveals_again_and_takes_no_key_for_an_option() {
+        let asked = Continuation { key: b"-k", view: None, reveal: true, connection: &[] };
+        assert_eq!(
+            asked.command(Path::new("/x/value.txt"), 0),
+            "kvorum edit --resume /x/value.txt --base 0 --reveal -- -k"
         );
     }
 }

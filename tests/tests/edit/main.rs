@@ -2,111 +2,12 @@
 //! nothing that others wrote is overwritten, and nothing that was typed is lost. Against ours and
 //! against Debian's etcd.
 
+mod kept;
+mod place;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Stdio;
 
-use kvorum_tests::cluster::Cluster;
-use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcd};
-use kvorum_tests::{binary, or_skip};
-use tempfile::TempDir;
-
-struct Outcome {
-    stdout: String,
-    stderr: String,
-    code: i32,
-}
-
-/// A member, and a folder for what editors are given.
-struct Place {
-    names: Names,
-    cluster: Cluster,
-    /// The script and whatever it leaves for the test.
-    folder: TempDir,
-    /// Where drafts are.
-    drafts: TempDir,
-}
-
-impl Place {
-    fn at(server: &Program, names: Names) -> Place {
-        let temporary = || tempfile::tempdir().expect("a temporary folder can be made");
-        let cluster = Cluster::start(server, 1);
-        Place { names, cluster, folder: temporary(), drafts: temporary() }
-    }
-
-    fn run(&self, args: &[&str]) -> Outcome {
-        let mut command = self.names.kvorum().command();
-        command.args(["--endpoints", &self.cluster.endpoints()]).args(args);
-        command.env("EDITOR", self.folder.path().join("editor")).env("TMPDIR", self.drafts.path());
-        let output = command.stdin(Stdio::null()).output().expect("kvorum runs");
-        Outcome {
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-            code: output.status.code().expect("kvorum is not killed"),
-        }
-    }
-
-    fn say(&self, args: &[&str]) -> String {
-        let outcome = self.run(args);
-        assert_eq!(outcome.code, 0, "{args:?}: {}", outcome.stderr);
-        outcome.stdout
-    }
-
-    /// Edits with a script for an editor: `$1` is the file, `kvorum` the program at this cluster,
-    /// `$here` a folder of the test's own.
-    fn edit(&self, args: &[&str], script: &str) -> Outcome {
-        let kvorum = self.names.kvorum().command().get_program().to_owned();
-        let text = format!(
-            "#!/bin/sh\nhere='{}'\nkvorum() {{ '{}' --endpoints {} \"$@\" >/dev/null; }}\n\
-             {script}\n",
-            self.folder.path().display(),
-            kvorum.display(),
-            self.cluster.endpoints()
-        );
-        let path = self.folder.path().join("editor");
-        fs::write(&path, text).expect("the script can be written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it can be run");
-        self.run(&[&["edit"], args].concat())
-    }
-
-    fn value(&self, key: &str) -> String {
-        self.say(&["get", key, "-o", "raw"])
-    }
-
-    fn field(&self, key: &str, field: &str) -> String {
-        self.say(&["get", key, "-o", &format!("jsonpath={{.kvs[0].{field}}}")]).trim().to_owned()
-    }
-
-    /// Runs the command of a hint as a person pastes it, with another script for an editor.
-    fn go_on(&self, outcome: &Outcome, script: &str) -> Outcome {
-        let hint = outcome.stderr.split("goes on with it: kvorum edit ").nth(1);
-        let hint = hint.unwrap_or_else(|| panic!("no command: {}", outcome.stderr)).trim();
-        let words: Vec<&str> = hint.split(' ').collect();
-        self.edit(&words, script)
-    }
-
-    /// The drafts that were left, and what is in them.
-    fn left(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        let entries = fs::read_dir(self.drafts.path()).expect("the folder can be read");
-        let folders = entries.map(|entry| entry.expect("an entry can be read").path());
-        let files = folders.flat_map(|folder| fs::read_dir(folder).expect("a draft's folder"));
-        let paths = files.map(|file| file.expect("an entry can be read").path());
-        paths.map(|path| (path.clone(), fs::read(path).expect("a draft can be read"))).collect()
-    }
-
-    fn put(&self, key: &str, value: &str) {
-        self.say(&["put", key, "--", value]);
-    }
-}
-
-/// Runs on our server and on Debian's etcd.
-fn on_both(test: fn(&Place)) {
-    let names = Names::of(binary!());
-    test(&Place::at(&names.server(), names));
-    let etcd = or_skip!(real_etcd(), NO_ETCD);
-    test(&Place::at(&etcd, Names::of(binary!())));
-}
+use crate::place::{Place, on_both};
 
 #[test]
 fn what_is_saved_is_written_and_the_draft_is_gone() {
@@ -130,10 +31,15 @@ fn an_unchanged_file_and_an_editor_that_fails_write_nothing() {
         let unchanged = place.edit(&["/a"], r#"touch "$1""#);
         assert_eq!(unchanged.code, 0);
         assert!(unchanged.stdout.contains("nothing was written"), "{}", unchanged.stdout);
-        let failed = place.edit(&["/a"], r#"echo more >> "$1"; exit 3"#);
+        let failed = place.edit(&["/a"], "exit 3");
         assert_eq!(failed.code, 1);
         assert!(failed.stderr.contains("exit status: 3"), "{}", failed.stderr);
-        assert_eq!((place.field("/a", "mod_revision"), place.left()), (before, vec![]));
+        assert_eq!((place.field("/a", "mod_revision"), place.left()), (before.clone(), vec![]));
+        // What was typed before it failed is somebody's work.
+        let failed = place.edit(&["/a"], r#"echo more >> "$1"; exit 3"#);
+        assert_eq!((failed.code, place.field("/a", "mod_revision")), (1, before));
+        assert!(failed.stderr.contains("hint: the edited text is kept in "), "{}", failed.stderr);
+        assert_eq!(place.left().len(), 1);
     });
 }
 
@@ -298,86 +204,6 @@ fn a_kubernetes_object_is_edited_as_json_and_written_as_it_was_stored() {
         let broken = place.edit(&[key], r#"echo '{' > "$1""#);
         assert_eq!((broken.code, place.value(key)), (1, expected));
         assert_eq!(place.left()[0].1, b"{\n");
-    });
-}
-
-#[test]
-fn an_edit_that_failed_goes_on_from_its_text() {
-    on_both(|place| {
-        place.put("/a", "{\"n\": 1}\n");
-        let broken = place.edit(&["/a"], r#"printf '{"n": 2' > "$1""#);
-        assert_eq!(broken.code, 1);
-        let command = format!("--base {} ", place.field("/a", "mod_revision"));
-        assert!(broken.stderr.contains(&command), "{}", broken.stderr);
-        let mended = place.go_on(&broken, r#"printf '}\n' >> "$1""#);
-        assert_eq!(mended.code, 0, "{}", mended.stderr);
-        assert_eq!(place.value("/a"), "{\"n\": 2}\n");
-    });
-}
-
-#[test]
-fn a_text_that_goes_on_overwrites_nothing_that_was_written_since() {
-    on_both(|place| {
-        place.put("/a", "{\n\"n\": 1,\n\"a\": 1,\n\"b\": 1,\n\"m\": 1\n}\n");
-        let broken = place.edit(&["/a"], r#"sed -i 's/"n": 1,/"n": 2/' "$1""#);
-        place.put("/a", "{\n\"n\": 1,\n\"a\": 1,\n\"b\": 1,\n\"m\": 3\n}\n");
-        let merged = place.go_on(&broken, r#"sed -i 's/"n": 2/"n": 2,/' "$1""#);
-        assert_eq!(merged.code, 0, "{}", merged.stderr);
-        assert!(merged.stderr.contains("both changes are merged"), "{}", merged.stderr);
-        let both = "{\n\"n\": 2,\n\"a\": 1,\n\"b\": 1,\n\"m\": 3\n}\n";
-        assert_eq!(place.value("/a"), both);
-
-        // What the text was made from is forgotten: all of it contradicts what is there.
-        let broken = place.edit(&["/a"], r#"printf '{\n' > "$1""#);
-        place.put("/a", "{}\n");
-        place.say(&["compaction", &place.field("/a", "mod_revision")]);
-        let marked = place
-            .go_on(&broken, r#"[ -e "$here/once" ] || printf '[]\n' > "$1"; touch "$here/once""#);
-        assert_eq!((marked.code, place.value("/a").as_str()), (1, "{}\n"), "{}", marked.stderr);
-        assert!(marked.stderr.contains("its markers are still there"), "{}", marked.stderr);
-        let unresolved = place.go_on(&marked, r#"cp "$1" "$here/marked""#);
-        assert_eq!((unresolved.code, place.value("/a").as_str()), (1, "{}\n"));
-        let text = fs::read_to_string(place.folder.path().join("marked")).expect("it was opened");
-        assert!(text.contains("<<<<<<< yours\n[]\n|||||||"), "{text}");
-        let resolved = place.go_on(&unresolved, r#"printf '[1]\n' > "$1""#);
-        assert_eq!(
-            (resolved.code, place.value("/a").as_str()),
-            (0, "[1]\n"),
-            "{}",
-            resolved.stderr
-        );
-    });
-}
-
-#[test]
-fn a_deleted_key_comes_back_only_if_its_text_is_gone_on_with() {
-    on_both(|place| {
-        place.put("/a", "one\n");
-        let deleted = place.edit(&["/a"], r#"kvorum del /a; echo two > "$1""#);
-        let taken = place.go_on(
-            &deleted,
-            r#"kvorum put /a 'theirs
-'; [ ! -e "$here/once" ] || exit 3; touch "$here/once""#,
-        );
-        assert_eq!((taken.code, place.value("/a").as_str()), (1, "theirs\n"));
-        assert!(taken.stderr.contains("\"/a\" is not there any more"), "{}", taken.stderr);
-        place.say(&["del", "/a"]);
-        let back = place.go_on(&deleted, "true");
-        assert_eq!((back.code, place.value("/a").as_str()), (0, "two\n"), "{}", back.stderr);
-        let refused = place.run(&["edit", "/a", "--resume", "nowhere"]);
-        assert!(refused.stderr.contains("--base <REV>"), "{}", refused.stderr);
-    });
-}
-
-#[test]
-fn what_the_cluster_refuses_is_kept() {
-    on_both(|place| {
-        place.put("/a", "one");
-        let large = r#"head -c 1700000 /dev/zero | tr '\0' x > "$1""#;
-        let outcome = place.edit(&["/a"], large);
-        assert_eq!((outcome.code, place.value("/a").as_str()), (1, "one"));
-        assert!(outcome.stderr.contains("hint: the edited text is kept in "), "{}", outcome.stderr);
-        assert_eq!(place.left()[0].1.len(), 1_700_000);
     });
 }
 
