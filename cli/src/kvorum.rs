@@ -183,7 +183,7 @@ fn color(args: &[OsString]) -> Color {
     let choices = [("never", When::Never), ("always", When::Always)];
     let color = choices.iter().find(|(value, _)| said("--color", value)).map(|(_, when)| *when);
     let plain = words.iter().any(|arg| *arg == "--plain");
-    Color::here(&Preferences { color, plain, ..Preferences::default() })
+    Color::here(&Preferences { plain, color, ..Preferences::default() })
 }
 
 fn shown(error: &clap::Error, paint: Paint) -> String {

@@ -32,6 +32,9 @@ pub(super) async fn execute(args: &DelArgs, session: &mut Session) -> Result<(),
     }
     let answer = session.connection.delete(delete).await?;
     session.print(Answer::Delete(&answer))?;
+    if answer.deleted == 0 && session.style.escaped && !session.manner.quiet {
+        session.remark("nothing is there to delete: kvorum ls shows what is");
+    }
     let code = if args.keys.len() == 1 && !args.prefix { finer::NOT_FOUND } else { finer::EMPTY };
     session.finer(answer.deleted > 0, code)
 }

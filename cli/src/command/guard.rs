@@ -10,7 +10,8 @@ use super::effect::{Effect, Intent};
 use super::{CommandError, Confirm, Session};
 use crate::exit;
 use crate::mode::Mode;
-use crate::output::escape_message;
+use crate::output::{escape_message, wrap};
+use crate::terminal;
 
 /// Up to so many keys a yes is enough…
 const FEW_KEYS: i64 = 10;
@@ -79,8 +80,9 @@ fn read_only(session: &Session) -> CommandError {
         hint: match protection.context.as_str() {
             "" => "leave --read-only out".to_owned(),
             context => format!(
-                "it is remembered of this cluster; if it is to be written, kvorum ctx add {context} \
-                 --read-only=false, or go there by a context that may write: --context NAME"
+                "the cluster is remembered by its id, whatever leads there; to write to it: \
+                 kvorum ctx add {context} --read-only=false, or --context NAME of another context \
+                 that may"
             ),
         },
     }
@@ -166,7 +168,9 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
 }
 
 async fn ask(question: &str, session: &mut Session) -> Result<String, CommandError> {
-    session.remark(question);
+    // A long one is broken between its words.
+    let columns = terminal::stderr_is_terminal().then(terminal::columns).flatten();
+    session.remark(&wrap(question, 2, columns));
     let answer = session.input.line().await?.unwrap_or_default();
     Ok(String::from_utf8_lossy(answer.trim_ascii()).into_owned())
 }

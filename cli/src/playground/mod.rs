@@ -123,9 +123,14 @@ async fn fill(connection: &Connection, is_new: bool) -> Result<Demo, Failure> {
     Demo::start(connection).await
 }
 
-/// Says where the members are, for a script to read.
+/// Says where the members are, for a script to read, and to a person what to type next.
 fn announce(playground: &Playground) -> std::io::Result<()> {
     let mut out = std::io::stdout();
-    writeln!(out, "{}", playground.endpoints().join(","))?;
+    let endpoints = playground.endpoints().join(",");
+    writeln!(out, "{endpoints}")?;
+    writeln!(
+        std::io::stderr(),
+        "to use them: kvorum ctx add play --endpoints {endpoints} && kvorum ctx use play"
+    )?;
     out.flush()
 }

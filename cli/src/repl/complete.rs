@@ -9,8 +9,22 @@ use super::words::Words;
 use crate::output::{FORMATS, OWN_FORMATS};
 
 /// Commands whose plain arguments are keys.
-const TAKES_KEYS: [&str; 10] =
-    ["get", "put", "del", "watch", "ls", "tree", "du", "count", "roles-for", "wait"];
+const TAKES_KEYS: [&str; 14] = [
+    "get",
+    "put",
+    "del",
+    "watch",
+    "ls",
+    "tree",
+    "du",
+    "count",
+    "grep",
+    "show",
+    "edit",
+    "locks",
+    "roles-for",
+    "wait",
+];
 
 /// What could stand at the end of a line.
 #[derive(Debug)]
@@ -65,8 +79,13 @@ pub(super) fn wanted<'a>(
         names.dedup();
         return (start, Wanted::Words(names));
     }
-    let keys_left = if matches!(command.get_name(), "get" | "del" | "watch") { 2 } else { 1 };
-    if TAKES_KEYS.contains(&command.get_name()) && plain < keys_left {
+    let keys = match command.get_name() {
+        "get" | "del" | "watch" => 0..2,
+        // What is searched for comes first.
+        "grep" => 1..2,
+        _ => 0..1,
+    };
+    if TAKES_KEYS.contains(&command.get_name()) && keys.contains(&plain) {
         return (start, Wanted::Key(prefix));
     }
     (start, Wanted::Nothing)
@@ -130,8 +149,11 @@ mod tests {
         let lease = Command::new("lease")
             .subcommand(Command::new("grant"))
             .subcommand(Command::new("list"));
-        let mut grammar =
-            Command::new("").subcommand(get).subcommand(Command::new("put")).subcommand(lease);
+        let mut grammar = Command::new("")
+            .subcommand(get)
+            .subcommand(Command::new("put"))
+            .subcommand(lease)
+            .subcommand(Command::new("grep"));
         grammar.build();
         grammar
     }
@@ -150,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_first_word_is_a_command() {
-        assert_eq!(at(""), (0, "get help jobs lease put".to_owned()));
+        assert_eq!(at(""), (0, "get grep help jobs lease put".to_owned()));
         assert_eq!(at("  l"), (2, "lease".to_owned()));
         assert_eq!(at("lease g"), (6, "grant".to_owned()));
     }
@@ -164,6 +186,8 @@ mod tests {
         assert_eq!(at("get -o js"), (7, "json jsonpath=".to_owned()));
         assert_eq!(at("get --output y"), (13, "yaml".to_owned()));
         assert_eq!(at("put /a "), (7, "nothing".to_owned()));
+        assert_eq!(at("grep /a"), (5, "nothing".to_owned()));
+        assert_eq!(at("grep x /a"), (7, "keys from /a".to_owned()));
         assert_eq!(at("nonsense x"), (9, "nothing".to_owned()));
     }
 

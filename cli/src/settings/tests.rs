@@ -79,7 +79,7 @@ fn a_connection_comes_whole_from_one_source() {
     assert_eq!(by_name.fields[0].origin, Origin::Context("dev".to_owned()));
 
     let unknown = resolve(&["--context", "qa"], Mode::Kvorum, &set).unwrap_err();
-    assert_eq!(unknown, "there is no context \"qa\": there are dev, prod");
+    assert_eq!(unknown, "there is no context \"qa\": those there are: dev, prod");
     let as_etcdctl = resolve(&[], Mode::Etcdctl, &set[..1]).unwrap();
     assert_eq!(endpoint(&as_etcdctl), "127.0.0.1:2379");
 }

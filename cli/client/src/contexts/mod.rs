@@ -42,7 +42,7 @@ fn known(names: &[String]) -> String {
     if names.is_empty() {
         return ": none is defined yet, kvorum ctx add makes one".to_owned();
     }
-    format!(": there are {}", names.join(", "))
+    format!(": those there are: {}", names.join(", "))
 }
 
 impl Places {

@@ -258,10 +258,12 @@ fn add(
     contexts.put(&args.name, context)?;
     contexts.write(places)?;
     let done = if is_new { "is added" } else { "is changed" };
-    say(
-        &format!("context {} {done}; kvorum ctx use {} makes it the default", args.name, args.name),
-        streams,
-    )
+    let name = &args.name;
+    let next = match contexts.default.as_deref() {
+        Some(current) if current == name => "it is the default".to_owned(),
+        _ => format!("kvorum ctx use {name} makes it the default"),
+    };
+    say(&format!("context {name} {done}; {next}"), streams)
 }
 
 fn split(list: &str) -> Vec<String> {
