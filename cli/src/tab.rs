@@ -72,7 +72,16 @@ pub(crate) fn script(shell: Shell) -> Vec<u8> {
         // Memory takes all that is written.
         let _ = shell.write_registration(VARIABLE, "kvorum", "kvorum", "kvorum", &mut script);
     }
-    script
+    if matches!(shell, Shell::Bash) { whole_words(&script) } else { script }
+}
+
+/// The script for bash, where it completes whole words.
+fn whole_words(script: &[u8]) -> Vec<u8> {
+    let script = String::from_utf8_lossy(script);
+    let registration = script.rfind("if [[ \"${BASH_VERSINFO").unwrap_or(script.len());
+    let (function, registration) = script.split_at(registration);
+    let registration = registration.replace("-F _clap_complete_kvorum", "-F _kvorum");
+    [function, include_str!("tab.bash"), &registration].concat().into_bytes()
 }
 
 /// The grammar with a completer at every argument that names something of the cluster.
