@@ -45,8 +45,8 @@ pub(super) fn disk(facts: &Facts, found: &mut Vec<Finding>) {
                 "{name} has written too little since it was started to tell whether its disk is \
                  slow"
             );
-            let remedy = "look again when it has served a while; kvorum check perf writes for a minute as \
-                 fast as 50 clients do, which a busy cluster feels";
+            let remedy = "look again when it has served a while; or have it write for a minute as 50 \
+                          clients do, which a busy cluster feels: kvorum check perf";
             found.push(finding(Severity::Unknown, check, sentence).remedy(remedy));
         }
         latency(member, "an fsync of the log", disk.fsync, SLOW_FSYNC, found);

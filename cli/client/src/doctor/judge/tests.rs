@@ -438,8 +438,8 @@ fn few_samples_and_small_files_are_no_faults() {
     facts.members[0].addresses[0].certificate = Some(certificate(300));
     let sentence =
         "m1 has written too little since it was started to tell whether its disk is slow";
-    let remedy = "look again when it has served a while; kvorum check perf writes for a minute as \
-                  fast as 50 clients do, which a busy cluster feels";
+    let remedy = "look again when it has served a while; or have it write for a minute as 50 \
+                  clients do, which a busy cluster feels: kvorum check perf";
     let unknown = (Severity::Unknown, Check::Disk, sentence.to_owned(), remedy.to_owned());
     assert_eq!(told(&facts), [unknown]);
 }
