@@ -301,6 +301,7 @@ fn waiting(server: &Program) {
     keyspace.watched(1);
     keyspace.put("/w/a", "1");
     told.ended(exists);
+    keyspace.watched(0);
     let done = told.begin(&["wait", "/w/a", "--for", "value=done"]);
     keyspace.watched(1);
     keyspace.put("/w/a", "almost");
@@ -311,6 +312,7 @@ fn waiting(server: &Program) {
     let keyspace = Keyspace::of(&cluster);
     keyspace.put("/w/a", "done");
     told.ended_with(done, "the watch was lost and is opened again: ");
+    keyspace.watched(0);
     let deleted = told.begin(&["wait", "/w/a", "--for", "deleted"]);
     keyspace.watched(1);
     keyspace.delete("/w/a");

@@ -120,6 +120,7 @@ impl Stage {
             terminal.keys("\x03");
         }
         let status = terminal.ended();
+        self.forget_the_watch_of(invocation);
         let screen = terminal.screen();
         assert!(terminal.is_restored(), "{line}: {screen}");
         let written = terminal.written();
@@ -133,6 +134,13 @@ impl Stage {
         }
         let code = code(status);
         Said { sign: '%', line: line.to_owned(), stdout: screen, stderr: String::new(), code }
+    }
+
+    /// The next one that waits for its watch must not take this one's for it.
+    fn forget_the_watch_of(&self, invocation: &Invocation) {
+        if invocation.interrupted.as_deref() == Some("watched") {
+            self.keyspace.watched(0);
+        }
     }
 
     fn in_a_pipe(&self, invocation: &Invocation, line: &str) -> Said {
@@ -158,6 +166,7 @@ impl Stage {
             kill_process(Pid::from_child(&child), Signal::INT).expect("it can be signalled");
         }
         let code = ended(&mut child, line);
+        self.forget_the_watch_of(invocation);
         let (stdout, stderr) = (stdout.all(), stderr.all());
         Said { sign: '$', line: line.to_owned(), stdout, stderr, code }
     }
