@@ -1,15 +1,20 @@
 //! Long output on a terminal goes through a pager, short output does not: it is held back until it
-//! is longer than the screen, or until it has ended, or until it takes too long.
+//! is longer than the screen, or until it has ended. What takes too long for that is shown as it
+//! comes, and once more by the pager if it turns out to be long.
 
 use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::termios::tcgetwinsize;
 
-/// Output that comes slowly is shown as it comes, without a pager; longer, and a person would wonder.
-const HELD_BACK: Duration = Duration::from_millis(150);
+/// From the beginning of a command until its output is shown as it comes: not long enough for a
+/// person to wonder, and before progress is told below it.
+const HELD_BACK: Duration = Duration::from_millis(80);
 
 /// A screen of the longest lines there are; more held back would only be memory.
 const MAX_HELD_BYTES: usize = 1024 * 1024;
@@ -18,12 +23,20 @@ const MAX_HELD_BYTES: usize = 1024 * 1024;
 const LESS: &str = "less";
 const LESS_OPTIONS: &str = "FRX";
 
+/// Whether there is a pager: a process has one terminal, and it is the pager's until it ends.
+static HAS_SCREEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a pager has the terminal, so that nobody else may draw there.
+pub(crate) fn has_screen() -> bool {
+    HAS_SCREEN.load(Ordering::Relaxed)
+}
+
 /// Standard output of a person at a terminal.
 pub(crate) struct Pager {
-    state: State,
-    program: String,
-    rows: usize,
+    screen: Arc<Mutex<Screen>>,
     remarks: Remarks,
+    /// Dropping it stops the clock that shows what was held back for too long.
+    clock: Option<Sender<()>>,
 }
 
 /// Standard error beside a pager: what is said while output is held back or paged comes after it,
@@ -68,27 +81,26 @@ impl Write for Remarks {
     }
 }
 
+struct Screen {
+    state: State,
+    program: String,
+    rows: usize,
+    /// When output is no longer held back.
+    due: Instant,
+}
+
 enum State {
-    Holding { bytes: Vec<u8>, lines: usize, since: Option<Instant> },
+    /// Too short for a pager so far; `shown` if that was not waited for.
+    Holding {
+        bytes: Vec<u8>,
+        lines: usize,
+        shown: bool,
+    },
     Paging(Child),
     Passing,
 }
 
-impl Pager {
-    /// `KVORUM_PAGER`, else `PAGER`, else `less`; an empty one is none.
-    pub(crate) fn of(variable: &dyn Fn(&str) -> Option<String>) -> Option<(Self, Remarks)> {
-        let program = ["KVORUM_PAGER", "PAGER"].iter().find_map(|name| variable(name));
-        let program = program.unwrap_or_else(|| LESS.to_owned());
-        let rows = tcgetwinsize(io::stdout()).map_or(24, |size| usize::from(size.ws_row));
-        let holding = State::Holding { bytes: Vec::new(), lines: 0, since: None };
-        if program.trim().is_empty() || program == "cat" {
-            return None;
-        }
-        let remarks = Remarks::default();
-        let pager = Self { state: holding, program, rows: rows.max(2), remarks: remarks.clone() };
-        Some((pager, remarks))
-    }
-
+impl Screen {
     fn start(&self) -> io::Result<Child> {
         let mut command = Command::new("sh");
         command.args(["-c", &self.program]).stdin(Stdio::piped());
@@ -100,12 +112,24 @@ impl Pager {
 
     /// What was held back goes where it belongs.
     fn release(&mut self, page: bool) -> io::Result<()> {
-        let State::Holding { bytes, .. } = &mut self.state else { return Ok(()) };
-        let bytes = std::mem::take(bytes);
+        let State::Holding { bytes, shown, .. } = &mut self.state else { return Ok(()) };
+        let (bytes, shown) = (std::mem::take(bytes), *shown);
         // Without a pager on this machine, output is simply shown.
         let child = if page { self.start().ok() } else { None };
+        let is_due = child.is_some() || !shown;
+        HAS_SCREEN.store(child.is_some(), Ordering::Relaxed);
         self.state = child.map_or(State::Passing, State::Paging);
-        self.pass(&bytes)
+        if is_due { self.pass(&bytes) } else { Ok(()) }
+    }
+
+    /// What was held back is shown without waiting for more, and what comes next, too.
+    fn show(&mut self) -> io::Result<()> {
+        let State::Holding { bytes, shown: shown @ false, .. } = &mut self.state else {
+            return Ok(());
+        };
+        *shown = true;
+        let mut out = io::stdout();
+        out.write_all(bytes).and_then(|()| out.flush())
     }
 
     fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -116,42 +140,97 @@ impl Pager {
     }
 }
 
-impl Write for Pager {
+impl Write for Screen {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
-        self.remarks.waiting().busy = true;
-        let State::Holding { bytes, lines, since } = &mut self.state else {
+        let State::Holding { bytes, lines, shown } = &mut self.state else {
             self.pass(new)?;
             return Ok(new.len());
         };
+        if *shown {
+            io::stdout().write_all(new)?;
+        }
         bytes.extend_from_slice(new);
         *lines += new.split(|byte| *byte == b'\n').count() - 1;
-        let since = *since.get_or_insert_with(Instant::now);
         // The prompt takes a line of the screen, too.
         if *lines >= self.rows || bytes.len() > MAX_HELD_BYTES {
             self.release(true)?;
-        } else if since.elapsed() > HELD_BACK {
-            self.release(false)?;
         }
         Ok(new.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.state {
-            State::Holding { .. } => Ok(()),
+            State::Holding { shown: false, .. } if Instant::now() < self.due => Ok(()),
+            State::Holding { shown: false, .. } => self.show(),
             State::Paging(child) => child.stdin.as_mut().map_or(Ok(()), Write::flush),
-            State::Passing => io::stdout().flush(),
+            State::Holding { .. } | State::Passing => io::stdout().flush(),
         }
+    }
+}
+
+impl Pager {
+    /// `KVORUM_PAGER`, else `PAGER`, else `less`; an empty one is none.
+    pub(crate) fn of(variable: &dyn Fn(&str) -> Option<String>) -> Option<(Self, Remarks)> {
+        let program = ["KVORUM_PAGER", "PAGER"].iter().find_map(|name| variable(name));
+        let program = program.unwrap_or_else(|| LESS.to_owned());
+        if program.trim().is_empty() || program == "cat" {
+            return None;
+        }
+        let rows = tcgetwinsize(io::stdout()).map_or(24, |size| usize::from(size.ws_row)).max(2);
+        let state = State::Holding { bytes: Vec::new(), lines: 0, shown: false };
+        let remarks = Remarks::default();
+        let due = Instant::now() + HELD_BACK;
+        let screen = Arc::new(Mutex::new(Screen { state, program, rows, due }));
+        Some((Self { screen, remarks: remarks.clone(), clock: None }, remarks))
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever prints next may take long: a thread looks at the clock meanwhile.
+    fn start_clock(&self) -> io::Result<Sender<()>> {
+        let (clock, stopped) = mpsc::channel();
+        let screen = Arc::clone(&self.screen);
+        let left = self.screen().due.saturating_duration_since(Instant::now());
+        thread::Builder::new().name("pager".to_owned()).spawn(move || {
+            if stopped.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+                let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+                // What fails here fails again for whoever prints next.
+                let _ = screen.show();
+            }
+        })?;
+        Ok(clock)
+    }
+}
+
+impl Write for Pager {
+    fn write(&mut self, new: &[u8]) -> io::Result<usize> {
+        self.remarks.waiting().busy = true;
+        self.screen().write(new)
+    }
+
+    /// What is there may be seen, unless more of it comes at once.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.clock.is_none() {
+            self.clock = Some(self.start_clock()?);
+        }
+        self.screen().flush()
     }
 }
 
 impl Drop for Pager {
     fn drop(&mut self) {
+        drop(self.clock.take());
+        let mut screen = self.screen();
         // Whoever has left the pager does not want to know.
-        let _ = self.release(false).and_then(|()| io::stdout().flush());
-        if let State::Paging(child) = &mut self.state {
+        let _ = screen.release(false).and_then(|()| io::stdout().flush());
+        if let State::Paging(child) = &mut screen.state {
             drop(child.stdin.take());
             let _ = child.wait();
+            HAS_SCREEN.store(false, Ordering::Relaxed);
         }
+        drop(screen);
         self.remarks.release();
     }
 }

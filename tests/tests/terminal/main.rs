@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "screens and measured times are worth reading")]
 
 mod dashboard;
+mod pager;
 mod passwords;
 mod playground;
 mod shell;

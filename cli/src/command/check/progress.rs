@@ -10,7 +10,7 @@ use crate::terminal;
 /// Dropping it takes the line away.
 pub(super) struct Progress(ProgressBar);
 
-const TEMPLATE: &str = "{human_pos} of {human_len} writes, {per_sec}, {eta} left";
+const TEMPLATE: &str = "{human_pos} of {human_len} writes, {per_sec:0}, {eta} left";
 
 /// As often as an eye follows.
 const REDRAWN_EVERY: Duration = Duration::from_millis(200);

@@ -14,7 +14,7 @@ pub(super) async fn execute(args: &DuArgs, session: &mut Session) -> Result<(), 
     let Session { connection, manner, style, out, err, .. } = session;
     let prefix = args.at.prefix();
     let mut fold = UsageFold::new(&prefix, manner.separator, args.depth);
-    let reading = Reading { connection, manner, ranges, at: &args.at, values: true, prints: false };
+    let reading = Reading { connection, manner, ranges, at: &args.at, values: true };
     let read = reading
         .pages(|page| {
             for kv in &page.kvs {

@@ -20,8 +20,7 @@ pub(super) async fn execute(args: &GrepArgs, session: &mut Session) -> Result<()
     let mut rows = Rows::new(style, &["key", "line"], out);
     let mut search = Search { args, pattern: &pattern, style, found: 0, masked: 0 };
     let (at, values) = (&args.at, args.values);
-    // Nothing may match.
-    let reading = Reading { connection, manner, ranges, at, values, prints: false };
+    let reading = Reading { connection, manner, ranges, at, values };
     let read = reading.pages(|page| search.page(page, &mut rows)).await?;
     let Search { found, masked, .. } = search;
     if args.count {

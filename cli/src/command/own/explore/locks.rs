@@ -18,8 +18,7 @@ pub(super) async fn execute(args: &LocksArgs, session: &mut Session) -> Result<(
     let mut rows = Rows::new(style, &header, out);
     let mut fold = LockFold::default();
     let (mut found, mut contenders) = (Vec::new(), 0);
-    let reading =
-        Reading { connection, manner, ranges, at: &args.at, values: false, prints: false };
+    let reading = Reading { connection, manner, ranges, at: &args.at, values: false };
     let read = reading
         .pages(|page| {
             let done: Vec<Lock> = page.kvs.iter().flat_map(|kv| fold.push(kv)).collect();

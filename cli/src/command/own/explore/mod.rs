@@ -6,6 +6,7 @@ mod count;
 mod du;
 mod grep;
 mod leases;
+mod line;
 mod locks;
 mod ls;
 mod progress;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kvorum_client::explore::Page;
 
+use super::line;
 use crate::manner::Manner;
 
 /// A line that tells how far a scan is. Dropping it takes the line away.
@@ -14,26 +15,22 @@ pub(super) struct Progress {
     bar: Option<ProgressBar>,
     began: Instant,
     drawn: bool,
-    /// There will be rows to look at meanwhile.
-    prints: bool,
     keys: u64,
     bytes: u64,
 }
 
-/// With nothing to look at yet, a person wonders after about this long.
+/// A person wonders after about this long. A pager no longer holds rows back then, which are to be
+/// above the line.
 const UNTIL_DRAWN: Duration = Duration::from_millis(100);
-
-/// With rows to look at, what takes longer than this is long.
-const UNTIL_DRAWN_BESIDE_ROWS: Duration = Duration::from_secs(1);
 
 /// As often as an eye follows.
 const REDRAWN_EVERY: Duration = Duration::from_millis(50);
 
-const WITH_TOTAL: &str = "{msg} of {human_len} keys, {per_sec}, {eta} left";
-const WITHOUT_TOTAL: &str = "{msg} keys, {per_sec}, {elapsed}";
+const WITH_TOTAL: &str = "{msg} of {human_len} keys, {per_sec:0}, {eta} left";
+const WITHOUT_TOTAL: &str = "{msg} keys, {per_sec:0}, {elapsed}";
 
 impl Progress {
-    pub(super) fn new(manner: &Manner, prints: bool) -> Self {
+    pub(super) fn new(manner: &Manner) -> Self {
         let seen = std::io::stderr().is_terminal() && !manner.quiet && !manner.plain;
         let bar = seen.then(|| {
             // Hidden until it takes long.
@@ -41,7 +38,7 @@ impl Progress {
             bar.set_message("read 0");
             bar
         });
-        Self { bar, began: Instant::now(), drawn: false, prints, keys: 0, bytes: 0 }
+        Self { bar, began: Instant::now(), drawn: false, keys: 0, bytes: 0 }
     }
 
     /// Waits for something, and tells meanwhile how far it is.
@@ -74,9 +71,7 @@ impl Progress {
 
     fn draw(&mut self) {
         let Some(bar) = &self.bar else { return };
-        let beside_rows = self.prints && self.keys > 0;
-        let due = if beside_rows { UNTIL_DRAWN_BESIDE_ROWS } else { UNTIL_DRAWN };
-        if !self.drawn && self.began.elapsed() < due {
+        if !self.drawn && self.began.elapsed() < UNTIL_DRAWN {
             return;
         }
         let template = if bar.length().is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
@@ -86,7 +81,7 @@ impl Progress {
         }
         if !self.drawn {
             self.drawn = true;
-            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_draw_target(line::on_stderr());
         }
         bar.tick();
     }

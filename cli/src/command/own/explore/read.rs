@@ -19,8 +19,6 @@ pub(super) struct Reading<'a> {
     pub(super) ranges: Vec<KeyRange>,
     pub(super) at: &'a Where,
     pub(super) values: bool,
-    /// Whether rows are printed while it reads.
-    pub(super) prints: bool,
 }
 
 /// What was read.
@@ -39,8 +37,8 @@ impl Reading<'_> {
         self,
         mut each: impl FnMut(&Page) -> Result<(), CommandError>,
     ) -> Result<Read, CommandError> {
-        let Self { connection, manner, ranges, at, values, prints } = self;
-        let mut progress = Progress::new(manner, prints);
+        let Self { connection, manner, ranges, at, values } = self;
+        let mut progress = Progress::new(manner);
         let mut scan = Scan::start(connection, ScanRequest { ranges, revision: at.rev, values });
         let mut read = Read::default();
         while let Some(page) = progress.until(scan.next()).await? {

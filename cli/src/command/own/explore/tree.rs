@@ -14,7 +14,7 @@ pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<()
     let Session { connection, manner, style, out, err, .. } = session;
     let mut rows = Rows::new(style, &["key", "keys below"], out);
     let mut fold = TreeFold::new(args.at.prefix().len(), manner.separator, args.depth);
-    let reading = Reading { connection, manner, ranges, at: &args.at, values: false, prints: true };
+    let reading = Reading { connection, manner, ranges, at: &args.at, values: false };
     let read = reading
         .pages(|page| {
             for kv in &page.kvs {
