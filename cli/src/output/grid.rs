@@ -1,5 +1,6 @@
 //! Tables of kvorum's own: a row is one line, words begin on the left, numbers end on the right. A
-//! table that is wider than its terminal becomes a list of fields for each row.
+//! table that is wider than its terminal is turned on its side, or becomes a list of fields for each
+//! row.
 
 use std::io::{self, Write};
 
@@ -8,8 +9,9 @@ use unicode_width::UnicodeWidthStr;
 use super::{Paint, Style, Tone, one_line, wrap};
 
 /// Draws rows under the names of their columns; without boxes if the style says so. If that is too
-/// wide for the terminal, the names are broken into words; if it still is, the rows are told field
-/// by field.
+/// wide for the terminal, the names are broken into words; if it still is, rows and columns change
+/// places, so that a few rows can be compared; and if that is no narrower, the rows are told field by
+/// field.
 pub fn draw_table(
     header: &[&str],
     rows: &[Vec<String>],
@@ -22,10 +24,22 @@ pub fn draw_table(
     let whole = names.iter().map(|name| vec![name.clone()]);
     let broken = names.iter().map(|name| name.split(' ').map(str::to_owned).collect());
     let mut grids = [whole.collect(), broken.collect()].into_iter();
-    match grids.find_map(|heads| Grid::fitting(heads, &rows, style)) {
-        Some(grid) => grid.draw(&rows, out),
-        None => list(&names, &rows, style, out),
+    if let Some(grid) = grids.find_map(|heads| Grid::fitting(heads, &rows, style)) {
+        return grid.draw(&rows, out);
     }
+    let (heads, turned) = turned(&names, &rows);
+    match Grid::fitting(heads, &turned, style) {
+        Some(grid) if rows.len() > 1 => grid.draw(&turned, out),
+        _ => list(&names, &rows, style, out),
+    }
+}
+
+/// The same table with its first column for a header.
+fn turned(names: &[String], rows: &[Vec<String>]) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+    let lines = || std::iter::once(names).chain(rows.iter().map(Vec::as_slice));
+    let column = |at: usize| lines().map(move |line| line.get(at).cloned().unwrap_or_default());
+    let heads = column(0).map(|head| vec![head]).collect();
+    (heads, (1..names.len()).map(|at| column(at).collect()).collect())
 }
 
 /// Every field on a line of its own, a blank line between rows.
@@ -149,6 +163,29 @@ mod tests {
                         | two\\nlines\\x1b |  12 | ff    |\n\
                         +----------------+-----+-------+\n";
         assert_eq!(drawn(false, &ROWS), expected);
+    }
+
+    #[test]
+    fn a_table_too_wide_for_its_terminal_is_turned_if_that_is_narrower() {
+        let header = ["endpoint", "version", "is leader", "raft term"];
+        let row = |endpoint: &str, leader: &str| {
+            [endpoint, "3.6.0", leader, "12"].map(str::to_owned).to_vec()
+        };
+        let rows = [row("a:2379", "true"), row("b:2379", "false")];
+        let style = Style { columns: Some(32), ..Style::default() };
+        let mut out = Vec::new();
+        draw_table(&header, &rows, &style, &mut out).unwrap();
+        let expected = "+-----------+--------+--------+\n\
+                        | ENDPOINT  | a:2379 | b:2379 |\n\
+                        +-----------+--------+--------+\n\
+                        | VERSION   | 3.6.0  | 3.6.0  |\n\
+                        | IS LEADER | true   | false  |\n\
+                        | RAFT TERM | 12     | 12     |\n\
+                        +-----------+--------+--------+\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let mut out = Vec::new();
+        draw_table(&header, &rows[..1], &style, &mut out).unwrap();
+        assert!(out.starts_with(b"ENDPOINT   a:2379\n"));
     }
 
     #[test]
