@@ -75,6 +75,30 @@ fn a_deleted_key_comes_back_only_if_its_text_is_gone_on_with() {
 }
 
 #[test]
+fn a_deleted_key_is_written_again_as_it_was_if_that_is_what_is_saved() {
+    on_both(|place| {
+        place.put("/a", "one\n");
+        let deleted = place.edit(&["/a"], r#"kvorum del /a; echo two > "$1""#);
+        let back = place.go_on(&deleted, r#"echo one > "$1""#);
+        assert_eq!((back.code, place.value("/a").as_str()), (0, "one\n"), "{}", back.stderr);
+    });
+}
+
+#[test]
+fn a_conflict_whose_file_the_editor_takes_away_is_still_there() {
+    on_both(|place| {
+        place.put("/a", "one\n");
+        let script = r#"if grep -q '^<<<' "$1"; then rm "$1"; exit; fi
+            kvorum put /a theirs; echo mine > "$1""#;
+        let taken = place.edit(&["/a"], script);
+        assert_eq!((taken.code, place.value("/a").as_str()), (1, "theirs"), "{}", taken.stderr);
+        let resolved = place.go_on(&taken, r#"grep -q '^mine$' "$1" && echo both > "$1""#);
+        assert_eq!(resolved.code, 0, "{}", resolved.stderr);
+        assert_eq!(place.value("/a"), "both");
+    });
+}
+
+#[test]
 fn a_draft_that_cannot_be_rewritten_keeps_the_text_and_what_it_was_made_from() {
     on_both(|place| {
         let long = "x".repeat(8150);

@@ -64,6 +64,11 @@ impl Draft {
         written
     }
 
+    /// Puts a text back, unless there is one.
+    pub(super) fn restore(&self, text: &[u8]) -> io::Result<()> {
+        if self.path.exists() { Ok(()) } else { self.write(text) }
+    }
+
     /// Runs the editor on the file and reads what it left.
     pub(super) async fn edit(&self, editor: &OsString) -> Result<Vec<u8>, EditError> {
         // Ctrl-C at the editor is the editor's; from here on it does not end this program.

@@ -135,7 +135,9 @@ enum Merged {
 impl Edit<'_> {
     async fn finish(mut self, edited: Vec<u8>, session: &mut Session) -> Result<(), CommandError> {
         let mut ours = self.without_added_line_end(edited);
-        if self.base_form.as_ref() == Some(&ours) {
+        // What was deleted meanwhile is to be written again, even as it was.
+        let is_there = self.base.is_some() || self.made_from == 0;
+        if is_there && self.base_form.as_ref() == Some(&ours) {
             return self.done(None, "nothing was changed, and nothing was written", session);
         }
         for _ in 0..MAX_MERGES {
@@ -196,7 +198,7 @@ impl Edit<'_> {
         if merged.as_ref() == Ok(&their_form) {
             return Merged::Settled;
         }
-        let (Ok(text) | Err(text)) = &merged;
+        let (Ok(text) | Err(text)) = merged.as_ref();
         if let Err(error) = self.draft.write(text) {
             let reason = "your text cannot be brought together with that in a file";
             return Merged::Failed(format!("{while_edited}, and {reason}: {error}"));
@@ -204,18 +206,25 @@ impl Edit<'_> {
         self.made_from = theirs.mod_revision;
         self.base = Some(theirs);
         self.base_form = Some(their_form);
-        if let Ok(merged) = merged {
-            session.remark(&format!("{while_edited}: both changes are merged"));
-            return Merged::Ours(merged);
+        match merged {
+            Ok(merged) => {
+                session.remark(&format!("{while_edited}: both changes are merged"));
+                Merged::Ours(merged)
+            }
+            Err(both) => {
+                session.remark(&format!("{while_edited}, in the same place: choose in the editor"));
+                self.resolve(&both).await
+            }
         }
-        session.remark(&format!("{while_edited}, in the same place: choose in the editor"));
-        self.resolve().await
     }
 
-    /// The editor decides on the draft.
-    async fn resolve(&self) -> Merged {
+    /// The editor decides on the draft, which holds both changes.
+    async fn resolve(&self, both: &[u8]) -> Merged {
         match self.draft.edit(&chosen_editor(|name| std::env::var_os(name))).await {
-            Err(error) => Merged::Failed(error.to_string()),
+            Err(error) => match self.draft.restore(both) {
+                Ok(()) => Merged::Failed(error.to_string()),
+                Err(lost) => Merged::Failed(format!("{error}, and the text is lost: {lost}")),
+            },
             Ok(text) if has_conflict_markers(&text) => Merged::Failed(UNRESOLVED.to_owned()),
             Ok(text) => Merged::Ours(self.without_added_line_end(text)),
         }
