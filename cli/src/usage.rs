@@ -9,23 +9,6 @@ use crate::command::{API_VERSION, ETCD_VERSION};
 use crate::mode::Mode;
 use crate::{etcdctl, kvorum};
 
-/// Whether these command words lead to something that we have. `help` itself always does.
-pub(crate) fn knows(program: &Program, words: &[String]) -> bool {
-    let words = match words {
-        [help, rest @ ..] if help == "help" => rest,
-        words => words,
-    };
-    let line = (program.line)();
-    let mut command = &line;
-    words.iter().all(|word| match command.find_subcommand(word) {
-        Some(deeper) => {
-            command = deeper;
-            true
-        }
-        None => false,
-    })
-}
-
 /// The usage of the command that these words lead to.
 pub(crate) fn text(program: &Program, words: &[String]) -> String {
     let mut line = program.grammar();
