@@ -95,7 +95,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Some(Verb::Alone(alone)) => {
             return run::command(invocation, Task::Alone(&alone), streams);
         }
-        Some(Verb::Playground(args)) => return playground::main(&args),
+        Some(Verb::Playground(args)) => return playground::main(&args, &program.preferences),
         // Global flags before the word do not belong to a server.
         Some(Verb::Server) => {
             let text = "error: server comes first: kvorum server --help lists its flags\n";
@@ -105,7 +105,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
     match (run::settings(&invocation), program.verb) {
         (Err(error), _) => run::refuse(&error, &invocation, &mut streams),
-        (Ok(settings), Some(_)) => dashboard::main(settings.client),
+        (Ok(settings), Some(_)) => dashboard::main(settings.client, &settings.manner),
         (Ok(settings), None) => repl::main(settings),
     }
 }

@@ -57,6 +57,11 @@ impl Color {
         Self::of(preferences, &|name| std::env::var_os(name))
     }
 
+    /// Whether a terminal shows any.
+    pub(crate) fn is_wanted(self) -> bool {
+        self != Self::Never
+    }
+
     /// What is written somewhere, which may be a terminal.
     pub(crate) fn paint(self, terminal: bool) -> Paint {
         Paint::new(self == Self::Always || self == Self::OnTerminal && terminal)

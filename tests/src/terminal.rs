@@ -78,7 +78,7 @@ impl Terminal {
         contents.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
     }
 
-    /// Whether anything on the screen is coloured or bold.
+    /// Whether anything on the screen has a colour.
     pub fn is_coloured(&self) -> bool {
         let screen = lock(&self.screen);
         let (rows, columns) = screen.screen().size();
@@ -86,7 +86,9 @@ impl Terminal {
             (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
         cells.any(|(row, column)| {
             let cell = screen.screen().cell(row, column);
-            cell.is_some_and(|cell| cell.bold() || cell.fgcolor() != vt100::Color::Default)
+            cell.is_some_and(|cell| {
+                [cell.fgcolor(), cell.bgcolor()].iter().any(|of| *of != vt100::Color::Default)
+            })
         })
     }
 

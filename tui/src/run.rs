@@ -75,6 +75,8 @@ pub async fn run(config: Config, options: Options) -> Result<(), UiError> {
     let started = Instant::now();
     let model = Model::new(given, options.separator, moment(started));
     let look = Look { color: options.color, ascii: options.ascii };
+    // crossterm looks at NO_COLOR itself, which a flag may have overruled.
+    crossterm::style::force_color_output(options.color);
     let ended = Ended::new()?;
     let mut dashboard = Dashboard {
         screen: Screen::take()?,

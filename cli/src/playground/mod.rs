@@ -14,8 +14,8 @@ use clap::Args;
 use kvorum_client::{Config, Connection, Endpoint, Failure, Patience};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::args::Preferences;
 use crate::mode::Mode;
-use crate::output::Style;
 use crate::run::{self, Streams};
 use crate::settings::Settings;
 use crate::signals::Ended;
@@ -38,14 +38,14 @@ pub struct PlaygroundArgs {
 const FILL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the playground until the dashboard or the shell is left, or it is interrupted.
-pub fn main(args: &PlaygroundArgs) -> ExitCode {
-    match play(args) {
+pub fn main(args: &PlaygroundArgs, preferences: &Preferences) -> ExitCode {
+    match play(args, preferences) {
         Ok(code) => code,
         Err(error) => Streams::standard().exit("", &format!("error: {error:#}\n"), exit::ERROR),
     }
 }
 
-fn play(args: &PlaygroundArgs) -> anyhow::Result<ExitCode> {
+fn play(args: &PlaygroundArgs, preferences: &Preferences) -> anyhow::Result<ExitCode> {
     // Removed with everything in it when the playground ends.
     let temporary;
     let dir = if let Some(dir) = &args.data_dir {
@@ -60,7 +60,7 @@ fn play(args: &PlaygroundArgs) -> anyhow::Result<ExitCode> {
     // A signal must not leave a temporary folder behind, so they are caught before anything starts.
     let signals = runtime.block_on(async { Signals::new() })?;
     let playground = Playground::start(dir)?;
-    let code = runtime.block_on(visit(args, &playground, signals));
+    let code = runtime.block_on(visit(args, preferences, &playground, signals));
     // The line editor's thread may still wait for a key.
     runtime.shutdown_background();
     playground.stop();
@@ -87,6 +87,7 @@ impl Signals {
 
 async fn visit(
     args: &PlaygroundArgs,
+    preferences: &Preferences,
     playground: &Playground,
     mut signals: Signals,
 ) -> anyhow::Result<ExitCode> {
@@ -106,13 +107,14 @@ async fn visit(
     if !terminal::stdin_is_terminal() || !terminal::stdout_is_terminal() {
         announce(playground)?;
         signals.wait().await;
-    } else if args.repl {
-        let mut settings = Settings::of(config, Style::default());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut settings = Settings::of(config, preferences);
+    if args.repl {
         settings.style = run::fit(settings.style, settings.manner.color, Mode::Kvorum);
         return Ok(repl::run(settings).await);
-    } else {
-        dashboard::run(config).await?;
     }
+    dashboard::run(settings.client, &settings.manner).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -260,7 +260,7 @@ impl Shell {
 
     async fn ui(&mut self) {
         let config = self.session.connection.config().clone();
-        if let Err(error) = crate::dashboard::run(config).await {
+        if let Err(error) = crate::dashboard::run(config, &self.session.manner).await {
             self.complain(&error.to_string());
         }
     }

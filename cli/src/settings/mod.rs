@@ -81,11 +81,11 @@ const MASKED_BY_DEFAULT: &str = "/registry/secrets";
 
 impl Settings {
     /// The settings for a connection that is known already.
-    pub fn of(client: Config, style: Style) -> Self {
+    pub fn of(client: Config, preferences: &Preferences) -> Self {
         Self {
             client,
-            style,
-            manner: Manner::of(&Preferences::default(), &|name| std::env::var_os(name)),
+            style: Style { plain: preferences.plain, ..Style::default() },
+            manner: Manner::of(preferences, &|name| std::env::var_os(name)),
             fields: Vec::new(),
             debug: false,
             discovery: None,

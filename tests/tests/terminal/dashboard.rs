@@ -28,6 +28,21 @@ fn the_dashboard_opens_from_the_shell_and_comes_back_to_it() {
 }
 
 #[test]
+fn the_dashboard_has_the_colours_and_the_letters_that_the_flags_say() {
+    let place = Place::new();
+    for (flags, coloured, boxes) in [
+        (&["--color=always"][..], true, true),
+        (&["--color=never"], false, true),
+        (&["--plain"], false, false),
+    ] {
+        let dashboard = Terminal::start(place.kvorum(&[flags, &["ui"]].concat()), 80, 24);
+        dashboard.shows("healthy");
+        assert_eq!(dashboard.is_coloured(), coloured, "{flags:?}: {}", dashboard.screen());
+        assert_eq!(!dashboard.screen().is_ascii(), boxes, "{flags:?}: {}", dashboard.screen());
+    }
+}
+
+#[test]
 fn the_playground_shows_three_members_the_leader_and_its_keys() {
     let names = Names::of(binary!());
     for (columns, rows, leave) in [(80, 24, "q"), (200, 50, "\x03")] {
