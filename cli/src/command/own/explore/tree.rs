@@ -13,7 +13,8 @@ pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<()
     begin::consent(&ranges, false, session).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let mut rows = Rows::new(style, &["key", "keys below"], out);
-    let mut fold = TreeFold::new(args.at.prefix().len(), manner.separator, args.depth);
+    let mut fold =
+        TreeFold::new(root(&args.at.prefix(), manner.separator), manner.separator, args.depth);
     let reading = Reading { connection, manner, ranges, at: &args.at, values: false };
     let read = reading
         .pages(|page| {
@@ -26,6 +27,11 @@ pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<()
     fold.finish(|row| rows.row(&row))?;
     rows.end()?;
     read.conclude(&args.at, connection, manner, err)
+}
+
+/// How much of a prefix is above the tree: what begins a name is part of it.
+fn root(prefix: &[u8], separator: u8) -> usize {
+    prefix.iter().rposition(|byte| *byte == separator).map_or(0, |at| at + 1)
 }
 
 impl Row for TreeRow<'_> {
@@ -67,5 +73,18 @@ impl Row for TreeRow<'_> {
 
     fn key(&self) -> Option<&[u8]> {
         Some(self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::root;
+
+    #[test]
+    fn a_name_that_the_prefix_begins_is_whole_in_the_tree() {
+        for (prefix, above) in [("", ""), ("/", "/"), ("/conf", "/"), ("/a/b/", "/a/b/"), ("a", "")]
+        {
+            assert_eq!(root(prefix.as_bytes(), b'/'), above.len(), "{prefix}");
+        }
     }
 }
