@@ -127,13 +127,13 @@ impl Failure {
             {
                 Some(
                     "there was no quorum in time, and whether a write happened is unknown: \
-                     kvorum endpoint status --cluster shows who answers, kvorum get --consistency=s still reads"
+                     kvorum endpoint status --cluster shows who answers, get and member list still read, with --consistency=s"
                         .to_owned(),
                 )
             }
             _ if self.is_no_leader() => Some(
                 "the cluster has no quorum at the moment: kvorum endpoint status --cluster shows who \
-                 answers, kvorum get --consistency=s still reads"
+                 answers, get and member list still read, with --consistency=s"
                     .to_owned(),
             ),
             Self::Refused { code: Code::Unauthenticated, .. } => {
