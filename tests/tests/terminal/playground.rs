@@ -40,7 +40,9 @@ impl Playground {
 
 /// Starts a playground whose temporary files go to `folder`, and waits for its endpoints.
 fn serve(names: &Names, folder: &Path, arguments: &[&str]) -> (Process, String) {
-    let log = folder.join("log");
+    // What one said before is no answer of the next.
+    let log = tempfile::Builder::new().prefix("log-").tempfile_in(folder);
+    let (_, log) = log.and_then(|file| Ok(file.keep()?)).expect("a log can be made");
     let mut command = names.kvorum().command();
     command.env("TMPDIR", folder).arg("playground").args(arguments);
     let process = Process::start(command, &log).expect("the playground can be run");
