@@ -15,6 +15,7 @@ mod flags;
 mod long;
 mod mask;
 mod programs;
+mod promoted;
 mod restored;
 mod secure;
 mod side;
