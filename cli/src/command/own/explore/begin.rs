@@ -3,6 +3,7 @@
 use kvorum_client::KeyRange;
 use kvorum_client::explore::{self, ASK_ABOVE_BYTES, Readable};
 
+use super::progress::Progress;
 use super::shown;
 use crate::args::UsageError;
 use crate::args::own::Where;
@@ -16,9 +17,10 @@ const NAMED_RANGES: usize = 5;
 pub(super) async fn ranges(
     at: &Where,
     session: &mut Session,
+    progress: &mut Progress,
 ) -> Result<Vec<KeyRange>, CommandError> {
     let whole = KeyRange::prefix(at.prefix());
-    let readable = explore::readable(&session.connection, whole).await?;
+    let readable = progress.until(explore::readable(&session.connection, whole)).await?;
     match readable {
         Ok(Readable::Whole(range)) => Ok(vec![range]),
         Ok(Readable::Granted(ranges)) => {
@@ -26,7 +28,8 @@ pub(super) async fn ranges(
             if ranges.len() > NAMED_RANGES {
                 named.push(format!("and {} more", ranges.len() - NAMED_RANGES));
             }
-            remark(session, &format!("you may read only a part: {}", named.join(", ")));
+            let line = format!("you may read only a part: {}", named.join(", "));
+            progress.aside(|| remark(session, &line));
             Ok(ranges)
         }
         Err(none) => Err(CommandError::Hinted {
@@ -42,11 +45,13 @@ pub(super) async fn consent(
     ranges: &[KeyRange],
     values: bool,
     session: &mut Session,
+    progress: &mut Progress,
 ) -> Result<(), CommandError> {
     if session.manner.yes {
         return Ok(());
     }
-    let estimate = explore::estimate(&session.connection, ranges, values).await?;
+    let estimate = explore::estimate(&session.connection, ranges, values);
+    let estimate = progress.until(estimate).await?;
     let Some(estimate) = estimate.filter(|estimate| estimate.bytes > ASK_ABOVE_BYTES) else {
         return Ok(());
     };
@@ -56,6 +61,7 @@ pub(super) async fn consent(
         let message = format!("{what}: repeat it with --yes, or give a longer prefix");
         return Err(UsageError::arguments(message).into());
     }
+    progress.hide();
     session.remark(&format!("{what}. Go on? [y/N]"));
     let answer = session.input.line().await?.unwrap_or_default();
     if [&b"y"[..], b"yes"].contains(&answer.trim_ascii().to_ascii_lowercase().as_slice()) {

@@ -2,6 +2,7 @@
 
 use kvorum_client::Get;
 
+use super::progress::Progress;
 use super::read::{nothing, say_serializable};
 use super::{begin, shown};
 use crate::args::own::CountArgs;
@@ -9,18 +10,20 @@ use crate::command::{CommandError, Session};
 use crate::output::{Row, Style, Value, print_one};
 
 pub(super) async fn execute(args: &CountArgs, session: &mut Session) -> Result<(), CommandError> {
-    let ranges = begin::ranges(&args.at, session).await?;
+    let mut progress = Progress::new(&session.manner);
+    let ranges = begin::ranges(&args.at, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let (mut count, mut revision) = (0, args.at.rev);
     for range in ranges {
         let get = Get { range, revision, count_only: true, serializable: true, ..Get::default() };
-        let answer = connection.get(get).await?;
+        let answer = progress.until(connection.get(get)).await?;
         count += answer.count.max(0) as u64;
         // The ranges of one answer are counted at one moment.
         if revision == 0 {
             revision = answer.header.as_ref().map_or(0, |header| header.revision);
         }
     }
+    drop(progress);
     let counted = Counted { prefix: args.at.prefix(), count, revision };
     print_one(&counted, &["prefix", "keys", "revision"], style, out)?;
     if count == 0 {

@@ -2,6 +2,7 @@
 
 use kvorum_client::explore::{Usage, UsageFold};
 
+use super::progress::Progress;
 use super::read::Reading;
 use super::{begin, shown};
 use crate::args::own::DuArgs;
@@ -9,12 +10,13 @@ use crate::command::{CommandError, Session};
 use crate::output::{Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(args: &DuArgs, session: &mut Session) -> Result<(), CommandError> {
-    let ranges = begin::ranges(&args.at, session).await?;
-    begin::consent(&ranges, true, session).await?;
+    let mut progress = Progress::new(&session.manner);
+    let ranges = begin::ranges(&args.at, session, &mut progress).await?;
+    begin::consent(&ranges, true, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let prefix = args.at.prefix();
     let mut fold = UsageFold::new(&prefix, manner.separator, args.depth);
-    let reading = Reading { connection, manner, ranges, at: &args.at, values: true };
+    let reading = Reading { connection, progress, ranges, at: &args.at, values: true };
     let read = reading
         .pages(|page| {
             for kv in &page.kvs {

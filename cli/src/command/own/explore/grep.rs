@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write};
 
 use kvorum_client::explore::{KeyValue, Page, Pattern};
 
+use super::progress::Progress;
 use super::read::Reading;
 use super::{begin, shown};
 use crate::args::own::GrepArgs;
@@ -14,13 +15,14 @@ use crate::output::{Paint, Row, Rows, Style, Tone, Value, print_one};
 
 pub(super) async fn execute(args: &GrepArgs, session: &mut Session) -> Result<(), CommandError> {
     let pattern = args.pattern()?;
-    let ranges = begin::ranges(&args.at, session).await?;
-    begin::consent(&ranges, args.values, session).await?;
+    let mut progress = Progress::new(&session.manner);
+    let ranges = begin::ranges(&args.at, session, &mut progress).await?;
+    begin::consent(&ranges, args.values, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let mut rows = Rows::new(style, &["key", "line"], out);
     let mut search = Search { args, pattern: &pattern, style, found: 0, masked: 0 };
     let (at, values) = (&args.at, args.values);
-    let reading = Reading { connection, manner, ranges, at, values };
+    let reading = Reading { connection, progress, ranges, at, values };
     let read = reading.pages(|page| search.page(page, &mut rows)).await?;
     let Search { found, masked, .. } = search;
     if args.count {

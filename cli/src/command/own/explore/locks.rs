@@ -3,6 +3,7 @@
 use kvorum_client::explore::{Contender, Lock, LockFold, remaining};
 use kvorum_client::{Connection, Failure};
 
+use super::progress::Progress;
 use super::read::Reading;
 use super::{begin, shown};
 use crate::args::own::LocksArgs;
@@ -11,14 +12,15 @@ use crate::exit;
 use crate::output::{PrintError, Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(args: &LocksArgs, session: &mut Session) -> Result<(), CommandError> {
-    let ranges = begin::ranges(&args.at, session).await?;
-    begin::consent(&ranges, false, session).await?;
+    let mut progress = Progress::new(&session.manner);
+    let ranges = begin::ranges(&args.at, session, &mut progress).await?;
+    begin::consent(&ranges, false, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let header = ["lock", "place", "lease", "revision", "left", "key"];
     let mut rows = Rows::new(style, &header, out);
     let mut fold = LockFold::default();
     let (mut found, mut contenders) = (Vec::new(), 0);
-    let reading = Reading { connection, manner, ranges, at: &args.at, values: false };
+    let reading = Reading { connection, progress, ranges, at: &args.at, values: false };
     let read = reading
         .pages(|page| {
             let done: Vec<Lock> = page.kvs.iter().flat_map(|kv| fold.push(kv)).collect();

@@ -4,6 +4,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use kvorum_client::explore::{Child, KeyMeta, Level, LevelRequest, MAX_CHILDREN, count, level};
 use kvorum_client::{Connection, Failure, KeyRange};
 
+use super::progress::Progress;
 use super::read::{nothing, say_serializable};
 use super::{begin, shown};
 use crate::args::own::LsArgs;
@@ -14,7 +15,8 @@ use crate::output::{Row, Rows, Style, Tone, Value};
 const COUNTED_AT_ONCE: usize = 16;
 
 pub(super) async fn execute(args: &LsArgs, session: &mut Session) -> Result<(), CommandError> {
-    let ranges = begin::ranges(&args.at, session).await?;
+    let mut progress = Progress::new(&session.manner);
+    let ranges = begin::ranges(&args.at, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let header: &[&str] =
         if args.long { &["key", "keys below", "revision", "version", "lease"] } else { &["key"] };
@@ -29,20 +31,21 @@ pub(super) async fn execute(args: &LsArgs, session: &mut Session) -> Result<(), 
             limit: MAX_CHILDREN,
             ..LevelRequest::new(args.at.prefix(), manner.separator)
         };
-        let mut page = level(connection, request.clone()).await?;
+        let mut page = progress.until(level(connection, request.clone())).await?;
         if let Some(below) = only_branch(&page, &request) {
             request.within = request
                 .within
                 .and_then(|range| range.intersection(&KeyRange::prefix(below.clone())));
             request.prefix = below;
-            page = level(connection, request.clone()).await?;
+            page = progress.until(level(connection, request.clone())).await?;
         }
         loop {
             revision = page.revision;
+            progress.hide();
             listing.page(page.children, revision, &mut rows).await?;
             let Some(next) = page.next else { break };
             request = LevelRequest { from: Some(next), revision, ..request };
-            page = level(connection, request.clone()).await?;
+            page = progress.until(level(connection, request.clone())).await?;
         }
     }
     let found = listing.last.is_some();

@@ -1,4 +1,4 @@
-//! How far a scan is: one line on standard error, on a terminal, while it takes long.
+//! How far a verb is that reads much: one line on standard error, on a terminal, while it takes long.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use kvorum_client::explore::Page;
 use super::line;
 use crate::manner::Manner;
 
-/// A line that tells how far a scan is. Dropping it takes the line away.
+/// A line that tells how far a verb is, from its first request on. Dropping it takes the line away.
 pub(super) struct Progress {
     /// `None`: nobody is to see it.
     bar: Option<ProgressBar>,
@@ -26,6 +26,7 @@ const UNTIL_DRAWN: Duration = Duration::from_millis(100);
 /// As often as an eye follows.
 const REDRAWN_EVERY: Duration = Duration::from_millis(50);
 
+const WAITING: &str = "waiting for the first answer";
 const WITH_TOTAL: &str = "{msg} of {human_len} keys, {per_sec:0}, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} keys, {per_sec:0}, {elapsed}";
 
@@ -34,9 +35,7 @@ impl Progress {
         let seen = std::io::stderr().is_terminal() && !manner.quiet && !manner.plain;
         let bar = seen.then(|| {
             // Hidden until it takes long.
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-            bar.set_message("read 0");
-            bar
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
         });
         Self { bar, began: Instant::now(), drawn: false, keys: 0, bytes: 0 }
     }
@@ -58,7 +57,7 @@ impl Progress {
         self.keys += page.kvs.len() as u64;
         self.bytes += page.bytes as u64;
         let Some(bar) = &self.bar else { return print() };
-        let done = if self.drawn { bar.suspend(print) } else { print() };
+        let done = self.aside(print);
         bar.set_position(self.keys);
         if let Some(remaining) = page.remaining {
             bar.set_length(self.keys + remaining);
@@ -69,12 +68,35 @@ impl Progress {
         done
     }
 
+    /// Says something with the line out of its way.
+    pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) if self.drawn => bar.suspend(say),
+            _ => say(),
+        }
+    }
+
+    /// Takes the line away until there is something to wait for again.
+    pub(super) fn hide(&mut self) {
+        if let Some(bar) = &self.bar
+            && std::mem::take(&mut self.drawn)
+        {
+            bar.finish_and_clear();
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+            bar.reset();
+        }
+    }
+
     fn draw(&mut self) {
         let Some(bar) = &self.bar else { return };
         if !self.drawn && self.began.elapsed() < UNTIL_DRAWN {
             return;
         }
-        let template = if bar.length().is_some() { WITH_TOTAL } else { WITHOUT_TOTAL };
+        let template = match bar.length() {
+            _ if self.keys == 0 => WAITING,
+            Some(_) => WITH_TOTAL,
+            None => WITHOUT_TOTAL,
+        };
         // A template of ours is one; if not, the plain style does.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -15,7 +15,7 @@ use crate::manner::Manner;
 /// What to read, and for whom.
 pub(super) struct Reading<'a> {
     pub(super) connection: &'a Connection,
-    pub(super) manner: &'a Manner,
+    pub(super) progress: Progress,
     pub(super) ranges: Vec<KeyRange>,
     pub(super) at: &'a Where,
     pub(super) values: bool,
@@ -37,8 +37,7 @@ impl Reading<'_> {
         self,
         mut each: impl FnMut(&Page) -> Result<(), CommandError>,
     ) -> Result<Read, CommandError> {
-        let Self { connection, manner, ranges, at, values } = self;
-        let mut progress = Progress::new(manner);
+        let Self { connection, mut progress, ranges, at, values } = self;
         let mut scan = Scan::start(connection, ScanRequest { ranges, revision: at.rev, values });
         let mut read = Read::default();
         while let Some(page) = progress.until(scan.next()).await? {

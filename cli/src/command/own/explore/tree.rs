@@ -2,6 +2,7 @@
 
 use kvorum_client::explore::{TreeFold, TreeKind, TreeRow};
 
+use super::progress::Progress;
 use super::read::Reading;
 use super::{begin, shown};
 use crate::args::own::TreeArgs;
@@ -9,13 +10,14 @@ use crate::command::{CommandError, Session};
 use crate::output::{Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<(), CommandError> {
-    let ranges = begin::ranges(&args.at, session).await?;
-    begin::consent(&ranges, false, session).await?;
+    let mut progress = Progress::new(&session.manner);
+    let ranges = begin::ranges(&args.at, session, &mut progress).await?;
+    begin::consent(&ranges, false, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let mut rows = Rows::new(style, &["key", "keys below"], out);
     let mut fold =
         TreeFold::new(root(&args.at.prefix(), manner.separator), manner.separator, args.depth);
-    let reading = Reading { connection, manner, ranges, at: &args.at, values: false };
+    let reading = Reading { connection, progress, ranges, at: &args.at, values: false };
     let read = reading
         .pages(|page| {
             for kv in &page.kvs {
