@@ -58,6 +58,19 @@ fn changes_in_different_places_are_merged() {
 }
 
 #[test]
+fn different_fields_of_json_on_one_line_are_merged() {
+    on_both(|place| {
+        place.put("/a", r#"{"burst": 50, "timeout_ms": 800}"#);
+        let theirs = r#"{"burst": 50, "timeout_ms": 900}"#;
+        let script = format!("kvorum put /a -- '{theirs}'; sed -i s/50/75/ \"$1\"");
+        let outcome = place.edit(&["/a"], &script);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("both changes are merged"), "{}", outcome.stderr);
+        assert_eq!(place.value("/a"), r#"{"burst": 75, "timeout_ms": 900}"#);
+    });
+}
+
+#[test]
 fn changes_in_the_same_place_open_the_editor_again() {
     on_both(|place| {
         place.put("/a", "one\n");

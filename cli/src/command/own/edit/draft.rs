@@ -18,6 +18,9 @@ pub(super) struct Draft {
     path: PathBuf,
 }
 
+/// What the names of the folders of drafts begin with.
+const PREFIX: &str = "kvorum-edit-";
+
 /// An edited text larger than this is not read: no server takes it.
 const MAX_EDITED_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -44,7 +47,7 @@ impl EditError {
 impl Draft {
     pub(super) fn new(text: &[u8], extension: &str) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
-            .prefix("kvorum-edit-")
+            .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir()?;
         let path = folder.path().join(format!("value.{extension}"));
@@ -103,6 +106,18 @@ impl Draft {
     }
 }
 
+/// Takes a file away that [`Draft::keep`] left, for its text has arrived. Any other stays.
+pub(super) fn forget(path: &Path) {
+    let folder = path.parent().filter(|folder| {
+        let name = folder.file_name().unwrap_or_default().as_encoded_bytes();
+        name.starts_with(PREFIX.as_bytes())
+    });
+    if let Some(folder) = folder {
+        // What the editor left beside it keeps the folder.
+        let _ = fs::remove_file(path).and_then(|()| fs::remove_dir(folder));
+    }
+}
+
 /// A text that was edited.
 pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if fs::metadata(path)?.len() > MAX_EDITED_BYTES {
@@ -131,7 +146,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use super::{Draft, EditError, chosen_editor};
+    use super::{Draft, EditError, chosen_editor, forget};
 
     #[test]
     fn the_editor_is_visual_before_editor_before_vi() {
@@ -170,9 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_draft_stays() {
+    fn a_kept_draft_stays_until_it_is_forgotten() {
         let path = Draft::new(b"text", "txt").unwrap().keep();
         assert_eq!(fs::read(&path).unwrap(), b"text");
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        forget(&path);
+        assert!(!path.parent().unwrap().exists());
+        let other = tempfile::NamedTempFile::new().unwrap();
+        forget(other.path());
+        assert!(other.path().exists());
     }
 }

@@ -13,7 +13,7 @@ use crate::args::own::{EditArgs, ViewAs, split_revision};
 use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::{Row, Style, Value, go, is_masked, print_one, shell_word};
-use draft::{Draft, EditError, chosen_editor};
+use draft::{Draft, EditError, chosen_editor, forget};
 use start::{Continuation, Start};
 
 /// A key that changes faster than it can be merged is given up after so many tries.
@@ -130,6 +130,8 @@ enum Merged {
     Settled,
     /// Nothing; the draft holds what there is.
     Failed(String),
+    /// Nothing, and the text is gone.
+    Lost(String),
 }
 
 impl Edit<'_> {
@@ -158,6 +160,9 @@ impl Edit<'_> {
             let theirs = match swap(&session.connection, &self.key, self.base.as_ref(), value).await
             {
                 Ok(Swap::Written(revision)) => {
+                    if let Some(file) = &self.args.resume {
+                        forget(file);
+                    }
                     let said = format!("{} is written at revision {revision}", self.name);
                     return self.done(Some(revision), &said, session);
                 }
@@ -178,6 +183,10 @@ impl Edit<'_> {
                     );
                 }
                 Merged::Failed(reason) => return Err(self.kept(&reason, session)),
+                Merged::Lost(reason) => {
+                    let message = format!("nothing was written: {reason}");
+                    return Err(CommandError::Other { code: exit::ERROR, message });
+                }
             };
         }
         let reason = format!("{} changes faster than it can be merged", self.name);
@@ -219,12 +228,18 @@ impl Edit<'_> {
     }
 
     /// The editor decides on the draft, which holds both changes.
-    async fn resolve(&self, both: &[u8]) -> Merged {
+    async fn resolve(&mut self, both: &[u8]) -> Merged {
         match self.draft.edit(&chosen_editor(|name| std::env::var_os(name))).await {
-            Err(error) => match self.draft.restore(both) {
-                Ok(()) => Merged::Failed(error.to_string()),
-                Err(lost) => Merged::Failed(format!("{error}, and the text is lost: {lost}")),
-            },
+            Err(error) => {
+                let kept = self.draft.restore(both).or_else(|_| {
+                    self.draft = Draft::new(both, self.editable.extension())?;
+                    Ok::<_, std::io::Error>(())
+                });
+                match kept {
+                    Ok(()) => Merged::Failed(error.to_string()),
+                    Err(lost) => Merged::Lost(format!("{error}, and the text is lost: {lost}")),
+                }
+            }
             Ok(text) if has_conflict_markers(&text) => Merged::Failed(UNRESOLVED.to_owned()),
             Ok(text) => Merged::Ours(self.without_added_line_end(text)),
         }

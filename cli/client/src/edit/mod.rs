@@ -1,6 +1,8 @@
 //! Changing a value that somebody else may change meanwhile: compare-and-swap on the revision, and
 //! a three-way merge where it fails.
 
+mod fields;
+
 use tonic::Code;
 
 use crate::connection::Connection;
@@ -88,7 +90,7 @@ pub struct MergedRevisions {
     pub theirs: i64,
 }
 
-/// Brings two changes of one text together, line by line. `Err` holds both where they contradict
+/// Brings two changes of one text together, line by line, and of JSON word by word. `Err` holds both where they contradict
 /// each other, between conflict markers that name the revisions. If nobody knows the base any more,
 /// texts that are not the same contradict each other as a whole.
 pub fn merge(
@@ -101,10 +103,14 @@ pub fn merge(
         let same = ours == theirs;
         return if same { Ok(ours.to_vec()) } else { Err(contradiction(ours, theirs, revisions)) };
     };
-    diffy::merge_bytes(base, ours, theirs).map_err(|marked| {
+    let by_lines = diffy::merge_bytes(base, ours, theirs);
+    by_lines.or_else(|marked| {
+        if let Some(merged) = fields::merge(base, ours, theirs) {
+            return Ok(merged);
+        }
         let marked =
             diffy::merge_bytes(&ended(base), &ended(ours), &ended(theirs)).err().unwrap_or(marked);
-        named(&marked, revisions)
+        Err(named(&marked, revisions))
     })
 }
 
