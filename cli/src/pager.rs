@@ -16,6 +16,9 @@ use rustix::termios::tcgetwinsize;
 /// person to wonder, and before progress is told below it.
 const HELD_BACK: Duration = Duration::from_millis(80);
 
+/// What is printed later than that is still held back for as long as rows of one answer take.
+const BURST: Duration = Duration::from_millis(20);
+
 /// A screen of the longest lines there are; more held back would only be memory.
 const MAX_HELD_BYTES: usize = 1024 * 1024;
 
@@ -87,6 +90,8 @@ struct Screen {
     rows: usize,
     /// When output is no longer held back.
     due: Instant,
+    /// What kept the clock from showing it, for whoever prints next.
+    fault: Option<io::Error>,
 }
 
 enum State {
@@ -114,7 +119,9 @@ impl Screen {
     fn release(&mut self, page: bool) -> io::Result<()> {
         let State::Holding { bytes, shown, .. } = &mut self.state else { return Ok(()) };
         let (bytes, shown) = (std::mem::take(bytes), *shown);
-        // Without a pager on this machine, output is simply shown.
+        if shown {
+            io::stdout().flush()?;
+        }
         let child = if page { self.start().ok() } else { None };
         let is_due = child.is_some() || !shown;
         HAS_SCREEN.store(child.is_some(), Ordering::Relaxed);
@@ -142,6 +149,7 @@ impl Screen {
 
 impl Write for Screen {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
+        self.fault.take().map_or(Ok(()), Err)?;
         let State::Holding { bytes, lines, shown } = &mut self.state else {
             self.pass(new)?;
             return Ok(new.len());
@@ -159,28 +167,46 @@ impl Write for Screen {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.fault.take().map_or(Ok(()), Err)?;
         match &mut self.state {
             State::Holding { shown: false, .. } if Instant::now() < self.due => Ok(()),
             State::Holding { shown: false, .. } => self.show(),
-            State::Paging(child) => child.stdin.as_mut().map_or(Ok(()), Write::flush),
+            // Whoever has left the pager waits for nothing more.
+            State::Paging(child) => match child.try_wait() {
+                Ok(Some(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+                _ => child.stdin.as_mut().map_or(Ok(()), Write::flush),
+            },
             State::Holding { .. } | State::Passing => io::stdout().flush(),
         }
     }
 }
 
+/// Whether the shell would find this program. Without one, output is simply shown; the shell would
+/// have taken it.
+fn is_there(line: &str, variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    let word = line.split_whitespace().next().unwrap_or_default();
+    // What is no plain name is the shell's to understand.
+    if word.contains(['/', '=', '$', '"', '\'', '(', '~', '\\']) {
+        return true;
+    }
+    let path = variable("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(word).is_file())
+}
+
 impl Pager {
-    /// `KVORUM_PAGER`, else `PAGER`, else `less`; an empty one is none.
+    /// `KVORUM_PAGER`, else `PAGER`, else `less`; an empty one is none, and so is one that is not
+    /// installed.
     pub(crate) fn of(variable: &dyn Fn(&str) -> Option<String>) -> Option<(Self, Remarks)> {
         let program = ["KVORUM_PAGER", "PAGER"].iter().find_map(|name| variable(name));
         let program = program.unwrap_or_else(|| LESS.to_owned());
-        if program.trim().is_empty() || program == "cat" {
+        if program.trim().is_empty() || program == "cat" || !is_there(&program, variable) {
             return None;
         }
         let rows = tcgetwinsize(io::stdout()).map_or(24, |size| usize::from(size.ws_row)).max(2);
         let state = State::Holding { bytes: Vec::new(), lines: 0, shown: false };
         let remarks = Remarks::default();
         let due = Instant::now() + HELD_BACK;
-        let screen = Arc::new(Mutex::new(Screen { state, program, rows, due }));
+        let screen = Arc::new(Mutex::new(Screen { state, program, rows, due, fault: None }));
         Some((Self { screen, remarks: remarks.clone(), clock: None }, remarks))
     }
 
@@ -192,12 +218,11 @@ impl Pager {
     fn start_clock(&self) -> io::Result<Sender<()>> {
         let (clock, stopped) = mpsc::channel();
         let screen = Arc::clone(&self.screen);
-        let left = self.screen().due.saturating_duration_since(Instant::now());
+        let left = self.screen().due.saturating_duration_since(Instant::now()).max(BURST);
         thread::Builder::new().name("pager".to_owned()).spawn(move || {
             if stopped.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
                 let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
-                // What fails here fails again for whoever prints next.
-                let _ = screen.show();
+                screen.fault = screen.show().err();
             }
         })?;
         Ok(clock)
@@ -207,14 +232,14 @@ impl Pager {
 impl Write for Pager {
     fn write(&mut self, new: &[u8]) -> io::Result<usize> {
         self.remarks.waiting().busy = true;
+        if self.clock.is_none() {
+            self.clock = self.start_clock().ok();
+        }
         self.screen().write(new)
     }
 
-    /// What is there may be seen, unless more of it comes at once.
+    /// What is there may be seen, unless it is early and more may come at once.
     fn flush(&mut self) -> io::Result<()> {
-        if self.clock.is_none() {
-            self.clock = Some(self.start_clock()?);
-        }
         self.screen().flush()
     }
 }

@@ -41,12 +41,22 @@ pub struct Rows<'a> {
     printed: usize,
     cells: Vec<Vec<String>>,
     values: Vec<Value>,
+    /// The last row, until it is known what ends its line: what is flushed are whole lines.
+    held: Vec<u8>,
 }
 
 impl<'a> Rows<'a> {
     /// `header` names the columns of a table.
     pub fn new(style: &'a Style, header: &'a [&'a str], out: &'a mut dyn Write) -> Self {
-        Self { style, header, out, printed: 0, cells: Vec::new(), values: Vec::new() }
+        Self {
+            style,
+            header,
+            out,
+            printed: 0,
+            cells: Vec::new(),
+            values: Vec::new(),
+            held: Vec::new(),
+        }
     }
 
     pub fn row(&mut self, row: &dyn Row) -> Result<(), PrintError> {
@@ -63,8 +73,10 @@ impl<'a> Rows<'a> {
             // etcdctl has none of these verbs: both JSON formats are the same here.
             Format::Json | Format::Rich(Rich::Json) => {
                 let before = if self.printed == 0 { "[" } else { "," };
-                write!(self.out, "{before}\n  ")?;
-                super::rich::json_line(&row.value(), self.style, self.out)?;
+                self.out.write_all(&std::mem::take(&mut self.held))?;
+                writeln!(self.out, "{before}")?;
+                self.held.extend_from_slice(b"  ");
+                super::rich::json_line(&row.value(), self.style, &mut self.held)?;
             }
             Format::Protobuf => return Err(PrintError::Unsupported("protobuf")),
             Format::Rich(Rich::Ndjson) => {
@@ -102,6 +114,7 @@ impl<'a> Rows<'a> {
                 draw_table(self.header, &self.cells, self.style, self.out)?;
             }
             Format::Json | Format::Rich(Rich::Json) => {
+                self.out.write_all(&self.held)?;
                 self.out.write_all(if self.printed == 0 { b"[]\n" } else { b"\n]\n" })?;
             }
             Format::Rich(Rich::Yaml) if self.printed == 0 => writeln!(self.out, "[]")?,
@@ -193,6 +206,18 @@ mod tests {
             assert_eq!(printed(format, &rows), expected, "{format}");
         }
         assert!(printed("table", &rows).contains("| b c |     2 |"));
+    }
+
+    #[test]
+    fn what_is_flushed_between_rows_are_whole_lines() {
+        let style = Style { format: Format::Json, ..Style::default() };
+        let mut out = Vec::new();
+        let mut printer = Rows::new(&style, &["key", "count"], &mut out);
+        printer.row(&Pair("a", 1)).unwrap();
+        printer.row(&Pair("b", 2)).unwrap();
+        printer.flush().unwrap();
+        drop(printer);
+        assert_eq!(String::from_utf8(out).unwrap(), "[\n  {\"key\":\"a\",\"count\":1},\n");
     }
 
     #[test]

@@ -52,6 +52,16 @@ fn only_what_does_not_fit_on_the_screen_is_paged() {
 }
 
 #[test]
+fn without_a_pager_long_output_is_simply_shown() {
+    let place = place();
+    let mut command = place.kvorum(&["grep", "key-00"]);
+    command.env("KVORUM_PAGER", "no-such-pager --flag");
+    let mut terminal = Terminal::start(command, 80, 24);
+    assert!(terminal.ended().success());
+    assert_eq!(ends(&terminal.screen()).1, "key-0099", "{}", terminal.screen());
+}
+
+#[test]
 fn slow_output_is_shown_as_it_comes_and_paged_when_there_is_more_than_a_screen_of_it() {
     let place = place();
     let port = place.cluster.members[0].client_port();
@@ -59,7 +69,7 @@ fn slow_output_is_shown_as_it_comes_and_paged_when_there_is_more_than_a_screen_o
     // The first page has one row, the others follow a round trip later.
     for (pattern, end) in [("key-(0000|0999)", "key-0999"), ("key-(0000|09)", "paged key-0999")] {
         let mut terminal = grep(place.kvorum_at(&far, &[]), pattern);
-        terminal.shows("waiting for the first answer");
+        terminal.shows("waiting for an answer");
         terminal.shows("key-0000");
         assert!(!terminal.screen().contains("999"), "{}", terminal.screen());
         assert!(terminal.ended().success());

@@ -7,11 +7,15 @@ use indicatif::{ProgressDrawTarget, TermLike};
 
 use crate::pager;
 
+/// As often as an eye follows.
+const REDRAWN_HZ: u8 = 20;
+
 #[derive(Debug)]
 struct Line(Term);
 
 pub(super) fn on_stderr() -> ProgressDrawTarget {
-    ProgressDrawTarget::term_like(Box::new(Line(Term::buffered_stderr())))
+    let line = Line(Term::buffered_stderr());
+    ProgressDrawTarget::term_like_with_hz(Box::new(line), REDRAWN_HZ)
 }
 
 impl Line {

@@ -26,13 +26,16 @@ const UNTIL_DRAWN: Duration = Duration::from_millis(100);
 /// As often as an eye follows.
 const REDRAWN_EVERY: Duration = Duration::from_millis(50);
 
-const WAITING: &str = "waiting for the first answer";
+const WAITING: &str = "waiting for an answer";
 const WITH_TOTAL: &str = "{msg} of {human_len} keys, {per_sec:0}, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} keys, {per_sec:0}, {elapsed}";
 
 impl Progress {
     pub(super) fn new(manner: &Manner) -> Self {
-        let seen = std::io::stderr().is_terminal() && !manner.quiet && !manner.plain;
+        // On a terminal that cannot go back, every line would stay.
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let is_wanted = !manner.quiet && !manner.plain && !is_dumb;
+        let seen = is_wanted && std::io::stderr().is_terminal();
         let bar = seen.then(|| {
             // Hidden until it takes long.
             ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
@@ -57,13 +60,14 @@ impl Progress {
         self.keys += page.kvs.len() as u64;
         self.bytes += page.bytes as u64;
         let Some(bar) = &self.bar else { return print() };
-        let done = self.aside(print);
-        bar.set_position(self.keys);
         if let Some(remaining) = page.remaining {
             bar.set_length(self.keys + remaining);
         }
         let (keys, bytes) = (super::shown::number(self.keys), super::shown::bytes(self.bytes));
         bar.set_message(format!("read {bytes}, {keys}"));
+        bar.set_position(self.keys);
+        self.choose_style(bar);
+        let done = self.aside(print);
         self.draw();
         done
     }
@@ -87,11 +91,7 @@ impl Progress {
         }
     }
 
-    fn draw(&mut self) {
-        let Some(bar) = &self.bar else { return };
-        if !self.drawn && self.began.elapsed() < UNTIL_DRAWN {
-            return;
-        }
+    fn choose_style(&self, bar: &ProgressBar) {
         let template = match bar.length() {
             _ if self.keys == 0 => WAITING,
             Some(_) => WITH_TOTAL,
@@ -101,6 +101,14 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
+    }
+
+    fn draw(&mut self) {
+        let Some(bar) = &self.bar else { return };
+        if !self.drawn && self.began.elapsed() < UNTIL_DRAWN {
+            return;
+        }
+        self.choose_style(bar);
         if !self.drawn {
             self.drawn = true;
             bar.set_draw_target(line::on_stderr());

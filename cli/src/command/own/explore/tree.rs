@@ -15,8 +15,11 @@ pub(super) async fn execute(args: &TreeArgs, session: &mut Session) -> Result<()
     begin::consent(&ranges, false, session, &mut progress).await?;
     let Session { connection, manner, style, out, err, .. } = session;
     let mut rows = Rows::new(style, &["key", "keys below"], out);
-    let mut fold =
-        TreeFold::new(root(&args.at.prefix(), manner.separator), manner.separator, args.depth);
+    let prefix = args.at.prefix();
+    let root = root(&prefix, manner.separator);
+    // The level that the prefix names itself is not counted.
+    let depth = if args.depth > 0 && root < prefix.len() { args.depth + 1 } else { args.depth };
+    let mut fold = TreeFold::new(root, manner.separator, depth);
     let reading = Reading { connection, progress, ranges, at: &args.at, values: false };
     let read = reading
         .pages(|page| {
