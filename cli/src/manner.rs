@@ -15,6 +15,8 @@ pub struct Manner {
     pub connection: Vec<String>,
     /// How careful to be with the cluster.
     pub protection: Protection,
+    /// The endpoints are not those of the context.
+    pub elsewhere: bool,
     /// What separates the segments of a key.
     pub separator: u8,
     pub yes: bool,
@@ -75,6 +77,7 @@ impl Manner {
             context: None,
             connection: Vec::new(),
             protection: Protection::default(),
+            elsewhere: false,
             separator: b'/',
             yes: preferences.yes,
             dry_run: preferences.dry_run,

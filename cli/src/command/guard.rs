@@ -4,7 +4,7 @@
 //! time, before a password is asked or an editor opened, and with what to do next.
 
 use kvorum_client::KeyRange;
-use kvorum_client::contexts::{Clusters, Places};
+use kvorum_client::contexts::{Clusters, Places, Protection};
 
 use super::effect::{Effect, Intent};
 use super::{CommandError, Confirm, Session};
@@ -45,7 +45,9 @@ async fn protect(
     };
     let mut clusters = Clusters::read(places).map_err(refused)?;
     let own = &session.manner.protection;
-    let to_learn = !own.context.is_empty() && !clusters.knows(own);
+    // What a context says of its own cluster says nothing of another.
+    let leads_there = !own.context.is_empty() && !session.manner.elsewhere;
+    let to_learn = leads_there && !clusters.knows(own);
     let to_obey = effect != Effect::Reads && !clusters.is_empty();
     if !to_learn && !to_obey {
         return Ok(());
@@ -56,9 +58,7 @@ async fn protect(
     if to_learn {
         clusters.learn(places, id, own.clone()).map_err(refused)?;
     }
-    if own.context.is_empty()
-        && let Some(known) = clusters.protection(id)
-    {
+    if !leads_there && let Some(known) = clusters.protection(id) {
         session.manner.protection = known.clone();
         if known.read_only {
             session.connection.set_read_only(true);
@@ -68,24 +68,17 @@ async fn protect(
 }
 
 fn read_only(session: &Session) -> CommandError {
-    let protection = &session.manner.protection;
-    let why = if protection.read_only && !protection.context.is_empty() {
-        format!("the context {} is read-only", protection.context)
+    let Protection { context, read_only, .. } = &session.manner.protection;
+    let (why, hint) = if *read_only && !context.is_empty() {
+        let hint = format!(
+            "the cluster is remembered by its id, whatever leads there; to write to it: kvorum ctx \
+             add {context} --read-only=false, or --context NAME of another context that may"
+        );
+        (format!("the context {context} is read-only"), hint)
     } else {
-        "--read-only was given".to_owned()
+        ("--read-only was given".to_owned(), "leave --read-only out".to_owned())
     };
-    CommandError::Hinted {
-        code: exit::ERROR,
-        message: format!("nothing was sent: {why}"),
-        hint: match protection.context.as_str() {
-            "" => "leave --read-only out".to_owned(),
-            context => format!(
-                "the cluster is remembered by its id, whatever leads there; to write to it: \
-                 kvorum ctx add {context} --read-only=false, or --context NAME of another context \
-                 that may"
-            ),
-        },
-    }
+    CommandError::Hinted { code: exit::ERROR, message: format!("nothing was sent: {why}"), hint }
 }
 
 /// Whether a write ends here: with `--dry-run`, when what it would do has been said. An error is a
@@ -124,16 +117,8 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
     if session.manner.yes {
         return Ok(());
     }
-    match session.confirm {
-        Confirm::Etcdctl => return Ok(()),
-        Confirm::Require => {
-            return Err(CommandError::Hinted {
-                code: exit::BAD_ARGUMENTS,
-                message: "a range is not deleted unasked".to_owned(),
-                hint: "repeat the command with --yes".to_owned(),
-            });
-        }
-        Confirm::Ask => {}
+    if session.confirm == Confirm::Etcdctl {
+        return Ok(());
     }
     let keys = keys(doomed.count);
     let protection = &session.manner.protection;
@@ -143,6 +128,13 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
         _ => String::new(),
     };
     let what = format!("delete {keys}{place}: {}", doomed.description);
+    if session.confirm == Confirm::Require {
+        return Err(CommandError::Hinted {
+            code: exit::BAD_ARGUMENTS,
+            message: format!("a range is not deleted unasked: this would {what}"),
+            hint: "repeat the command with --yes".to_owned(),
+        });
+    }
     let wanted = if protection.protected || doomed.count > MANY_KEYS {
         Some(doomed.typed.clone())
     } else if doomed.count > FEW_KEYS {

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::args::{Alone, Command, Global, Own, Preferences};
-use crate::manner::Manner;
+use crate::manner::{Color, Manner};
 use crate::output::{Format, Paint, Style};
 
 #[derive(Debug, Parser)]
@@ -107,7 +107,10 @@ impl ShellLine {
 
     /// How careful this line is.
     pub(super) fn manner(&self, shell: &Manner) -> Manner {
+        let own = &self.preferences;
+        let color = if own.plain || own.color.is_some() { Color::here(own) } else { shell.color };
         Manner {
+            color,
             yes: self.preferences.yes || shell.yes,
             dry_run: self.preferences.dry_run || shell.dry_run,
             quiet: self.preferences.quiet || shell.quiet,

@@ -81,7 +81,8 @@ const MASKED_BY_DEFAULT: &str = "/registry/secrets";
 
 impl Settings {
     /// The settings for a connection that is known already.
-    pub fn of(client: Config, preferences: &Preferences) -> Self {
+    pub fn of(mut client: Config, preferences: &Preferences) -> Self {
+        client.read_only = preferences.read_only == Some(true) || preferences.dry_run;
         Self {
             client,
             style: Style { plain: preferences.plain, ..Style::default() },
@@ -137,7 +138,8 @@ impl Settings {
         };
         let hex = sources.pick("hex", global.hex, parse_bool)?.unwrap_or(false);
         let debug = sources.pick("debug", global.debug, parse_bool)?.unwrap_or(false);
-        let manner = manner(preferences, &sources);
+        let elsewhere = !global.endpoints.is_empty() && preferences.context.is_none();
+        let manner = Manner { elsewhere, ..manner(preferences, &sources) };
         client.read_only =
             manner.protection.read_only || preferences.read_only == Some(true) || manner.dry_run;
         let masked = masked(preferences, mode, sources.context.as_ref());

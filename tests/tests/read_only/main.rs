@@ -113,6 +113,23 @@ fn no_verb_sends_a_write_in_a_read_only_context_or_a_dry_run() {
 }
 
 #[test]
+fn a_context_that_may_write_opens_no_other_way_to_its_cluster() {
+    let field = Field::new();
+    let endpoint = field.recorder.endpoint();
+    let output = |words: &[&str]| field.command(words).output().expect("kvorum runs");
+    assert!(output(&["--context", "careful", "get", "a"]).status.success());
+    assert!(output(&["ctx", "add", "bold", "--endpoints", endpoint]).status.success());
+    assert!(output(&["ctx", "use", "bold"]).status.success());
+    assert!(output(&["put", "a", "1"]).status.success());
+    let refused = output(&["--endpoints", endpoint, "put", "a", "2"]);
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    assert!(complaint.contains("the context careful is read-only"), "{complaint}");
+    let flag = output(&["--read-only", "put", "a", "2"]);
+    let complaint = String::from_utf8_lossy(&flag.stderr);
+    assert!(complaint.ends_with("hint: leave --read-only out\n"), "{complaint}");
+}
+
+#[test]
 fn what_is_said_to_write_does_write_when_it_may() {
     let field = Field::new();
     fs::remove_dir_all(field.home.path().join(".config")).expect("a folder can be removed");
