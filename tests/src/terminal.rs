@@ -68,8 +68,10 @@ impl Terminal {
     }
 
     pub fn resize(&self, columns: u16, rows: u16) {
+        // The program must not draw on a screen of the size before.
+        let mut screen = lock(&self.screen);
+        screen.screen_mut().set_size(cells(rows), cells(columns));
         self.pty.resize(Size::new(rows, columns)).expect("a pty can be resized");
-        lock(&self.screen).screen_mut().set_size(cells(rows), cells(columns));
     }
 
     /// What the screen shows, without the spaces at the ends of lines.

@@ -134,7 +134,7 @@ fn ctrl_c_ends_the_command_and_not_the_shell() {
     place.cluster.members[0].running().suspend();
     shell.keys("get a\r");
     until(SOON, || shell.is_restored().then_some(()))
-        .expect("a command has the terminal as it was");
+        .unwrap_or_else(|| panic!("a command has the terminal as it was:\n{}", shell.screen()));
     shell.keys("\x03");
     // The terminal may show ^C before the end of the line has been written.
     shell.becomes("a prompt after ^C", |screen| {
