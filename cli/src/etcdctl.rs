@@ -1,6 +1,6 @@
 //! Under the name `etcdctl`: strictly what etcdctl does, in cobra's and pflag's syntax.
 //!
-//! etcdctl resolves abbreviations among all of its commands, ours or not yet.
+//! etcdctl resolves abbreviations among all of its commands.
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;

@@ -77,7 +77,11 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
                     streams.answer(&help.unwrap_or_else(|| shown(&error, paint)), Mode::Kvorum)
                 }
                 ErrorKind::DisplayVersion => streams.answer(&version(), Mode::Kvorum),
-                _ => streams.exit("", &complaint(&error, paint), exit::ERROR),
+                _ => {
+                    // This one says how the command is called here.
+                    let error = grammar().try_get_matches_from(&args).err().unwrap_or(error);
+                    streams.exit("", &complaint(&error, paint), exit::ERROR)
+                }
             };
         }
     };

@@ -122,7 +122,8 @@ impl Link {
             return failure;
         }
         if failure.is_not_served() {
-            return self.is_peer_port().await.unwrap_or(failure);
+            let found = self.is_peer_port().await.or_else(|| self.is_no_grpc(&failure));
+            return found.unwrap_or(failure);
         }
         let reason = match &failure {
             Failure::Broken { cause, .. } => cause,
@@ -148,6 +149,13 @@ impl Link {
         let answer = http::get(&self.dialer, "/members").await.ok()?;
         let client_urls = http::client_urls(&answer.body).filter(|_| answer.status == 200)?;
         Some(Failure::Unreachable(vec![self.dialer.error(Cause::PeerPort { client_urls })]))
+    }
+
+    /// Another server's HTTP status, of which tonic makes a sentence.
+    fn is_no_grpc(&self, failure: &Failure) -> Option<Failure> {
+        let Failure::Refused { message, .. } = failure else { return None };
+        let said = message.strip_prefix("grpc-status header missing, mapped from ")?.to_owned();
+        Some(Failure::Unreachable(vec![self.dialer.error(Cause::NoGrpc { said })]))
     }
 
     pub(crate) fn failure(&self, error: etcd_client::Error, write: bool) -> Failure {

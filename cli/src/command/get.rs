@@ -41,7 +41,13 @@ pub(super) async fn execute(args: &GetArgs, session: &mut Session) -> Result<(),
         && session.style.format == Format::Simple
         && !session.manner.quiet
     {
-        session.remark("nothing is there: kvorum ls shows what is");
+        session.remark(match args.keys.len() {
+            0 | 1 => "nothing is there: kvorum ls shows what is",
+            _ => "nothing is there: two keys are a range, from the first up to the second",
+        });
+    }
+    if args.keys.len() > 2 && session.mode == Mode::Kvorum && !session.manner.quiet {
+        session.remark("warning: a key or a range of two is asked for, the other keys were not");
     }
     let code = if range.is_single() { finer::NOT_FOUND } else { finer::EMPTY };
     session.finer(answer.count > 0, code)

@@ -86,6 +86,7 @@ fn every_cause_of_a_connection_that_fails_is_known() {
         (Cause::SpeaksPlain { greeting: greeting() }, "does not speak TLS"),
         (Cause::NotHttp2 { said: text("SSH-2.0") }, "does not speak HTTP/2"),
         (Cause::NoHttp2Offered, "does not speak HTTP/2"),
+        (Cause::NoGrpc { said: text("HTTP status code 404") }, "does not speak HTTP/2"),
         (Cause::PeerPort { client_urls: vec![] }, "peer port"),
         (
             Cause::UnknownAuthority { issuer: text("ca"), self_signed: false, cacert: None },

@@ -8,10 +8,13 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{Paint, Style, Tone, one_line, wrap};
 
+/// More rows than a large cluster has members are not compared side by side.
+const MAX_TURNED: usize = 16;
+
 /// Draws rows under the names of their columns; without boxes if the style says so. If that is too
 /// wide for the terminal, the names are broken into words; if it still is, rows and columns change
-/// places, so that a few rows can be compared; and if that is no narrower, the rows are told field by
-/// field.
+/// places, so that a few rows can be compared; and if that does not fit either, the rows are told
+/// field by field.
 pub fn draw_table(
     header: &[&str],
     rows: &[Vec<String>],
@@ -27,10 +30,16 @@ pub fn draw_table(
     if let Some(grid) = grids.find_map(|heads| Grid::fitting(heads, &rows, style)) {
         return grid.draw(&rows, out);
     }
+    if !(2..=MAX_TURNED).contains(&rows.len()) {
+        return list(&names, &rows, style, out);
+    }
     let (heads, turned) = turned(&names, &rows);
-    match Grid::fitting(heads, &turned, style) {
-        Some(grid) if rows.len() > 1 => grid.draw(&turned, out),
-        _ => list(&names, &rows, style, out),
+    // Without boxes there is room for a member more.
+    let plain = Style { plain: true, ..style.clone() };
+    let mut grids = [style, &plain].into_iter();
+    match grids.find_map(|style| Grid::fitting(heads.clone(), &turned, style)) {
+        Some(grid) => grid.draw(&turned, out),
+        None => list(&names, &rows, style, out),
     }
 }
 

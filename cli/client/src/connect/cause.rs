@@ -37,6 +37,10 @@ pub enum Cause {
     },
     /// It speaks TLS, but has no HTTP/2 to offer.
     NoHttp2Offered,
+    /// It speaks HTTP/2, and knows nothing of gRPC.
+    NoGrpc {
+        said: String,
+    },
     /// A port for other members; these are the client URLs of its cluster.
     PeerPort {
         client_urls: Vec<String>,
@@ -132,6 +136,7 @@ impl Cause {
                 format!("{endpoint} does not speak HTTP/2: it answers {said:?}")
             }
             Self::NoHttp2Offered => format!("{endpoint} speaks TLS, but does not offer HTTP/2"),
+            Self::NoGrpc { said } => format!("{endpoint} does not speak gRPC: it answers {said}"),
             Self::PeerPort { .. } => format!("{endpoint} is for members, not for clients"),
             Self::Tls { reason } => format!("TLS with {endpoint} failed: {reason}"),
             Self::NothingInCommon => format!(
@@ -211,6 +216,7 @@ impl Cause {
             ),
             Self::SpeaksPlain { greeting: Greeting::Http1(_) | Greeting::Other(_) }
             | Self::NotHttp2 { .. }
+            | Self::NoGrpc { .. }
             | Self::NoHttp2Offered => NO_CLIENT_PORT.to_owned(),
             Self::SpeaksPlain { .. } if endpoint.contains("://") => {
                 format!("write http://{address}")

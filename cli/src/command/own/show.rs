@@ -22,7 +22,7 @@ pub(super) async fn execute(args: &ShowArgs, session: &mut Session) -> Result<()
     let (key, revision) = args.place()?;
     let get = Get { revision, serializable: true, ..Get::key(key.clone()) };
     let mut answer = session.connection.get(get).await?;
-    let Some(kv) = answer.kvs.pop() else { return Err(missing(&key, revision, session)) };
+    let Some(kv) = answer.kvs.pop() else { return Err(missing(&key, revision, session).await) };
     let masked = !kv.value.is_empty() && is_masked(&session.style.masked, &kv.key);
     if args.view == Some(ViewAs::Raw) {
         if masked {
@@ -50,7 +50,7 @@ fn say_serializable(revision: i64, session: &mut Session) {
     }
 }
 
-fn missing(key: &[u8], revision: i64, session: &Session) -> CommandError {
+async fn missing(key: &[u8], revision: i64, session: &Session) -> CommandError {
     let at = if revision == 0 { String::new() } else { format!(" at revision {revision}") };
     let code = if session.manner.exit_status { exit::finer::NOT_FOUND } else { exit::ERROR };
     let message = format!("there is no key {}{at}", one_line(key));
@@ -58,6 +58,15 @@ fn missing(key: &[u8], revision: i64, session: &Session) -> CommandError {
         return CommandError::Hinted { code, message, hint };
     }
     let operand = shell_operand(key);
+    if revision != 0
+        && let Ok(answer) =
+            session.connection.get(Get { serializable: true, ..Get::key(key) }).await
+        && let Some(kv) = answer.kvs.first()
+    {
+        let created = kv.create_revision;
+        let hint = format!("it was created at revision {created}: kvorum show {operand} shows it");
+        return CommandError::Hinted { code, message, hint };
+    }
     let hint = format!("kvorum get --prefix --keys-only {operand} lists what begins like it");
     CommandError::Hinted { code, message, hint }
 }
