@@ -361,9 +361,17 @@ impl Runtimes {
         waited.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
+    /// What still runs may hold the store, and is gone when this returns: whoever opens the store
+    /// next must not read it while it is being closed.
     fn shut_down(self) {
-        self.clients.shutdown_background();
-        self.peers.shutdown_background();
+        let gone = move || {
+            self.clients.shutdown_timeout(STOP_GRACE);
+            self.peers.shutdown_timeout(STOP_GRACE);
+        };
+        if Context::try_current().is_err() {
+            return gone();
+        }
+        let _ = thread::scope(|scope| scope.spawn(gone).join());
     }
 }
 
