@@ -1,6 +1,6 @@
 //! A process that a test has started, and that does not outlive it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -60,8 +60,20 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
+    /// Stops it where it is: when this returns, none of its threads runs.
     pub fn suspend(&mut self) {
         self.signal(Signal::STOP);
+        let is_still = || self.is_still().then_some(());
+        until(ENDS_WITHIN, is_still).expect("a process that is told to stop does");
+    }
+
+    /// A thread runs until it has heard of the signal.
+    fn is_still(&self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.id())) else { return false };
+        threads.flatten().all(|thread| {
+            let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            status.lines().any(|line| line.starts_with("State:\tT"))
+        })
     }
 
     pub fn resume(&mut self) {

@@ -213,7 +213,11 @@ fn a_write_without_an_answer_is_not_said_to_have_failed() {
     on_both(|place| {
         place.put("/a", "one\n");
         let server = place.server;
-        let script = format!(r#"echo two > "$1"; kill -STOP {server}"#);
+        // A thread runs until it has heard of the signal.
+        let script = format!(
+            r#"echo two > "$1"; kill -STOP {server}
+               while grep -L '^State:.T' /proc/{server}/task/*/status | grep -q .; do :; done"#
+        );
         let unknown = place.edit(&["/a", "--command-timeout", "1s"], &script);
         let server = i32::try_from(server).ok().and_then(Pid::from_raw).expect("a process id");
         kill_process(server, Signal::CONT).expect("the server can be continued");
