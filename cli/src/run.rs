@@ -208,10 +208,9 @@ fn alone(
         streams.page();
     }
     let outcome = command::own::alone(alone, invocation, streams);
-    let flushed = streams.out.flush();
     // Whoever is in the pager leaves it before anything else is said.
     streams.out = Box::new(io::sink());
-    outcome.and(flushed.map_err(CommandError::from))
+    outcome
 }
 
 fn with_cluster(

@@ -5,7 +5,6 @@
 mod support;
 
 use std::path::Path;
-use std::time::Instant;
 
 use bytes::Bytes;
 use kvorum_core::store::{Change, Position, RestoreError, Store, Table};
@@ -23,7 +22,8 @@ use tonic::Code;
 /// Changes the last byte of a version in a store that lies still, as if it had been applied so:
 /// the hash fits.
 fn tamper(data_dir: &Path) {
-    let mut backend = open(&data_dir.join("kvorum").join("store.redb"));
+    let mut backend =
+        RedbBackend::open(&FileDisk, &data_dir.join("kvorum").join("store.redb")).unwrap();
     let mut records: Vec<_> = backend.records().unwrap().collect();
     let version = records.iter_mut().find(|(table, _, _)| *table == Table::Versions).unwrap();
     let mut value = version.2.to_vec();
@@ -37,18 +37,6 @@ fn tamper(data_dir: &Path) {
     };
     let changed = [Change::Put { table, key, value }];
     backend.commit(&changed, &Position { hash, ..position }).unwrap();
-}
-
-/// What answered a request may hold the store a moment longer than its member is there.
-fn open(path: &Path) -> RedbBackend {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match RedbBackend::open(&FileDisk, path) {
-            Ok(backend) => return backend,
-            Err(error) => assert!(Instant::now() < until, "{error}"),
-        }
-        std::thread::yield_now();
-    }
 }
 
 async fn alarms(client: &Client) -> Vec<AlarmMember> {

@@ -61,6 +61,10 @@ const BAD_CREDENTIALS: &str = "etcdserver: authentication failed, invalid user I
 
 const NO_ROOT_ROLE: &str = "etcdserver: root user does not have root role";
 
+/// What can still be asked.
+const WITHOUT_QUORUM: &str = "kvorum endpoint status --cluster shows who answers, get and member \
+                              list still read, with --consistency=s";
+
 impl Failure {
     /// Whether nobody could be reached, or the connection was lost: worth connecting again.
     pub fn is_connection(&self) -> bool {
@@ -125,17 +129,14 @@ impl Failure {
             Self::Refused { message, .. }
                 if message.starts_with("etcdserver: request timed out") =>
             {
-                Some(
+                Some(format!(
                     "there was no quorum in time, and whether a write happened is unknown: \
-                     kvorum endpoint status --cluster shows who answers, get and member list still read, with --consistency=s"
-                        .to_owned(),
-                )
+                     {WITHOUT_QUORUM}"
+                ))
             }
-            _ if self.is_no_leader() => Some(
-                "the cluster has no quorum at the moment: kvorum endpoint status --cluster shows who \
-                 answers, get and member list still read, with --consistency=s"
-                    .to_owned(),
-            ),
+            _ if self.is_no_leader() => {
+                Some(format!("the cluster has no quorum at the moment: {WITHOUT_QUORUM}"))
+            }
             Self::Refused { code: Code::Unauthenticated, .. } => {
                 Some("check --user and --password".to_owned())
             }

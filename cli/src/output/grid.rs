@@ -1,6 +1,6 @@
 //! Tables of kvorum's own: a row is one line, words begin on the left, numbers end on the right. A
-//! table that is wider than its terminal is turned on its side, or becomes a list of fields for each
-//! row.
+//! table that is wider than its terminal is turned on its side, or becomes a list of fields for
+//! each row.
 
 use std::io::{self, Write};
 

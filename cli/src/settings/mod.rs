@@ -107,7 +107,8 @@ impl Settings {
         };
         let context = chosen_context(preferences, mode, variables, places.as_ref())?;
         let mut sources = Sources { mode, variables, context, fields: Vec::new() };
-        if !global.endpoints.is_empty() && preferences.context.is_none() {
+        let elsewhere = !global.endpoints.is_empty() && preferences.context.is_none();
+        if elsewhere {
             sources.drop_credentials();
         }
         let endpoints = (!global.endpoints.is_empty()).then(|| global.endpoints.join(","));
@@ -138,7 +139,6 @@ impl Settings {
         };
         let hex = sources.pick("hex", global.hex, parse_bool)?.unwrap_or(false);
         let debug = sources.pick("debug", global.debug, parse_bool)?.unwrap_or(false);
-        let elsewhere = !global.endpoints.is_empty() && preferences.context.is_none();
         let manner = Manner { elsewhere, ..manner(preferences, &sources) };
         client.read_only =
             manner.protection.read_only || preferences.read_only == Some(true) || manner.dry_run;

@@ -90,9 +90,9 @@ pub struct MergedRevisions {
     pub theirs: i64,
 }
 
-/// Brings two changes of one text together, line by line, and of JSON word by word. `Err` holds both where they contradict
-/// each other, between conflict markers that name the revisions. If nobody knows the base any more,
-/// texts that are not the same contradict each other as a whole.
+/// Brings two changes of one text together, line by line, and of JSON word by word. `Err` holds both
+/// where they contradict each other, between conflict markers that name the revisions. If nobody
+/// knows the base any more, texts that are not the same contradict each other as a whole.
 pub fn merge(
     base: Option<&[u8]>,
     ours: &[u8],
@@ -103,8 +103,7 @@ pub fn merge(
         let same = ours == theirs;
         return if same { Ok(ours.to_vec()) } else { Err(contradiction(ours, theirs, revisions)) };
     };
-    let by_lines = diffy::merge_bytes(base, ours, theirs);
-    by_lines.or_else(|marked| {
+    diffy::merge_bytes(base, ours, theirs).or_else(|marked| {
         if let Some(merged) = fields::merge(base, ours, theirs) {
             return Ok(merged);
         }

@@ -8,8 +8,8 @@ use super::segments::Segments;
 /// One line of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TreeRow<'a> {
-    /// Counts from 0 right below what is skipped; the rows that follow a branch with a greater level are
-    /// below it.
+    /// Counts from 0 right below what is skipped; the rows that follow a branch with a greater level
+    /// are below it.
     pub level: usize,
     /// The last part of the path. Empty for a key that is called like the branch it is in.
     pub name: &'a [u8],

@@ -49,9 +49,7 @@ fn places() -> Result<Places, CommandError> {
 }
 
 fn say(line: &str, streams: &mut Streams) -> Result<(), CommandError> {
-    writeln!(streams.out, "{line}")?;
-    streams.out.flush()?;
-    Ok(())
+    Ok(writeln!(streams.out, "{line}")?)
 }
 
 /// One line of the list.

@@ -20,5 +20,5 @@ pub(super) fn execute(args: &ManArgs, streams: &mut Streams) -> Result<(), Comma
     fs::create_dir_all(dir)?;
     clap_mangen::generate_to(grammar(), dir)?;
     writeln!(streams.out, "the manual is in {}", dir.display())?;
-    Ok(streams.out.flush()?)
+    Ok(())
 }

@@ -31,7 +31,7 @@ pub fn alone(
     invocation: &Invocation<'_>,
     streams: &mut Streams,
 ) -> Result<(), CommandError> {
-    match alone {
+    let outcome = match alone {
         Alone::Ctx(args) => ctx::execute(args, invocation, streams),
         Alone::Man(args) => man::execute(args, streams),
         Alone::Explain(args) => explain::execute(args, invocation, streams),
@@ -40,7 +40,8 @@ pub fn alone(
             let Streams { out, err } = streams;
             files::hashkv(args, &mut Printout { mode: invocation.mode, style, out, err })
         }
-    }
+    };
+    outcome.and(streams.out.flush().map_err(CommandError::from))
 }
 
 /// What a verb does to the cluster.

@@ -8,7 +8,7 @@ use indicatif::{ProgressDrawTarget, TermLike};
 use crate::pager;
 
 /// As often as an eye follows.
-const REDRAWN_HZ: u8 = 20;
+pub(super) const REDRAWN_HZ: u8 = 20;
 
 #[derive(Debug)]
 struct Line(Term);

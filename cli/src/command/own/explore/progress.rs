@@ -1,4 +1,5 @@
-//! How far a verb is that reads much: one line on standard error, on a terminal, while it takes long.
+//! How far a verb is that reads much: one line on standard error, on a terminal, while it takes
+//! long.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
@@ -23,8 +24,7 @@ pub(super) struct Progress {
 /// above the line.
 const UNTIL_DRAWN: Duration = Duration::from_millis(100);
 
-/// As often as an eye follows.
-const REDRAWN_EVERY: Duration = Duration::from_millis(50);
+const REDRAWN_EVERY: Duration = Duration::from_millis(1000 / line::REDRAWN_HZ as u64);
 
 const WAITING: &str = "waiting for an answer";
 const WITH_TOTAL: &str = "{msg} of {human_len} keys, {per_sec:0}, {eta} left";
@@ -36,10 +36,9 @@ impl Progress {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_wanted = !manner.quiet && !manner.plain && !is_dumb;
         let seen = is_wanted && std::io::stderr().is_terminal();
-        let bar = seen.then(|| {
-            // Hidden until it takes long.
-            ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
-        });
+        // Hidden until it takes long.
+        let hidden = || ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let bar = seen.then(hidden);
         Self { bar, began: Instant::now(), drawn: false, keys: 0, bytes: 0 }
     }
 
