@@ -14,6 +14,7 @@
 //! Nothing here prints.
 
 mod auth;
+pub mod change;
 mod cluster;
 mod config;
 mod connect;
