@@ -46,6 +46,7 @@ mod request;
 mod session;
 mod snapshot;
 mod tls;
+pub mod travel;
 mod unary;
 mod watch;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kvorum_client::{Delete, Get, KeyRange};
 
 use super::guard::{self, Doomed};
+use super::remember::remember;
 use super::{CommandError, Confirm, Session};
 use crate::args::DelArgs;
 use crate::exit::finer;
@@ -30,7 +31,11 @@ pub(super) async fn execute(args: &DelArgs, session: &mut Session) -> Result<(),
             guard::confirm(&doomed, session).await?;
         }
     }
+    let touched = [delete.range.clone()];
     let answer = session.connection.delete(delete).await?;
+    if answer.deleted > 0 {
+        remember("del", answer.header.as_ref(), &touched, session);
+    }
     session.print(Answer::Delete(&answer))?;
     if answer.deleted == 0 && session.style.escaped && !session.manner.quiet {
         session.remark("nothing is there to delete: kvorum ls shows what is");

@@ -122,11 +122,7 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
     }
     let keys = keys(doomed.count);
     let protection = &session.manner.protection;
-    let place = match (&protection.context, session.manner.context.as_ref()) {
-        (context, _) if !context.is_empty() => format!(" in {context}"),
-        (_, Some(context)) => format!(" in {context}"),
-        _ => String::new(),
-    };
+    let place = place(session);
     let what = format!("delete {keys}{place}: {}", doomed.description);
     if session.confirm == Confirm::Require {
         return Err(CommandError::Hinted {
@@ -137,11 +133,63 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
     }
     let wanted = if protection.protected || doomed.count > MANY_KEYS {
         Some(doomed.typed.clone())
-    } else if doomed.count > FEW_KEYS {
-        Some(doomed.count.to_string())
     } else {
-        None
+        few(doomed.count)
     };
+    certain(&what, wanted, "nothing was deleted", session).await
+}
+
+/// What is typed for so many keys, if a yes is not enough.
+fn few(count: i64) -> Option<String> {
+    (count > FEW_KEYS).then(|| count.to_string())
+}
+
+/// A plan of many changes.
+pub(crate) struct Planned<'a> {
+    /// What is about to happen, as a command.
+    pub what: &'a str,
+    pub count: u64,
+}
+
+/// Asks before a plan is carried out that has been shown. An error is a no.
+pub(crate) async fn confirm_plan(
+    planned: &Planned<'_>,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    if session.manner.yes || session.confirm == Confirm::Etcdctl {
+        return Ok(());
+    }
+    let count = i64::try_from(planned.count).unwrap_or(i64::MAX);
+    let what = format!("{}{}, {}", planned.what, place(session), keys(count));
+    if session.confirm == Confirm::Require {
+        return Err(CommandError::Hinted {
+            code: exit::BAD_ARGUMENTS,
+            message: format!("a plan is not carried out unasked: this would {what}"),
+            hint: "repeat the command with --yes".to_owned(),
+        });
+    }
+    let protected = session.manner.protection.protected;
+    let wanted = if protected { Some(count.to_string()) } else { few(count) };
+    certain(&what, wanted, "nothing was changed", session).await
+}
+
+/// Where a change would happen, if that has a name.
+fn place(session: &Session) -> String {
+    let protection = &session.manner.protection;
+    match (&protection.context, session.manner.context.as_ref()) {
+        (context, _) if !context.is_empty() => format!(" in {context}"),
+        (_, Some(context)) => format!(" in {context}"),
+        _ => String::new(),
+    }
+}
+
+/// Asks for a yes, or for what is wanted to be typed. An error is a no.
+pub(crate) async fn certain(
+    what: &str,
+    wanted: Option<String>,
+    otherwise: &str,
+    session: &mut Session,
+) -> Result<(), CommandError> {
     let sure = match &wanted {
         None => {
             let answer = ask(&format!("{what}? [y/N]"), session).await?;
@@ -155,7 +203,7 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
     if sure {
         return Ok(());
     }
-    session.remark("nothing was deleted");
+    session.remark(otherwise);
     Err(CommandError::Silent { code: exit::ERROR })
 }
 

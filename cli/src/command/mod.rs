@@ -27,6 +27,7 @@ pub mod own;
 mod plan;
 mod printout;
 mod put;
+mod remember;
 mod role;
 mod snapshot;
 mod txn;

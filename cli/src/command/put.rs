@@ -1,5 +1,8 @@
 //! `put`
 
+use kvorum_client::KeyRange;
+
+use super::remember::remember;
 use super::{CommandError, Session, plan};
 use crate::args::{PutArgs, PutRequest, UsageError};
 use crate::output::Answer;
@@ -18,6 +21,8 @@ pub(super) async fn execute(args: &PutArgs, session: &mut Session) -> Result<(),
     if session.manner.dry_run {
         return plan::put(&put, session).await;
     }
+    let touched = [KeyRange::single(put.key.clone())];
     let answer = session.connection.put(put).await?;
+    remember("put", answer.header.as_ref(), &touched, session);
     session.print(Answer::Put(&answer))
 }

@@ -1,7 +1,8 @@
 //! `txn`
 
-use kvorum_client::{Compare, Op, Txn};
+use kvorum_client::{Compare, KeyRange, Op, Txn};
 
+use super::remember::remember;
 use super::{CommandError, Session, plan};
 use crate::args::TxnArgs;
 use crate::args::txn::{parse_compare, parse_op};
@@ -22,9 +23,25 @@ pub(super) async fn execute(args: &TxnArgs, session: &mut Session) -> Result<(),
     if session.manner.dry_run {
         return plan::txn(&txn, session).await;
     }
+    let written = [written(&txn.failure), written(&txn.success)];
     let answer = session.connection.txn(txn).await?;
+    let touched = &written[usize::from(answer.succeeded)];
+    if !touched.is_empty() {
+        remember("txn", answer.header.as_ref(), touched, session);
+    }
     session.print(Answer::Txn(&answer))?;
     session.finer(answer.succeeded, finer::NOT_SUCCEEDED)
+}
+
+/// What the operations may write.
+fn written(ops: &[Op]) -> Vec<KeyRange> {
+    let ranges = ops.iter().flat_map(|op| match op {
+        Op::Get(_) => Vec::new(),
+        Op::Put(put) => vec![KeyRange::single(put.key.clone())],
+        Op::Delete(delete) => vec![delete.range.clone()],
+        Op::Txn(txn) => [written(&txn.success), written(&txn.failure)].concat(),
+    });
+    ranges.collect()
 }
 
 struct Reader<'a> {

@@ -97,6 +97,13 @@ impl Journal {
         Self { path: places.state.join("undo.ndjson") }
     }
 
+    /// Whether there is somebody whose file it is: a home that is not there, as that of a service,
+    /// is nobody's.
+    pub fn has_owner(&self) -> bool {
+        let there = self.path.ancestors().skip(1).find(|folder| folder.exists());
+        there.is_some_and(|folder| folder.parent().is_some())
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -218,6 +225,14 @@ mod tests {
         assert_eq!(first.touched()[1].key, b"\xff\n");
         let mode = std::fs::metadata(journal.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_home_that_is_not_there_is_nobodys() {
+        let nobody = Places { config: "/nonexistent/c".into(), state: "/nonexistent/s/k".into() };
+        assert!(!Journal::at(&nobody).has_owner());
+        let (_folder, journal) = journal();
+        assert!(journal.has_owner());
     }
 
     #[test]

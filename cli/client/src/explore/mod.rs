@@ -39,6 +39,8 @@ pub use locks::{Contender, Lock, LockFold, MAX_CONTENDERS, remaining};
 pub use scan::{Page, Scan, ScanRequest};
 pub use search::{BadPattern, Pattern, PatternOptions};
 pub use segments::Segments;
+#[cfg(test)]
+pub(crate) use test_keys::block_on;
 pub use tree::{TreeFold, TreeKind, TreeRow};
 pub use usage::{MAX_BRANCHES, Usage, UsageFold, UsageReport};
 pub use wait::{Happened, WaitFor, wait};

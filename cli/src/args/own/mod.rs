@@ -7,6 +7,7 @@ mod explain;
 mod explore;
 mod man;
 mod show;
+mod travel;
 
 use clap::Subcommand;
 
@@ -21,6 +22,7 @@ pub use explore::{
 pub use man::ManArgs;
 pub(crate) use show::split_revision;
 pub use show::{ShowArgs, ViewAs};
+pub use travel::{DiffArgs, HistoryArgs, RestoreArgs, RollbackArgs, State, Travel, UndoArgs};
 
 use super::{HashkvArgs, UsageError};
 
@@ -31,6 +33,8 @@ pub enum Own {
     Explore(Explore),
     Show(ShowArgs),
     Edit(EditArgs),
+    #[command(flatten)]
+    Travel(Travel),
     Doctor(DoctorArgs),
 }
 
@@ -65,6 +69,7 @@ impl Own {
             Self::Explore(explore) => explore.check(),
             Self::Show(args) => args.place().map(drop),
             Self::Edit(args) => args.key().map(drop),
+            Self::Travel(travel) => travel.check(),
             Self::Doctor(_) => Ok(()),
         }
     }
@@ -73,6 +78,7 @@ impl Own {
     pub fn is_paged(&self) -> bool {
         match self {
             Self::Explore(Explore::Wait(_)) | Self::Edit(_) => false,
+            Self::Travel(travel) => travel.is_paged(),
             Self::Explore(_) | Self::Show(_) | Self::Doctor(_) => true,
         }
     }

@@ -1,12 +1,18 @@
 //! Carrying out the verbs that only `kvorum` has, one file each.
 
+mod change;
 mod ctx;
 mod doctor;
 mod edit;
+mod elsewhere;
 mod explain;
 mod explore;
+mod line;
 mod man;
+mod progress;
 mod show;
+mod shown;
+mod travel;
 
 use super::{CommandError, Effect, Printout, Session, files};
 use crate::args::{Alone, Global, Own, Preferences};
@@ -21,6 +27,7 @@ pub async fn execute(own: &Own, session: &mut Session) -> Result<(), CommandErro
         Own::Explore(explore) => explore::execute(explore, session).await,
         Own::Show(args) => show::execute(args, session).await,
         Own::Edit(args) => edit::execute(args, session).await,
+        Own::Travel(travel) => travel::execute(travel, session).await,
         Own::Doctor(args) => doctor::execute(args, session).await,
     }
 }
@@ -49,6 +56,7 @@ pub fn effect(own: &Own) -> Effect {
     match own {
         Own::Explore(_) | Own::Show(_) | Own::Doctor(_) => Effect::Reads,
         Own::Edit(_) => Effect::Writes,
+        Own::Travel(travel) => travel::effect(travel),
     }
 }
 

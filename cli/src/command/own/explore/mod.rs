@@ -6,17 +6,15 @@ mod count;
 mod du;
 mod grep;
 mod leases;
-mod line;
 mod locks;
 mod ls;
-mod progress;
 mod read;
 mod roles_for;
-mod shown;
 mod tree;
 mod wait;
 
 use super::super::{CommandError, Session};
+use super::{progress, shown};
 use crate::args::own::Explore;
 
 pub(super) async fn execute(explore: &Explore, session: &mut Session) -> Result<(), CommandError> {

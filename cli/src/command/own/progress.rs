@@ -71,6 +71,16 @@ impl Progress {
         done
     }
 
+    /// So many keys are written of all that are to be.
+    pub(super) fn wrote(&mut self, keys: u64, total: u64) {
+        self.keys = keys;
+        let Some(bar) = &self.bar else { return };
+        bar.set_length(total.max(keys));
+        bar.set_message(format!("wrote {}", super::shown::number(keys)));
+        bar.set_position(keys);
+        self.draw();
+    }
+
     /// Says something with the line out of its way.
     pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
         match &self.bar {

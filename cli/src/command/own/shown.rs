@@ -54,6 +54,12 @@ pub(super) fn seconds(seconds: i64) -> String {
     if out.is_empty() { "0s".to_owned() } else { out }
 }
 
+/// A moment, in UTC: `2026-12-01 14:03:10`.
+pub(super) fn moment(at_ms: u64) -> String {
+    let at = i64::try_from(at_ms / 1000).ok().and_then(|at| jiff::Timestamp::from_second(at).ok());
+    at.map_or_else(String::new, |at| at.to_string().replace('T', " ").replace('Z', ""))
+}
+
 /// A range of keys, as it was granted.
 pub(super) fn range(range: &KeyRange) -> String {
     if range.is_single() {
@@ -75,7 +81,7 @@ pub(super) fn range(range: &KeyRange) -> String {
 mod tests {
     use kvorum_client::KeyRange;
 
-    use super::{bytes, line, number, range, seconds};
+    use super::{bytes, line, moment, number, range, seconds};
 
     #[test]
     fn whatever_a_key_is_it_takes_one_line() {
@@ -90,6 +96,11 @@ mod tests {
         assert_eq!([bytes(1023), bytes(1536), bytes(1 << 30)], ["1023 B", "1.5 KiB", "1.0 GiB"]);
         let told = [0, 59, 60, 3700, 90_000].map(seconds);
         assert_eq!(told, ["0s", "59s", "1m", "1h 1m", "1d 1h"]);
+    }
+
+    #[test]
+    fn a_moment_is_told_in_utc() {
+        assert_eq!(moment(1_700_000_000_123), "2023-11-14 22:13:20");
     }
 
     #[test]

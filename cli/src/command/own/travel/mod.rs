@@ -1,0 +1,49 @@
+//! Time travel: one file a verb.
+
+mod diff;
+mod history;
+mod restore;
+mod rollback;
+mod undo;
+mod written;
+
+use kvorum_client::travel::DifferenceError;
+
+use crate::args::own::Travel;
+use crate::command::{CommandError, Effect, Session};
+use crate::exit;
+
+pub(super) async fn execute(travel: &Travel, session: &mut Session) -> Result<(), CommandError> {
+    match travel {
+        Travel::History(args) => history::execute(args, session).await,
+        Travel::Diff(args) => diff::execute(args, session).await,
+        Travel::Restore(args) => restore::execute(args, session).await,
+        Travel::Rollback(args) => rollback::execute(args, session).await,
+        Travel::Undo(args) => undo::execute(args, session).await,
+    }
+}
+
+/// What a verb does to the cluster.
+pub(super) fn effect(travel: &Travel) -> Effect {
+    match travel {
+        Travel::History(_) | Travel::Diff(_) => Effect::Reads,
+        Travel::Undo(args) if args.list => Effect::Reads,
+        Travel::Restore(_) | Travel::Rollback(_) | Travel::Undo(_) => Effect::Writes,
+    }
+}
+
+impl From<DifferenceError> for CommandError {
+    fn from(error: DifferenceError) -> Self {
+        match error {
+            DifferenceError::Failure(failure) => failure.into(),
+            DifferenceError::Compacted(_) => Self::Hinted {
+                code: exit::ERROR,
+                message: error.to_string(),
+                hint: "begin again; a compaction that comes often leaves little time to read a \
+                       revision"
+                    .to_owned(),
+            },
+            DifferenceError::Unreadable(message) => Self::Other { code: exit::ERROR, message },
+        }
+    }
+}

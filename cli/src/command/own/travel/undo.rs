@@ -1,0 +1,291 @@
+//! `undo`
+
+use std::collections::BTreeSet;
+
+use futures::stream;
+use kvorum_client::change::{Entry, Journal};
+use kvorum_client::travel::{Undoing, undoing};
+use kvorum_client::{Get, KeyRange};
+
+use super::written::{HEADER, Written};
+use crate::args::own::UndoArgs;
+use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
+use crate::command::own::shown;
+use crate::command::remember::settled;
+use crate::command::{CommandError, Session};
+use crate::exit;
+use crate::output::{Row, Rows, Style, Value, print_one};
+
+pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<(), CommandError> {
+    let writes = writes(session).await?;
+    if args.list {
+        let Session { style, out, .. } = session;
+        let mut rows = Rows::new(style, &["number", "when", "verb", "keys", "revision"], out);
+        for (at, write) in writes.iter().enumerate() {
+            rows.row(&Listed { number: at + 1, write })?;
+        }
+        return Ok(rows.end()?);
+    }
+    let Some(write) = writes.get(args.number as usize - 1) else {
+        return Err(nothing(args, writes.len()));
+    };
+    if write.parts.first().is_some_and(|first| first.part > 1) {
+        return Err(forgotten(write));
+    }
+    let connection = session.connection.clone();
+    let transactions: Vec<(i64, Vec<KeyRange>)> =
+        write.parts.iter().map(|part| (part.revision, part.touched())).collect();
+    let first = write.parts.first().map_or(0, |part| part.revision);
+    let found = undoing(&connection, &transactions).await.map_err(|failure| {
+        if !failure.is_compacted() {
+            return CommandError::from(failure);
+        }
+        let message = format!("what was before revision {first} was compacted");
+        CommandError::Other { code: exit::ERROR, message }
+    })?;
+    if !args.rest
+        && let Some(conflict) = changed_since(&found)
+    {
+        return Err(conflict);
+    }
+    take_back(args, write, found, session).await
+}
+
+async fn take_back(
+    args: &UndoArgs,
+    write: &Write,
+    found: Undoing,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    let mut summary = Summary::beside(found.settled);
+    found.changes.iter().filter_map(PlanRow::of).for_each(|row| summary.add(&row));
+    if found.lost_leases > 0 {
+        let lost = shown::keys(found.lost_leases);
+        summary.notes.push(format!("{lost} without the lease that was had then: it is gone"));
+    }
+    if summary.created > 0 {
+        summary.notes.push("creation revisions do not come back".to_owned());
+    }
+    if !found.changed_since.is_empty() {
+        let left = shown::keys(found.changed_since.len() as u64);
+        summary.notes.push(format!("{left} changed by somebody since: left as they are"));
+    }
+    let what = format!("undo {}", write.name());
+    let question = Question { what: &what, one_key: summary.changes() == 1 };
+    let rows = found.changes.iter().filter_map(PlanRow::of);
+    let mut done = Done::default();
+    if agree(&summary, rows, &question, session).await? {
+        let rest = if args.rest { " --rest" } else { "" };
+        let go_on = format!("kvorum undo{rest} {}", args.number);
+        let total = summary.changes();
+        let work = Work { verb: "undo", total, undoes: Some(write.number), go_on: &go_on };
+        let steps = stream::iter(found.changes.into_iter().map(|change| Ok(vec![change])));
+        done = carry_out(&work, steps, session).await?;
+    }
+    if session.manner.dry_run {
+        return Ok(());
+    }
+    settled(write.number, write.cluster_id, session);
+    let written = Written { verb: "as before again", done };
+    Ok(print_one(&written, &HEADER, &session.style, &mut session.out)?)
+}
+
+/// A write that can be taken back.
+struct Write {
+    number: u64,
+    cluster_id: u64,
+    /// Its transactions, the oldest first. Never none.
+    parts: Vec<Entry>,
+}
+
+impl Write {
+    fn keys(&self) -> usize {
+        self.parts.iter().map(|part| part.keys.len()).sum()
+    }
+
+    /// `put of revision 12`
+    fn name(&self) -> String {
+        let Some(first) = self.parts.first() else { return String::new() };
+        format!("{} of revision {}", first.verb, first.revision)
+    }
+
+    /// What was written, as far as names tell.
+    fn what(&self) -> String {
+        let ranges: usize = self.parts.iter().map(|part| part.ranges.len()).sum();
+        let only = |part: &Entry| part.touched().first().map(shown::range);
+        match (self.keys(), ranges) {
+            (1, 0) | (0, 1) => self.parts.first().and_then(only).unwrap_or_default(),
+            (keys, 0) => shown::keys(keys as u64),
+            (0, ranges) => format!("{ranges} ranges"),
+            (keys, ranges) => format!("{}, {ranges} ranges", shown::keys(keys as u64)),
+        }
+    }
+}
+
+/// What a person wrote to this cluster and has not taken back, the newest first.
+async fn writes(session: &mut Session) -> Result<Vec<Write>, CommandError> {
+    let Some(places) = session.places.clone() else {
+        let message = "without a home nothing is remembered that could be taken back".to_owned();
+        return Err(CommandError::Other { code: exit::ERROR, message });
+    };
+    let journal = Journal::at(&places);
+    let entries = journal.entries().map_err(|error| CommandError::Other {
+        code: exit::ERROR,
+        message: format!("{}: {error}", journal.path().display()),
+    })?;
+    let any = Get { count_only: true, serializable: true, ..Get::key("\0") };
+    let cluster_id = match session.connection.get(any).await {
+        Ok(answer) => answer.header.map_or(0, |header| header.cluster_id),
+        // Who may not read that key may still ask who is there.
+        Err(_) => session.connection.status_of_any().await?.header.map_or(0, |h| h.cluster_id),
+    };
+    let here = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
+    Ok(undoable(here))
+}
+
+fn undoable(entries: impl Iterator<Item = Entry>) -> Vec<Write> {
+    let mut writes: Vec<Write> = Vec::new();
+    let mut settled = BTreeSet::new();
+    for entry in entries {
+        if let Some(undone) = entry.undoes {
+            // An undo that was stopped has not said that it is done.
+            if entry.touched().is_empty() {
+                settled.insert(undone);
+            }
+            continue;
+        }
+        match writes.iter_mut().rev().find(|write| write.number == entry.write) {
+            Some(write) => write.parts.push(entry),
+            None => writes.push(Write {
+                number: entry.write,
+                cluster_id: entry.cluster_id,
+                parts: vec![entry],
+            }),
+        }
+    }
+    writes.retain(|write| !settled.contains(&write.number));
+    writes.reverse();
+    writes
+}
+
+fn nothing(args: &UndoArgs, there_are: usize) -> CommandError {
+    let message = match there_are {
+        0 => "nothing that was written from here can be taken back".to_owned(),
+        _ => format!("there is no write {}: undo --list shows {there_are}", args.number),
+    };
+    let hint = "kvorum history KEY shows what a key was, kvorum restore KEY@REV brings it back";
+    CommandError::Hinted { code: exit::ERROR, message, hint: hint.to_owned() }
+}
+
+fn forgotten(write: &Write) -> CommandError {
+    let revision = write.parts.first().map_or(0, |first| first.revision);
+    CommandError::Hinted {
+        code: exit::ERROR,
+        message: "the write was so large that its beginning is no longer remembered".to_owned(),
+        hint: format!(
+            "kvorum rollback PREFIX --to REV goes back by revision; what is remembered begins at \
+             {revision}"
+        ),
+    }
+}
+
+fn changed_since(found: &Undoing) -> Option<CommandError> {
+    let (key, revision) = found.changed_since.first()?;
+    let what = match revision {
+        0 => "was deleted since".to_owned(),
+        revision => format!("was changed since, at revision {revision}"),
+    };
+    let more = match found.changed_since.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {} more", shown::keys(more as u64)),
+    };
+    Some(CommandError::Hinted {
+        code: exit::ERROR,
+        message: format!("nothing was written: {} {what}{more}", shown::line(key)),
+        hint: "kvorum undo --rest takes back what nobody has changed since".to_owned(),
+    })
+}
+
+/// A write in the list.
+struct Listed<'a> {
+    number: usize,
+    write: &'a Write,
+}
+
+impl Listed<'_> {
+    fn last_revision(&self) -> i64 {
+        self.write.parts.last().map_or(0, |part| part.revision)
+    }
+
+    fn verb(&self) -> &str {
+        self.write.parts.first().map_or("", |part| part.verb.as_str())
+    }
+
+    fn when(&self) -> String {
+        shown::moment(self.write.parts.first().map_or(0, |part| part.at_ms))
+    }
+}
+
+impl Row for Listed<'_> {
+    fn simple(&self, _: &Style) -> String {
+        let (revision, what) = (self.last_revision(), self.write.what());
+        format!("{:>3}  {}  revision {revision}  {} {what}", self.number, self.when(), self.verb())
+    }
+
+    fn value(&self) -> Value {
+        let keys = self.write.parts.iter().flat_map(|part| &part.keys);
+        let keys = keys.filter_map(|key| Some(Value::bytes(&key.bytes()?)));
+        Value::map([
+            ("number", Value::Uint(self.number as u64)),
+            ("when", Value::text(self.when())),
+            ("verb", Value::text(self.verb())),
+            ("keys", Value::list(keys)),
+            ("revision", Value::Int(self.last_revision())),
+        ])
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.number.to_string(),
+            self.when(),
+            self.verb().to_owned(),
+            self.write.what(),
+            self.last_revision().to_string(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_client::change::Entry;
+
+    use super::undoable;
+
+    fn entry(write: u64, part: u32, undoes: Option<u64>, keys: &[&str]) -> Entry {
+        Entry {
+            at_ms: 0,
+            cluster_id: 1,
+            verb: "put".to_owned(),
+            write,
+            part,
+            revision: 10 + i64::from(part),
+            keys: keys.iter().map(|key| key.as_bytes().into()).collect(),
+            ranges: Vec::new(),
+            undoes,
+        }
+    }
+
+    fn numbers(entries: Vec<Entry>) -> Vec<u64> {
+        undoable(entries.into_iter()).iter().map(|write| write.number).collect()
+    }
+
+    #[test]
+    fn the_newest_write_comes_first_and_what_was_taken_back_is_gone() {
+        let put = |write| entry(write, 1, None, &["a"]);
+        assert_eq!(numbers(vec![put(1), put(2), entry(2, 2, None, &["b"])]), [2, 1]);
+        let half_undone = vec![put(1), put(2), entry(3, 1, Some(2), &["a"])];
+        assert_eq!(numbers(half_undone.clone()), [2, 1]);
+        let undone = [half_undone, vec![entry(4, 1, Some(2), &[])]].concat();
+        assert_eq!(numbers(undone), [1]);
+    }
+}

@@ -1,0 +1,45 @@
+//! What a write of many keys came to.
+
+use crate::command::own::change::Done;
+use crate::command::own::shown;
+use crate::output::{Row, Style, Value};
+
+/// The columns of [`Written`].
+pub(super) const HEADER: [&str; 4] = ["keys", "transactions", "first revision", "last revision"];
+
+/// Says what was done to how many keys, and where it can be seen.
+pub(super) struct Written<'a> {
+    /// `rolled back`
+    pub(super) verb: &'a str,
+    pub(super) done: Done,
+}
+
+impl Row for Written<'_> {
+    fn simple(&self, _: &Style) -> String {
+        let Self { verb, done } = self;
+        if done.transactions == 0 {
+            return "nothing was written".to_owned();
+        }
+        format!("{} {verb} {}", shown::keys(done.keys), done.place())
+    }
+
+    fn value(&self) -> Value {
+        let Done { keys, transactions, first_revision, last_revision } = self.done;
+        Value::map([
+            ("keys", Value::Uint(keys)),
+            ("transactions", Value::Uint(transactions)),
+            ("first_revision", Value::Int(first_revision)),
+            ("last_revision", Value::Int(last_revision)),
+        ])
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let Done { keys, transactions, first_revision, last_revision } = self.done;
+        vec![
+            keys.to_string(),
+            transactions.to_string(),
+            first_revision.to_string(),
+            last_revision.to_string(),
+        ]
+    }
+}
