@@ -61,6 +61,11 @@ impl Keyspace {
         self.runtime.block_on(self.kv().put(put)).expect("a put is taken");
     }
 
+    /// Puts a key under a lease that is there.
+    pub fn put_under(&self, lease: i64, key: &str, value: &str) {
+        self.put_with(lease, key.as_bytes(), value.as_bytes());
+    }
+
     pub fn delete(&self, key: &str) {
         let key = Bytes::copy_from_slice(key.as_bytes());
         let delete = DeleteRangeRequest { key, ..DeleteRangeRequest::default() };
@@ -79,8 +84,14 @@ impl Keyspace {
     }
 
     pub fn read_linearizably(&self) {
+        self.revision();
+    }
+
+    /// The newest revision.
+    pub fn revision(&self) -> i64 {
         let range = RangeRequest { key: "/".into(), ..RangeRequest::default() };
-        self.runtime.block_on(self.kv().range(range)).expect("a read is answered");
+        let answer = self.runtime.block_on(self.kv().range(range)).expect("a read is answered");
+        answer.into_inner().header.expect("an answer has a header").revision
     }
 
     /// Ten branches of as many keys each.
@@ -88,14 +99,22 @@ impl Keyspace {
         self.fill_with(keys, 0);
     }
 
+    /// Other values for the keys of [`Keyspace::fill`].
+    pub fn fill_again(&self, keys: usize, value: &str) {
+        self.fill_as(keys, "", |i| format!("{value} {i}"));
+    }
+
     /// As [`Keyspace::fill`], with so many bytes more in the name of each key.
     pub fn fill_with(&self, keys: usize, more: usize) {
-        let more = "x".repeat(more);
+        self.fill_as(keys, &"x".repeat(more), |i| format!("value {i}"));
+    }
+
+    fn fill_as(&self, keys: usize, more: &str, value: impl Fn(usize) -> String) {
         const BATCH: usize = 100;
         for first in (0..keys).step_by(BATCH) {
             let puts = (first..first + BATCH).map(|i| {
                 let key = format!("/many/{}/key-{i:06}{more}", i % 10).into();
-                let value = format!("value {i}").into();
+                let value = value(i).into();
                 let put = PutRequest { key, value, ..PutRequest::default() };
                 RequestOp { request: Some(Request::RequestPut(put)) }
             });

@@ -5,6 +5,7 @@
 //! terminal, with the screen that it leaves. `[1]` is an exit code.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -106,6 +107,26 @@ impl Transcript {
         assert!(terminal.is_restored(), "{words:?}: {screen}");
         let code = status.code().expect("it is not killed");
         self.tell('%', &words.join(" "), (screen, String::new()), code);
+    }
+
+    /// Runs one on a terminal, and types an answer when it shows what it asks.
+    pub fn asked(&mut self, words: &[&str], question: &str, answer: &str) {
+        let mut terminal = Terminal::start(self.command(words), COLUMNS, ROWS);
+        terminal.shows(question);
+        terminal.keys(answer);
+        let code = terminal.ended().code().expect("it is not killed");
+        self.tell('%', &words.join(" "), (terminal.screen(), String::new()), code);
+    }
+
+    /// Runs one in a pipe, with this on its standard input.
+    pub fn typed(&mut self, words: &[&str], input: &str) {
+        let mut command = self.command(words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("kvorum runs");
+        let mut stdin = child.stdin.take().expect("it was asked for");
+        stdin.write_all(input.as_bytes()).expect("it is read");
+        drop(stdin);
+        self.ended(Begun { words: words.join(" "), child });
     }
 
     /// Runs one whose output is too long to be kept, and counts its lines.

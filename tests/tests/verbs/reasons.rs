@@ -8,6 +8,7 @@ const ASKS_NONE: &[&str] = &["denied", "no_quorum"];
 const NAMES_NOTHING: &[&str] = &["binary", "denied", "no_quorum", "many"];
 
 const EXPLORE: &str = "its scenes are in explore";
+const TRAVEL: &str = "its scenes are in travel";
 const OWN_TEST: &str = "has tests of its own";
 const NO_CLUSTER: &str = "asks no cluster";
 const NO_KEYS: &str = "neither reads nor writes keys";
@@ -25,6 +26,11 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
     ("locks", ALL, EXPLORE),
     ("roles-for", ALL, EXPLORE),
     ("wait", ALL, EXPLORE),
+    ("history", ALL, TRAVEL),
+    ("diff", ALL, TRAVEL),
+    ("restore", ALL, TRAVEL),
+    ("rollback", ALL, TRAVEL),
+    ("undo", ALL, TRAVEL),
     ("ui", ALL, OWN_TEST),
     ("playground", ALL, OWN_TEST),
     ("server", ALL, OWN_TEST),

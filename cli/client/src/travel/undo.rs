@@ -1,6 +1,6 @@
 //! What takes back what was written, from the revisions at which it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ASKED_AT_ONCE, MOST_KEYS, read_each};
 use crate::change::{Change, Target, settle_leases};
@@ -33,9 +33,13 @@ struct Written {
 
 /// Compares the state right before each revision with that at it, in the ranges that were touched:
 /// whatever differs was done by the transaction of that revision.
+///
+/// `undone` are the revisions at which writes were taken back. What such a one has left as the
+/// write had made it, nobody has changed since.
 pub async fn undoing(
     connection: &Connection,
     transactions: &[(i64, Vec<KeyRange>)],
+    undone: &BTreeSet<i64>,
 ) -> Result<Undoing, Failure> {
     let mut written = BTreeMap::new();
     for (revision, ranges) in transactions {
@@ -45,19 +49,26 @@ pub async fn undoing(
     let leases = settle_leases(connection, leases).await?;
     let mut undoing = Undoing::default();
     let written: Vec<_> = written.into_iter().collect();
-    for some in written.chunks(ASKED_AT_ONCE / 2) {
-        let nows = some.iter().map(|(key, _)| Get::key(key.clone())).collect();
-        let nows = read_each(connection, nows).await?;
-        let befores = some
-            .iter()
-            .map(|(key, one)| Get { revision: one.revision - 1, ..Get::key(key.clone()) });
-        let befores = read_each(connection, befores.collect()).await?;
-        for (((key, one), now), before) in some.iter().zip(nows).zip(befores) {
-            let lease = before.as_ref().map_or(0, |kv| leases.alive_or_none(kv.lease));
-            undoing.add(key, one, (now, before), lease);
+    for some in written.chunks(ASKED_AT_ONCE / 3) {
+        let gets = some.iter().flat_map(|(key, one)| {
+            [0, one.revision - 1, one.revision]
+                .map(|revision| Get { revision, ..Get::key(key.clone()) })
+        });
+        let read = read_each(connection, gets.collect()).await?;
+        for ((key, one), read) in some.iter().zip(read.chunks_exact(3)) {
+            let lease = read[1].as_ref().map_or(0, |kv| leases.alive_or_none(kv.lease));
+            let states = States { now: &read[0], before: &read[1], after: &read[2] };
+            undoing.add(key, one, &states, (lease, undone));
         }
     }
     Ok(undoing)
+}
+
+/// A key now, right before the write and right after it.
+struct States<'a> {
+    now: &'a Option<pb::KeyValue>,
+    before: &'a Option<pb::KeyValue>,
+    after: &'a Option<pb::KeyValue>,
 }
 
 impl Undoing {
@@ -65,22 +76,31 @@ impl Undoing {
         &mut self,
         key: &[u8],
         one: &Written,
-        (now, before): (Option<pb::KeyValue>, Option<pb::KeyValue>),
-        lease: i64,
+        states: &States<'_>,
+        (lease, undone): (i64, &BTreeSet<i64>),
     ) {
-        let as_before = match (&now, &before) {
+        let States { now, before, after } = states;
+        let as_before = match (now, before) {
             (None, None) => true,
             (Some(now), Some(before)) => now.value == before.value && now.lease == lease,
             _ => false,
         };
         let found = now.as_ref().map_or(0, |kv| kv.mod_revision);
-        let expected = if one.deleted { 0 } else { one.revision };
+        let as_written = match (now, after) {
+            (Some(now), Some(after)) => now.value == after.value,
+            _ => false,
+        };
+        let expected = match one.deleted {
+            _ if as_written && undone.contains(&found) => found,
+            true => 0,
+            false => one.revision,
+        };
         if as_before && found != expected {
             self.settled += 1;
         } else if found != expected {
             self.changed_since.push((key.to_vec(), found));
         } else {
-            let to = match &before {
+            let to = match before {
                 None => Target::Deleted,
                 Some(kv) => {
                     self.lost_leases += u64::from(kv.lease != lease);
@@ -142,7 +162,9 @@ async fn find(
 
 #[cfg(test)]
 mod tests {
-    use super::{Undoing, Written};
+    use std::collections::BTreeSet;
+
+    use super::{States, Undoing, Written};
     use crate::change::Target;
     use crate::pb;
 
@@ -154,8 +176,18 @@ mod tests {
     fn undo(now: Option<pb::KeyValue>, before: Option<pb::KeyValue>, deleted: bool) -> Undoing {
         let mut undoing = Undoing::default();
         let one = Written { before: before.clone(), revision: 9, deleted };
-        undoing.add(b"k", &one, (now, before), 0);
+        let after = if deleted { None } else { kv("new", 9, 0) };
+        let states = States { now: &now, before: &before, after: &after };
+        undoing.add(b"k", &one, &states, (0, &BTreeSet::from([12])));
         undoing
+    }
+
+    #[test]
+    fn what_a_later_undo_has_left_as_it_was_written_can_be_taken_back() {
+        let undone = undo(kv("new", 12, 0), kv("old", 4, 0), false);
+        assert_eq!(undone.changes[0].expected, 12);
+        let theirs = undo(kv("new", 13, 0), kv("old", 4, 0), false);
+        assert_eq!(theirs.changed_since, [(b"k".to_vec(), 13)]);
     }
 
     #[test]

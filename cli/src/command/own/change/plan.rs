@@ -179,15 +179,18 @@ pub(crate) async fn agree(
         rows.into_iter().try_for_each(|row| printed.row(&row))?;
         printed.end()?;
     }
-    let quiet = session.manner.quiet || (question.one_key && session.confirm != Confirm::Ask);
-    let yes = session.manner.yes && !session.manner.dry_run;
-    if !quiet && !yes {
-        show(summary, question, session);
+    let asks = !session.manner.yes && (session.confirm == Confirm::Ask || !question.one_key);
+    if !session.manner.quiet {
+        if asks || session.manner.dry_run {
+            show(summary, question, session);
+        } else if summary.changes() > 0 {
+            summary.notes.iter().for_each(|note| session.remark(note));
+        }
     }
     if session.manner.dry_run || summary.changes() == 0 {
         return Ok(false);
     }
-    if session.manner.yes || (question.one_key && session.confirm != Confirm::Ask) {
+    if !asks {
         return Ok(true);
     }
     let planned = guard::Planned { what: question.what, count: summary.changes() };

@@ -34,6 +34,7 @@ pub(super) async fn execute(args: &DiffArgs, session: &mut Session) -> Result<()
     let mut count = Count::default();
     let mut waiting = Vec::new();
     let mut unread = 0;
+    let leases = sides.revisions().is_some();
     loop {
         let pair = progress.until(sides.next()).await?;
         let ended = pair.is_none();
@@ -49,7 +50,7 @@ pub(super) async fn execute(args: &DiffArgs, session: &mut Session) -> Result<()
             let told = progress.until(sides.read(std::mem::take(&mut waiting))).await?;
             unread = 0;
             progress.aside(|| {
-                told.into_iter().try_for_each(|pair| match Differing::of(pair) {
+                told.into_iter().try_for_each(|pair| match Differing::of(pair, leases) {
                     Some(differing) => {
                         count.add(&differing);
                         let hidden = is_masked(&masked, &differing.key);
@@ -129,8 +130,8 @@ struct Differing {
 }
 
 impl Differing {
-    /// `None`: the values are the same.
-    fn of(pair: Pair) -> Option<Self> {
+    /// `None`: the values are the same, and the leases too, where they can be.
+    fn of(pair: Pair, leases: bool) -> Option<Self> {
         let kept = |kv: KeyValue| pb::KeyValue {
             key: kv.key.to_vec(),
             create_revision: kv.create_revision,
@@ -147,7 +148,7 @@ impl Differing {
                 Self { key: second.key.to_vec(), first: None, second: Some(kept(second)) }
             }
             Pair::Both(first, second) => {
-                if first.value == second.value {
+                if first.value == second.value && !(leases && first.lease != second.lease) {
                     return None;
                 }
                 let key = second.key.to_vec();
@@ -167,6 +168,9 @@ impl Differing {
     /// What was changed of a text, line by line; else how the sizes differ.
     fn change(&self, style: &Style) -> Option<String> {
         let (first, second) = (self.first.as_ref()?, self.second.as_ref()?);
+        if first.value == second.value {
+            return None;
+        }
         let fits = |kv: &pb::KeyValue| {
             kv.value.len() <= MOST_COMPARED_BYTES && str::from_utf8(&kv.value).is_ok()
         };
@@ -176,7 +180,10 @@ impl Differing {
         }
         let patch = difference(&first.value, &second.value);
         let patch = String::from_utf8_lossy(&patch).into_owned();
-        let lines = patch.lines().skip_while(|line| !line.starts_with("@@")).map(|line| {
+        let lines = patch.lines().skip_while(|line| !line.starts_with("@@"));
+        // Most values have no line end, and nobody needs to know.
+        let lines = lines.filter(|line| !line.starts_with('\\'));
+        let lines = lines.map(|line| {
             let line =
                 if style.escaped { escape_message(line).into_owned() } else { line.to_owned() };
             let tone = match line.as_bytes().first() {
@@ -189,6 +196,10 @@ impl Differing {
         });
         Some(lines.collect::<Vec<_>>().join("\n"))
     }
+}
+
+fn lease(id: i64) -> String {
+    if id == 0 { "none".to_owned() } else { format!("{id:016x}") }
 }
 
 struct Shown {
@@ -213,9 +224,14 @@ impl Row for Shown {
         let at = |kv: &Option<pb::KeyValue>| kv.as_ref().map_or(0, |kv| kv.mod_revision);
         line.push_str(&match (at(first), at(second)) {
             (0, revision) => format!("  at revision {revision}"),
-            (revision, 0) => format!("  had revision {revision}"),
+            (revision, 0) => format!("  was at revision {revision}"),
             (first, second) => format!("  revision {first} → {second}"),
         });
+        if let (Some(first), Some(second)) = (first, second)
+            && first.lease != second.lease
+        {
+            line.push_str(&format!(", lease {} → {}", lease(first.lease), lease(second.lease)));
+        }
         if self.hidden {
             return line;
         }
@@ -270,7 +286,7 @@ async fn with_values(sides: &Sides, pairs: Vec<Pair>) -> Result<Vec<Pair>, Comma
     });
     let gets = gets.flatten().map(|(kv, revision)| Get { revision, ..Get::key(&kv.key[..]) });
     let read = read_each(connection, gets.collect()).await.map_err(|failure| {
-        if failure.is_compacted() { sides.compacted(first) } else { failure.into() }
+        if failure.is_compacted() { sides.compacted(first.min(second)) } else { failure.into() }
     })?;
     let mut values = read.into_iter();
     let mut value = |kv: KeyValue| {

@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 
 use kvorum_client::travel::{
-    End, Happening, Kind, Replay, ReplayError, Window, follower, walk, window,
+    End, Happening, Kind, Replay, ReplayError, Window, follower, read_each, walk, window,
 };
-use kvorum_client::{Connection, KeyRange, pb};
+use kvorum_client::{Connection, Get, KeyRange, pb};
 
-use super::restore::gone;
 use crate::args::UsageError;
 use crate::args::own::HistoryArgs;
 use crate::command::own::progress::Progress;
@@ -41,14 +40,19 @@ async fn back(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result<(
     let mut left = args.limit;
     let mut found = Vec::new();
     let mut progress = Progress::new(&session.manner);
-    let walked = progress.until(walk(&connection, key, 0, args.values, |kv| {
+    let walked = walk(&connection, key, 0, |kv| {
         found.push(kv);
         left -= 1;
         left > 0
-    }));
-    let walked = walked.await.map_err(|failure| gone(failure, key, 0))?;
-    drop(progress);
+    });
+    let walked = progress.until(walked).await?;
     let Some(walked) = walked else { return Err(absent(key, session)) };
+    let all = found.len();
+    if args.values {
+        found = progress.until(read_values(&connection, &found)).await?;
+    }
+    drop(progress);
+    let are_cut = found.len() < all;
     let changes = found.into_iter().map(|kv| {
         let kind = if kv.create_revision == kv.mod_revision { Kind::Create } else { Kind::Put };
         Told { kind, kv, values: args.values, before: None }
@@ -56,6 +60,7 @@ async fn back(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result<(
     tell(changes, false, session)?;
     let operand = shell_operand(key);
     let end = match walked.end {
+        _ if are_cut => "older ones are left out, for their values are too large".to_owned(),
         End::Creation => format!(
             "created at revision {}; deletions and what was before: kvorum history --all {operand}",
             walked.created
@@ -65,6 +70,33 @@ async fn back(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result<(
     };
     on_the_side(&end, session);
     Ok(())
+}
+
+/// The newest of them with their values, as many as can be held.
+async fn read_values(
+    connection: &Connection,
+    found: &[pb::KeyValue],
+) -> Result<Vec<pb::KeyValue>, CommandError> {
+    /// Values are at most 1.5 MiB, unless a server is set otherwise.
+    const AT_ONCE: usize = 16;
+    let mut held_bytes = 0;
+    let mut read = Vec::new();
+    for some in found.chunks(AT_ONCE) {
+        let gets = some
+            .iter()
+            .map(|kv| Get { revision: kv.mod_revision, ..Get::key(kv.key.clone()) })
+            .collect();
+        let values = match read_each(connection, gets).await {
+            Err(failure) if failure.is_compacted() => break,
+            values => values?,
+        };
+        held_bytes += values.iter().flatten().map(|kv| kv.value.len()).sum::<usize>();
+        read.extend(values.into_iter().flatten());
+        if held_bytes > MOST_HELD_BYTES {
+            break;
+        }
+    }
+    Ok(read)
 }
 
 fn absent(key: &[u8], session: &Session) -> CommandError {
@@ -84,7 +116,8 @@ fn absent(key: &[u8], session: &Session) -> CommandError {
 async fn replay(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result<(), CommandError> {
     let mut progress = Progress::new(&session.manner);
     let connection = progress.until(follower(&session.connection)).await?;
-    let kept = progress.until(window(&connection, key)).await?;
+    let kept =
+        progress.until(window(&connection, if key.is_empty() { b"\0" } else { key })).await?;
     progress.hide();
     announce(&kept, &connection, session);
     consent(&kept, session).await?;

@@ -32,6 +32,15 @@ pub(super) fn effect(travel: &Travel) -> Effect {
     }
 }
 
+/// What can no longer be read; `history` are the words behind that verb that show what can.
+fn compacted(revision: i64, history: &str) -> CommandError {
+    CommandError::Hinted {
+        code: exit::ERROR,
+        message: format!("the history at revision {revision} was compacted"),
+        hint: format!("kvorum history {history} shows what is kept"),
+    }
+}
+
 impl From<DifferenceError> for CommandError {
     fn from(error: DifferenceError) -> Self {
         match error {

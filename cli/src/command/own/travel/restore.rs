@@ -4,6 +4,7 @@ use futures::stream;
 use kvorum_client::change::{Change, Target, settle_leases};
 use kvorum_client::{Failure, Get, pb};
 
+use super::compacted;
 use super::written::{HEADER, Written};
 use crate::args::own::RestoreArgs;
 use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
@@ -68,16 +69,11 @@ fn notes(then: &pb::KeyValue, now: Option<&pb::KeyValue>, lease: i64) -> Vec<Str
 }
 
 /// What can no longer be read, with what to do.
-pub(super) fn gone(failure: Failure, key: &[u8], revision: i64) -> CommandError {
+fn gone(failure: Failure, key: &[u8], revision: i64) -> CommandError {
     if !failure.is_compacted() {
         return failure.into();
     }
-    let operand = shell_operand(key);
-    CommandError::Hinted {
-        code: exit::ERROR,
-        message: format!("the history at revision {revision} was compacted"),
-        hint: format!("kvorum history {operand} --all shows what is kept"),
-    }
+    compacted(revision, &format!("--all {}", shell_operand(key)))
 }
 
 fn absent(key: &[u8], revision: i64, session: &Session) -> CommandError {

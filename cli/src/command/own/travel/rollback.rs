@@ -3,7 +3,7 @@
 use futures::stream;
 use kvorum_client::travel::{DifferenceError, Rollback, RollbackRequest, rollback};
 
-use super::restore::gone;
+use super::compacted;
 use super::written::{HEADER, Written};
 use crate::args::own::RollbackArgs;
 use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
@@ -24,7 +24,9 @@ pub(super) async fn execute(
     let planned = progress.until(rollback(&connection, &request)).await;
     drop(progress);
     let planned = planned.map_err(|error| match error {
-        DifferenceError::Failure(failure) => gone(failure, &request.prefix, request.to),
+        DifferenceError::Failure(failure) if failure.is_compacted() => {
+            compacted(request.to, &format!("--prefix {}", shell_operand(&request.prefix)))
+        }
         other => other.into(),
     })?;
     if let Some(conflict) = foreign(&planned, &request) {

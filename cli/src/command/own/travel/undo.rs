@@ -17,7 +17,7 @@ use crate::exit;
 use crate::output::{Row, Rows, Style, Value, print_one};
 
 pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<(), CommandError> {
-    let writes = writes(session).await?;
+    let (writes, undone) = writes(session).await?;
     if args.list {
         let Session { style, out, .. } = session;
         let mut rows = Rows::new(style, &["number", "when", "verb", "keys", "revision"], out);
@@ -36,7 +36,7 @@ pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<()
     let transactions: Vec<(i64, Vec<KeyRange>)> =
         write.parts.iter().map(|part| (part.revision, part.touched())).collect();
     let first = write.parts.first().map_or(0, |part| part.revision);
-    let found = undoing(&connection, &transactions).await.map_err(|failure| {
+    let found = undoing(&connection, &transactions, &undone).await.map_err(|failure| {
         if !failure.is_compacted() {
             return CommandError::from(failure);
         }
@@ -122,8 +122,9 @@ impl Write {
     }
 }
 
-/// What a person wrote to this cluster and has not taken back, the newest first.
-async fn writes(session: &mut Session) -> Result<Vec<Write>, CommandError> {
+/// What a person wrote to this cluster and has not taken back, the newest first; and the revisions
+/// at which something was taken back.
+async fn writes(session: &mut Session) -> Result<(Vec<Write>, BTreeSet<i64>), CommandError> {
     let Some(places) = session.places.clone() else {
         let message = "without a home nothing is remembered that could be taken back".to_owned();
         return Err(CommandError::Other { code: exit::ERROR, message });
@@ -139,8 +140,11 @@ async fn writes(session: &mut Session) -> Result<Vec<Write>, CommandError> {
         // Who may not read that key may still ask who is there.
         Err(_) => session.connection.status_of_any().await?.header.map_or(0, |h| h.cluster_id),
     };
-    let here = entries.into_iter().filter(|entry| entry.cluster_id == cluster_id);
-    Ok(undoable(here))
+    let here: Vec<Entry> =
+        entries.into_iter().filter(|entry| entry.cluster_id == cluster_id).collect();
+    let undone = here.iter().filter(|entry| entry.undoes.is_some()).map(|entry| entry.revision);
+    let undone = undone.collect();
+    Ok((undoable(here.into_iter()), undone))
 }
 
 fn undoable(entries: impl Iterator<Item = Entry>) -> Vec<Write> {

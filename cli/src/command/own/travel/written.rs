@@ -18,7 +18,7 @@ impl Row for Written<'_> {
     fn simple(&self, _: &Style) -> String {
         let Self { verb, done } = self;
         if done.transactions == 0 {
-            return "nothing was written".to_owned();
+            return "nothing is left to write".to_owned();
         }
         format!("{} {verb} {}", shown::keys(done.keys), done.place())
     }

@@ -2,7 +2,7 @@
 
 use kvorum_client::Connection;
 use kvorum_client::explore::KeyValue;
-use kvorum_client::travel::{Difference, Pair, Source};
+use kvorum_client::travel::{Difference, DifferenceError, Pair, Source};
 use kvorum_client::{Failure, Get};
 use kvorum_server::etcd::latest;
 
@@ -75,7 +75,14 @@ impl Sides {
 
     /// What is next in either; dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Pair>, CommandError> {
-        Ok(self.difference.next().await?)
+        self.difference.next().await.map_err(|error| match (error, &self.kind) {
+            (DifferenceError::Failure(failure), Kind::Revisions { first, second, .. })
+                if failure.is_compacted() =>
+            {
+                compacted(*first.min(second))
+            }
+            (error, _) => error.into(),
+        })
     }
 
     pub(super) fn are_same(&self, first: &KeyValue, second: &KeyValue) -> bool {

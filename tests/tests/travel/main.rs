@@ -1,0 +1,61 @@
+//! Time travel and safe change, as a person and a script meet them: what keys were, what became of
+//! them, and making them that again, against our server and Debian's etcd.
+//!
+//! What is said stands in `transcripts/`, one for each scene and the same for both servers;
+//! `KVORUM_UPDATE=1` writes them anew.
+
+mod meanwhile;
+mod scenes;
+
+use std::path::PathBuf;
+
+use kvorum_tests::cluster::Cluster;
+use kvorum_tests::program::{NO_ETCD, Names, Program, real_etcd};
+use kvorum_tests::transcript::Transcript;
+use kvorum_tests::{binary, or_skip, workspace};
+
+/// Which server a scene is played on.
+fn ours() -> Program {
+    Names::of(binary!()).server()
+}
+
+fn transcript(scene: &str, cluster: &Cluster) -> Transcript {
+    let path = workspace::root().join("tests/tests/travel/transcripts");
+    let path: PathBuf = path.join(format!("{scene}.txt"));
+    Transcript::of(path, Names::of(binary!()).kvorum(), cluster)
+}
+
+/// Plays a scene on both servers.
+macro_rules! on_both {
+    ($ours:ident, $etcd:ident, $scene:path) => {
+        #[test]
+        fn $ours() {
+            $scene(&ours());
+        }
+
+        #[test]
+        fn $etcd() {
+            $scene(&or_skip!(real_etcd(), NO_ETCD));
+        }
+    };
+}
+
+on_both!(what_a_key_was_on_ours, what_a_key_was_on_etcd, scenes::history);
+on_both!(two_states_on_ours, two_states_on_etcd, scenes::differences);
+on_both!(keys_come_back_on_ours, keys_come_back_on_etcd, scenes::restored);
+on_both!(leases_come_back_on_ours, leases_come_back_on_etcd, scenes::leases);
+on_both!(bytes_that_are_no_text_on_ours, bytes_that_are_no_text_on_etcd, scenes::binary);
+on_both!(what_was_compacted_on_ours, what_was_compacted_on_etcd, scenes::compacted);
+on_both!(ones_own_writes_on_ours, ones_own_writes_on_etcd, scenes::undone);
+on_both!(a_prefix_is_denied_on_ours, a_prefix_is_denied_on_etcd, scenes::denied);
+on_both!(another_writer_on_ours, another_writer_on_etcd, meanwhile::another_writer);
+on_both!(
+    a_plan_of_a_thousand_is_interrupted_and_resumed_on_ours,
+    a_plan_of_a_thousand_is_interrupted_and_resumed_on_etcd,
+    meanwhile::interrupted
+);
+on_both!(
+    another_writer_in_the_middle_of_a_plan_on_ours,
+    another_writer_in_the_middle_of_a_plan_on_etcd,
+    meanwhile::another_writer_in_the_middle
+);

@@ -1,0 +1,178 @@
+//! Scenes in which something happens while a plan is shown or carried out.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use kvorum_tests::cluster::Cluster;
+use kvorum_tests::keyspace::Keyspace;
+use kvorum_tests::program::{Names, Program};
+use kvorum_tests::terminal::Terminal;
+use kvorum_tests::wait::until;
+use kvorum_tests::{binary, slow};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A person with a home, at one cluster.
+struct Person {
+    kvorum: Program,
+    home: TempDir,
+    endpoint: String,
+    /// The same, over a slow line.
+    far: String,
+}
+
+impl Person {
+    fn at(endpoint: &str) -> Person {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let kvorum = Names::of(binary!()).kvorum();
+        Person { kvorum, home, endpoint: endpoint.to_owned(), far: endpoint.to_owned() }
+    }
+
+    /// A command that takes its time, and has begun.
+    fn begins_far_away(&self, words: &[&str]) -> Child {
+        let mut command = self.kvorum.command();
+        command.env("HOME", self.home.path()).args(["--endpoints", &self.far]).args(words);
+        command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("kvorum runs")
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = self.kvorum.command();
+        command.env("HOME", self.home.path()).args(["--endpoints", &self.endpoint]).args(words);
+        command
+    }
+
+    fn runs(&self, words: &[&str]) -> Output {
+        self.command(words).stdin(Stdio::null()).output().expect("kvorum runs")
+    }
+
+    fn says(&self, words: &[&str]) -> String {
+        let output = self.runs(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("it is text")
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Between the plan and the yes.
+pub(crate) fn another_writer(server: &Program) {
+    let cluster = Cluster::start(server, 1);
+    let keyspace = Keyspace::of(&cluster);
+    keyspace.put("/c/a", "1");
+    keyspace.put("/c/b", "1");
+    keyspace.put("/c/a", "2");
+    keyspace.put("/c/b", "2");
+    let person = Person::at(&cluster.endpoints());
+    let asks = |words: &[&str], meanwhile: &dyn Fn()| {
+        let mut terminal = Terminal::start(person.command(words), 100, 40);
+        terminal.shows("[y/N]");
+        meanwhile();
+        terminal.keys("y\r");
+        let code = terminal.ended().code();
+        (terminal.screen(), code)
+    };
+    let (said, code) = asks(&["rollback", "/c/", "--to", "3"], &|| keyspace.put("/c/b", "theirs"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("/c/b was changed at revision 6 since the plan was made"), "{said}");
+    assert!(said.contains("nothing was written"), "{said}");
+    assert_eq!(person.says(&["get", "--prefix", "/c/"]), "/c/a\n2\n/c/b\ntheirs\n");
+
+    let (said, code) = asks(&["restore", "/c/a@2"], &|| keyspace.delete("/c/a"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("/c/a was deleted since the plan was made"), "{said}");
+
+    person.says(&["put", "/c/mine", "1"]);
+    let (said, code) = asks(&["undo"], &|| keyspace.put("/c/mine", "theirs"));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nothing was written"), "{said}");
+    assert_eq!(person.says(&["get", "/c/mine"]), "/c/mine\ntheirs\n");
+}
+
+/// Keys of the plan that is stopped: eight transactions.
+const KEYS: usize = 1000;
+
+/// Long enough to come in between two transactions, whatever else the machine does.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+/// A thousand keys that were changed, with a slow line to them; answers the revision before.
+fn a_thousand(server: &Program) -> (Cluster, Keyspace, Person, i64) {
+    let cluster = Cluster::start(server, 1);
+    let keyspace = Keyspace::of(&cluster);
+    keyspace.fill(KEYS);
+    let before = keyspace.revision();
+    keyspace.fill_again(KEYS, "changed");
+    let port = cluster.members[0].client_port();
+    let far = slow::line_to(port, ROUND_TRIP / 2).expect("a port can be had");
+    let person = Person { far, ..Person::at(&cluster.endpoints()) };
+    (cluster, keyspace, person, before)
+}
+
+pub(crate) fn interrupted(server: &Program) {
+    let (_cluster, keyspace, person, before) = a_thousand(server);
+    let to = before.to_string();
+    let planned_at = keyspace.revision();
+    let words = ["rollback", "/many/", "--to", &to, "--yes"];
+    let rollback = person.begins_far_away(&words);
+    let two_are_done = || (keyspace.revision() >= planned_at + 2).then_some(());
+    until(Duration::from_secs(60), two_are_done).expect("transactions happen one by one");
+    let id = Pid::from_child(&rollback);
+    kill_process(id, Signal::INT).expect("it is there");
+    let output = rollback.wait_with_output().expect("it ends");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("error: interrupted; "), "{said}");
+    assert!(said.contains(" of 1,000 keys are written, at revisions "), "{said}");
+    let transactions = keyspace.revision() - planned_at;
+    assert!((2..8).contains(&transactions), "{transactions}: {said}");
+    assert!(said.contains(&format!("{} of 1,000 keys", transactions * 128)), "{said}");
+
+    // What was printed goes on, and spares what somebody has changed since.
+    let go_on = format!("kvorum rollback --to {before} --planned-at {planned_at} /many/");
+    assert!(said.contains(&go_on), "{said}");
+    let last = "/many/9/key-000999";
+    keyspace.put(last, "somebody else's");
+    let mut words: Vec<&str> = go_on.split(' ').skip(1).collect();
+    words.push("--yes");
+    let refused = person.runs(&words);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = stderr(&refused);
+    assert!(said.contains("/many/9/key-000999 was changed at revision"), "{said}");
+    keyspace.put(last, "value 999");
+    let rest = 1000 - transactions * 128 - 1;
+    let said = person.says(&words);
+    assert!(said.starts_with(&format!("{rest} keys rolled back at revision")), "{said}");
+    assert_eq!(person.says(&["diff", &format!("/many/@{before}")]), "");
+    let nothing = person.says(&words);
+    assert_eq!(nothing, "nothing is left to write\n");
+
+    // Both halves can be taken back, each by itself.
+    let undone = person.says(&["undo", "--yes"]);
+    assert!(undone.starts_with(&format!("{rest} keys as before again")), "{undone}");
+    let undone = person.says(&["undo", "--yes"]);
+    assert!(undone.starts_with(&format!("{} keys as before", transactions * 128)), "{undone}");
+    let changed = person.says(&["diff", &format!("/many/@{planned_at}"), "--names"]);
+    assert_eq!(changed, format!("~ {last}\n"));
+}
+
+pub(crate) fn another_writer_in_the_middle(server: &Program) {
+    let (_cluster, keyspace, person, before) = a_thousand(server);
+    let to = before.to_string();
+    let planned_at = keyspace.revision();
+    let words = ["rollback", "/many/", "--to", &to, "--yes"];
+    let rollback = person.begins_far_away(&words);
+    let one_is_done = || (keyspace.revision() > planned_at).then_some(());
+    until(Duration::from_secs(60), one_is_done).expect("transactions happen one by one");
+    keyspace.put("/many/9/key-000999", "somebody else's");
+    let output = rollback.wait_with_output().expect("it ends");
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("/many/9/key-000999 was changed at revision"), "{said}");
+    // All transactions but the one with that key are done, and that one not at all.
+    assert!(said.contains("896 of 1,000 keys are written"), "{said}");
+    let left = person.says(&["diff", &format!("/many/@{before}"), "--names"]);
+    assert_eq!(left.lines().count(), 1000 - 896);
+    let theirs = person.says(&["get", "/many/9/key-000999"]);
+    assert_eq!(theirs, "/many/9/key-000999\nsomebody else's\n");
+}
