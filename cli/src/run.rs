@@ -336,6 +336,7 @@ fn carry_out(
                 Mode::Kvorum if terminal::stdin_is_terminal() => Confirm::Ask,
                 Mode::Kvorum => Confirm::Require,
             },
+            unfinished: std::sync::Arc::default(),
             watch_variables: WatchVariables {
                 key: std::env::var_os("ETCDCTL_WATCH_KEY").unwrap_or_default(),
                 range_end: std::env::var_os("ETCDCTL_WATCH_RANGE_END").unwrap_or_default(),

@@ -111,7 +111,9 @@ fn subject(path: &str, arg: &Arg) -> Option<Subject> {
     let value = arg.get_value_names()?.first()?.as_str();
     let group = path.split(' ').next().unwrap_or_default();
     match (group, value) {
-        (_, "KEY" | "KEY VALUE" | "KEY[@REV]" | "PREFIX") => Some(Subject::Key),
+        (_, "KEY" | "KEY VALUE" | "KEY[@REV]" | "KEY@REV" | "KEY|PREFIX[@REV]" | "PREFIX") => {
+            Some(Subject::Key)
+        }
         ("lease" | "put", "ID") => Some(Subject::Lease),
         ("member" | "move-leader", "ID" | "MEMBER") => Some(Subject::Member),
         (_, "USER" | "USER NAME") => Some(Subject::User),

@@ -36,6 +36,8 @@ mod version;
 mod watch;
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use kvorum_client::contexts::Places;
 use kvorum_client::{Connection, Failure};
@@ -68,6 +70,8 @@ pub struct Session {
     pub confirm: Confirm,
     /// A key to watch, from variables.
     pub watch_variables: WatchVariables,
+    /// A command is in the middle of what has to come to an end, and sees to Ctrl-C itself.
+    pub unfinished: Arc<AtomicBool>,
     /// Where contexts are kept; `None` without a home, and as etcdctl.
     pub places: Option<Places>,
 }

@@ -9,7 +9,7 @@ use super::words::Words;
 use crate::output::{FORMATS, OWN_FORMATS};
 
 /// Commands whose plain arguments are keys.
-const TAKES_KEYS: [&str; 14] = [
+const TAKES_KEYS: [&str; 18] = [
     "get",
     "put",
     "del",
@@ -24,6 +24,10 @@ const TAKES_KEYS: [&str; 14] = [
     "locks",
     "roles-for",
     "wait",
+    "history",
+    "diff",
+    "restore",
+    "rollback",
 ];
 
 /// What could stand at the end of a line.
@@ -80,7 +84,7 @@ pub(super) fn wanted<'a>(
         return (start, Wanted::Words(names));
     }
     let keys = match command.get_name() {
-        "get" | "del" | "watch" => 0..2,
+        "get" | "del" | "watch" | "diff" => 0..2,
         // What is searched for comes first.
         "grep" => 1..2,
         _ => 0..1,

@@ -32,6 +32,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         input: Input::Nothing,
         confirm: Confirm::Require,
         watch_variables: WatchVariables::default(),
+        unfinished: std::sync::Arc::default(),
         places,
     };
     let mut lines = BufReader::new(stdin()).lines();

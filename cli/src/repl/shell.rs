@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,6 +53,7 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
             input: Input::Nothing,
             confirm: Confirm::Ask,
             watch_variables: WatchVariables::default(),
+            unfinished: Arc::default(),
             places: settings.places,
         },
         editor,
@@ -209,6 +211,7 @@ impl Shell {
         }
         let (asking, mut asked) = mpsc::channel::<oneshot::Sender<Vec<u8>>>(1);
         self.session.input = Input::Asked(asking);
+        let unfinished = self.session.unfinished.clone();
         let mut work = Box::pin(task.execute(&mut self.session));
         let outcome = loop {
             tokio::select! {
@@ -219,7 +222,13 @@ impl Shell {
                     Typed::Interrupted => break Some(Ok(())),
                     Typed::End => drop(answer),
                 },
-                _ = self.interrupts.recv() => break None,
+                _ = self.interrupts.recv() => {
+                    // What is in the middle of something comes to a stop by itself, unless it is
+                    // interrupted once more.
+                    if !unfinished.swap(false, Ordering::Relaxed) {
+                        break None;
+                    }
+                }
             }
         };
         drop(work);

@@ -72,7 +72,9 @@ impl Place {
     fn histories(&self) -> Vec<PathBuf> {
         let folder = self.home.path().join(".local/state/kvorum");
         let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
-        entries.map(|entry| entry.expect("an entry can be read").path()).collect()
+        let files = entries.map(|entry| entry.expect("an entry can be read").path());
+        let is_history = |file: &PathBuf| file.display().to_string().contains("/history-");
+        files.filter(is_history).collect()
     }
 
     fn script(&self, lines: &str) -> Output {

@@ -14,8 +14,8 @@ use crate::request::{Compare, CompareOp, CompareTarget, Get, Op, Put, Txn};
 /// What became of a write that depends on nothing having changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Swap {
-    /// Written at this revision.
-    Written(i64),
+    /// Written; the header tells where and at which revision.
+    Written(pb::ResponseHeader),
     /// Nothing was written: this is there instead. `None`: there is no such key.
     Changed(Option<pb::KeyValue>),
 }
@@ -56,8 +56,7 @@ pub async fn swap(
     };
     let answer = connection.txn(txn).await?;
     if answer.succeeded {
-        let revision = answer.header.map_or(0, |header| header.revision);
-        return Ok(Swap::Written(revision));
+        return Ok(Swap::Written(answer.header.unwrap_or_default()));
     }
     let found = answer.responses.into_iter().find_map(|response| match response.response {
         Some(pb::ResponseOpKind::ResponseRange(mut get)) => get.kvs.pop(),

@@ -67,6 +67,7 @@ where
     S: Stream<Item = Result<Vec<Change>, CommandError>>,
 {
     let mut interrupted = Interrupted::new()?;
+    session.unfinished.store(true, Ordering::Relaxed);
     let stop = Arc::new(AtomicBool::new(false));
     let state = Arc::new(Mutex::new(Under {
         done: Done::default(),
@@ -100,6 +101,7 @@ where
             }
         }
     };
+    session.unfinished.store(false, Ordering::Relaxed);
     let Under { done, memory, .. } = {
         let mut state = locked(&state);
         state.progress.hide();

@@ -7,9 +7,10 @@ use kvorum_client::decode::{Editable, View};
 use kvorum_client::edit::{
     MergedRevisions, Swap, difference, has_conflict_markers, may_have_written, merge, swap,
 };
-use kvorum_client::{Failure, pb};
+use kvorum_client::{Failure, KeyRange, pb};
 
 use crate::args::own::{EditArgs, ViewAs, split_revision};
+use crate::command::remember::remember;
 use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::{Row, Style, Value, go, is_masked, print_one, shell_word};
@@ -159,7 +160,10 @@ impl Edit<'_> {
             }
             let theirs = match swap(&session.connection, &self.key, self.base.as_ref(), value).await
             {
-                Ok(Swap::Written(revision)) => {
+                Ok(Swap::Written(header)) => {
+                    let revision = header.revision;
+                    let touched = [KeyRange::single(self.key.clone())];
+                    remember("edit", Some(&header), &touched, session);
                     if let Some(file) = &self.args.resume {
                         forget(file);
                     }
