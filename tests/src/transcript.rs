@@ -69,6 +69,8 @@ pub struct Transcript {
     kvorum: Program,
     home: TempDir,
     endpoint: String,
+    /// What differs from run to run, and what is written in its place.
+    hidden: Vec<(String, &'static str)>,
     text: String,
 }
 
@@ -89,8 +91,15 @@ impl Transcript {
             kvorum,
             home: tempfile::tempdir().expect("a temporary folder can be made"),
             endpoint: endpoint.to_owned(),
+            hidden: Vec::new(),
             text: String::new(),
         }
+    }
+
+    /// Writes a name in the place of what differs from run to run.
+    pub fn hiding(mut self, what: &str, name: &'static str) -> Transcript {
+        self.hidden.push((what.to_owned(), name));
+        self
     }
 
     /// Runs a command in a pipe.
@@ -127,6 +136,12 @@ impl Transcript {
         stdin.write_all(input.as_bytes()).expect("it is read");
         drop(stdin);
         self.ended(Begun { words: words.join(" "), child });
+    }
+
+    /// Runs one that is not written down.
+    pub fn silently(&mut self, words: &[&str]) {
+        let output = self.command(words).output().expect("kvorum runs");
+        assert!(output.status.success(), "{words:?}: {output:?}");
     }
 
     /// Runs one whose output is too long to be kept, and counts its lines.
@@ -180,8 +195,13 @@ impl Transcript {
     }
 
     fn tell(&mut self, sign: char, words: &str, (stdout, stderr): (String, String), code: i32) {
-        let said = Said { sign, line: format!("kvorum {words}"), stdout, stderr, code };
-        let masked = |text: &str| without_seconds(&text.replace(&self.endpoint, "ENDPOINT"));
+        let hidden = |text: &str| {
+            let named = text.replace(&self.endpoint, "ENDPOINT");
+            self.hidden.iter().fold(named, |text, (what, name)| text.replace(what, name))
+        };
+        let line = hidden(&format!("kvorum {words}"));
+        let said = Said { sign, line, stdout, stderr, code };
+        let masked = |text: &str| without_seconds(&hidden(text));
         self.text.push_str(&said.written(masked));
     }
 }

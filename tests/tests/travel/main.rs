@@ -42,6 +42,7 @@ macro_rules! on_both {
 
 on_both!(what_a_key_was_on_ours, what_a_key_was_on_etcd, scenes::history);
 on_both!(two_states_on_ours, two_states_on_etcd, scenes::differences);
+on_both!(other_clusters_and_files_on_ours, other_clusters_and_files_on_etcd, scenes::elsewhere);
 on_both!(keys_come_back_on_ours, keys_come_back_on_etcd, scenes::restored);
 on_both!(leases_come_back_on_ours, leases_come_back_on_etcd, scenes::leases);
 on_both!(bytes_that_are_no_text_on_ours, bytes_that_are_no_text_on_etcd, scenes::binary);

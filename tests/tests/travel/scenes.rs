@@ -88,6 +88,43 @@ pub(crate) fn differences(server: &Program) {
     told.check();
 }
 
+/// Another cluster, and a file.
+pub(crate) fn elsewhere(server: &Program) {
+    let cluster = Cluster::start(server, 1);
+    let other = Cluster::start(server, 1);
+    let (keyspace, there) = (Keyspace::of(&cluster), Keyspace::of(&other));
+    for (key, value) in [("/c/a", "1"), ("/c/same", "s"), ("/c/z", "z"), ("/other", "o")] {
+        keyspace.put(key, value);
+    }
+    for (key, value) in [("/c/same", "s"), ("/c/a", "2"), ("/c/more", "m")] {
+        there.put(key, value);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("backup.db").display().to_string();
+    let mut told = transcript("elsewhere", &cluster).hiding(&file, "FILE");
+    told = told.hiding(&other.endpoints(), "OTHER");
+    told.silently(&["snapshot", "save", &file]);
+    keyspace.put("/c/a", "changed");
+    keyspace.delete("/c/z");
+    keyspace.put("/c/new", "n");
+    told.pipe(&["ctx", "add", "there", "--endpoints", &other.endpoints()]);
+    for words in [
+        &["diff", "/c/", "--snapshot", &file][..],
+        &["diff", "/c/a", "--snapshot", &file, "-o", "ndjson"],
+        &["diff", "--snapshot", &file, "--names"],
+        &["diff", "/c/", "--with-context", "there"],
+        &["diff", "/c/a@2", "--with-context", "there", "--names"],
+        &["diff", "/c/", "--with-context", "nobody"],
+        &["diff", "/c/", "--snapshot", "/nonexistent/file"],
+        &["diff", "/c/@2", "--snapshot", &file],
+    ] {
+        told.pipe(words);
+    }
+    std::fs::write(&file, "this is no snapshot").expect("it can be written");
+    told.pipe(&["diff", "/c/", "--snapshot", &file]);
+    told.check();
+}
+
 pub(crate) fn restored(server: &Program) {
     let cluster = Cluster::start(server, 1);
     let keyspace = Keyspace::of(&cluster);
