@@ -2,7 +2,8 @@
 //!
 //! `kvorum-cli-limits` fills a member, ours and then etcd's, with keys that make a tree, and has
 //! `kvorum tree`, `du` and `grep` go through them. Beside them, in the same run, a bare scan reads
-//! the same bytes page by page and does nothing with them.
+//! the same bytes page by page and does nothing with them. Then it has `diff` and `export` go through
+//! them, which are to take no more memory, and `history` back through a key of a thousand revisions.
 
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -28,6 +29,13 @@ const MAX_FACTOR: f64 = 1.5;
 
 /// Until there is a row or a line that tells how far it is.
 const MAX_FIRST: Duration = Duration::from_millis(200);
+
+/// How long the history of a key with this many revisions may take.
+const MAX_HISTORY: Duration = Duration::from_millis(500);
+const HISTORY_REVISIONS: usize = 1000;
+
+/// One of so many keys is changed, so that there is something to compare.
+const CHANGED_ONE_OF: usize = 100;
 
 /// What a client may take at most.
 const MAX_CLIENT_BYTES: u64 = 64 << 20;
@@ -74,6 +82,7 @@ fn main() -> ExitCode {
         let kvorum = names.kvorum();
         let place = Place { runtime, url, kvorum, endpoint: cluster.endpoints(), keys, rounds };
         is_within &= place.measure();
+        is_within &= place.measure_travel();
     }
     say(if is_within { "within the limits" } else { "BEYOND THE LIMITS" });
     if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -138,6 +147,32 @@ impl Place {
             is_within &= factor <= MAX_FACTOR && peak <= MAX_CLIENT_BYTES && shown <= MAX_FIRST;
         }
         is_within
+    }
+
+    /// Time travel, over the same keys.
+    fn measure_travel(&self) -> bool {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = folder.path().join("backup.db").display().to_string();
+        self.run(&["snapshot", "save", &file]);
+        let before = self.runtime.block_on(change(&self.url, self.keys)).to_string();
+        let verbs: [(&str, &[&str]); 4] = [
+            ("diff of two revisions", &["diff", "--rev", &before, "--names"]),
+            ("diff with the values", &["diff", "--rev", &before]),
+            ("diff with a snapshot", &["diff", "--snapshot", &file, "--names"]),
+            ("export", &["export"]),
+        ];
+        let mut is_within = true;
+        for (name, words) in verbs {
+            let run = self.run(words);
+            let mib = run.peak_bytes as f64 / f64::from(1 << 20);
+            say(&format!("  {name}: {} ms; {mib:.1} MiB", run.took.as_millis()));
+            is_within &= run.peak_bytes <= MAX_CLIENT_BYTES;
+        }
+        let history: Vec<Run> =
+            (0..self.rounds).map(|_| self.run(&["history", HISTORY_KEY])).collect();
+        let took = median(&history, |run| run.took);
+        say(&format!("  history of {HISTORY_REVISIONS} revisions: {} ms", took.as_millis()));
+        is_within && took <= MAX_HISTORY
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -243,6 +278,26 @@ async fn fill(url: &str, keys: usize) {
     };
     let filled: JoinSet<()> = (0..LANES).map(lane).collect();
     filled.join_all().await;
+}
+
+const HISTORY_KEY: &str = "/history";
+
+/// Changes some of the keys, and one very often; answers the revision before.
+async fn change(url: &str, keys: usize) -> i64 {
+    let mut client = client(url).await;
+    let any = RangeRequest { key: HISTORY_KEY.into(), ..RangeRequest::default() };
+    let answer = client.range(any).await.expect("a read is answered").into_inner();
+    for i in (0..keys).step_by(CHANGED_ONE_OF) {
+        let value = "changed\n".into();
+        let put = PutRequest { key: key(i), value, ..PutRequest::default() };
+        client.put(put).await.expect("a put is taken");
+    }
+    for i in 0..HISTORY_REVISIONS {
+        let (key, value) = (HISTORY_KEY.into(), format!("value {i}").into());
+        let put = PutRequest { key, value, ..PutRequest::default() };
+        client.put(put).await.expect("a put is taken");
+    }
+    answer.header.map_or(0, |header| header.revision)
 }
 
 /// How many keys are put in a transaction; etcd takes 128 operations.
