@@ -1,5 +1,5 @@
 //! bad-inputs.md §7.8, as `etcdctl`: B115 to B122. The texts and codes of B116 for a watch and a
-//! transaction are pinned in `tests/tests/etcdctl.rs`.
+//! transaction are pinned in `tests/tests/commands/etcdctl.rs`.
 
 use kvorum_tests::binary;
 use kvorum_tests::cluster::Cluster;
