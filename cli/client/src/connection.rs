@@ -31,6 +31,8 @@ struct Shared {
     links: Vec<Arc<Link>>,
     /// The link that answered last, tried first.
     preferred: AtomicUsize,
+    /// Operations that the cluster takes in one transaction, as far as it has told.
+    most_ops: AtomicUsize,
     /// Links to endpoints asked for one by one that are not in the configuration (what members
     /// advertise), newest last.
     visited: Mutex<Vec<Arc<Link>>>,
@@ -42,6 +44,9 @@ pub(crate) enum Effect {
     Reads,
     Writes,
 }
+
+/// Operations of one transaction: etcd's `--max-txn-ops`, unless a server is set to fewer.
+const MOST_OPS: usize = 128;
 
 /// How long to wait between rounds over endpoints that cannot be reached.
 const ROUND_PAUSE: Duration = Duration::from_millis(100);
@@ -76,6 +81,7 @@ impl Connection {
                 tls,
                 links,
                 preferred: AtomicUsize::new(0),
+                most_ops: AtomicUsize::new(MOST_OPS),
                 visited: Mutex::new(Vec::new()),
             }),
         })
@@ -115,6 +121,16 @@ impl Connection {
     /// The certificate that servers are shown, if there is one.
     pub fn own_certificate(&self) -> Option<Certificate> {
         self.shared.tls.as_ref()?.own.as_deref().cloned()
+    }
+
+    /// Operations that the cluster takes in one transaction.
+    pub(crate) fn most_ops(&self) -> usize {
+        self.shared.most_ops.load(Ordering::Relaxed)
+    }
+
+    /// The cluster has refused more.
+    pub(crate) fn lower_most_ops(&self, most: usize) {
+        self.shared.most_ops.fetch_min(most.max(1), Ordering::Relaxed);
     }
 
     fn links(&self) -> &[Arc<Link>] {

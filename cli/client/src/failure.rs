@@ -96,6 +96,12 @@ impl Failure {
     }
 
     /// Whether a revision was asked for that the cluster has forgotten.
+    /// A server may be set to take fewer operations in a transaction than others do.
+    pub(crate) fn is_too_many_ops(&self) -> bool {
+        matches!(self, Self::Refused { message, .. }
+            if message == "etcdserver: too many operations in txn request")
+    }
+
     pub fn is_compacted(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message == COMPACTED)
     }

@@ -4,10 +4,11 @@
 //! One line of JSON for each transaction, in a file of the person's own. It holds no values. What is
 //! oldest goes when it grows too large.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -117,7 +118,16 @@ impl Journal {
             return Err(io::Error::new(ErrorKind::FileTooLarge, "the keys are too long"));
         }
         let mut file = self.locked()?;
-        file.write_all(&line)?;
+        let before = file.metadata()?.len();
+        if before > 0 && !ends_line(&file, before)? {
+            // What was cut there is lost, and takes nothing else with it.
+            line.insert(0, b'\n');
+        }
+        if let Err(error) = file.write_all(&line) {
+            // A disk without space: a part of a line would be in the way of the next.
+            let _ = file.set_len(before);
+            return Err(error);
+        }
         if file.metadata()?.len() > MAX_JOURNAL_BYTES { self.shorten() } else { Ok(()) }
     }
 
@@ -141,8 +151,10 @@ impl Journal {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         loop {
-            let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-            file.lock()?;
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true).mode(0o600);
+            let file = options.open(&self.path)?;
+            lock(&file)?;
             // It may have been replaced by a shorter one meanwhile.
             let (opened, named) = (file.metadata()?, fs::metadata(&self.path));
             if named.is_ok_and(|named| (named.dev(), named.ino()) == (opened.dev(), opened.ino())) {
@@ -165,6 +177,36 @@ impl Journal {
         file.write_all(&content[from..])?;
         fs::rename(&beside, &self.path)
     }
+}
+
+/// Others hold the lock for a moment. Whoever holds it longer is stuck, and nobody is to wait for a
+/// file that is only a convenience.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+fn lock(file: &File) -> io::Result<()> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(
+                    ErrorKind::WouldBlock,
+                    "another process holds its lock",
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn ends_line(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [0];
+    file.read_exact_at(&mut last, length - 1)?;
+    Ok(last == *b"\n")
 }
 
 mod hexadecimal {
@@ -240,7 +282,7 @@ mod tests {
         let (_folder, journal) = journal();
         journal.append(&entry(1, &[b"/a"])).unwrap();
         let mut text = std::fs::read(journal.path()).unwrap();
-        text.extend_from_slice(b"{\"at_ms\":3,\n");
+        text.extend_from_slice(b"{\"at_ms\":3,");
         std::fs::write(journal.path(), text).unwrap();
         journal.append(&entry(2, &[b"/b"])).unwrap();
         let writes: Vec<_> = journal.entries().unwrap().iter().map(|entry| entry.write).collect();

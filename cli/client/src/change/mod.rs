@@ -77,6 +77,9 @@ pub enum Stopped {
     /// A value is no longer there to be read at this revision.
     #[error("the history at revision {0} was compacted meanwhile")]
     Compacted(i64),
+    /// A value that was planned to be written was not there at this revision.
+    #[error("a key was not there at revision {revision}")]
+    Gone { key: Vec<u8>, revision: i64 },
     /// Nothing of this transaction was written.
     #[error(transparent)]
     Failed(#[from] Failure),

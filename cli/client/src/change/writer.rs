@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::pb;
 use crate::range::KeyRange;
 use crate::request::{Compare, CompareOp, CompareTarget, Delete, Get, Op, Put, Txn};
+use crate::travel::read_each;
 
 /// Writes changes in transactions. `applied` hears of each, and can stop what comes after it.
 pub struct Writer<F> {
@@ -22,9 +23,6 @@ pub struct Writer<F> {
     most_changes: usize,
     most_bytes: usize,
 }
-
-/// Operations of one transaction: etcd's `--max-txn-ops`, unless a server is set to fewer.
-const MOST_CHANGES: usize = 128;
 
 /// Keys and values of one transaction. A server takes 1.5 MiB, unless it is set otherwise, and there
 /// is room for what surrounds them.
@@ -47,7 +45,7 @@ where
             connection: connection.clone(),
             applied,
             waiting: VecDeque::new(),
-            most_changes: MOST_CHANGES,
+            most_changes: connection.most_ops(),
             most_bytes,
         }
     }
@@ -157,44 +155,28 @@ async fn read(
     connection: &Connection,
     changes: &[(Vec<u8>, Target)],
 ) -> Result<Vec<Option<Target>>, Stopped> {
-    let sources: Vec<_> = changes
-        .iter()
-        .map(|(_, to)| match to {
-            Target::At { key, revision, lease } => Some((key, *revision, *lease)),
-            _ => None,
-        })
-        .collect();
-    let gets = sources
-        .iter()
-        .flatten()
-        .map(|(key, revision, _)| Op::Get(Get { revision: *revision, ..Get::key((*key).clone()) }));
-    let gets: Vec<Op> = gets.collect();
-    if gets.is_empty() {
-        return Ok(vec![None; changes.len()]);
-    }
+    let source = |to: &Target| match to {
+        Target::At { key, revision, lease } => Some((key.clone(), *revision, *lease)),
+        Target::Deleted | Target::Value { .. } | Target::Unchanged => None,
+    };
+    let sources: Vec<_> = changes.iter().map(|(_, to)| source(to)).collect();
+    let gets = sources.iter().flatten();
+    let gets = gets.map(|(key, revision, _)| Get { revision: *revision, ..Get::key(key.clone()) });
     let oldest = sources.iter().flatten().map(|(_, revision, _)| *revision).min();
-    let answer = connection.txn(Txn { success: gets, ..Txn::default() }).await;
-    let answer = answer.map_err(|failure| match oldest {
+    let values = read_each(connection, gets.collect()).await;
+    let values = values.map_err(|failure| match oldest {
         Some(revision) if failure.is_compacted() => Stopped::Compacted(revision),
         _ => Stopped::Failed(failure),
     })?;
-    let mut values = answer.responses.into_iter().map(range_of);
-    Ok(sources
-        .into_iter()
-        .map(|source| {
-            let (_, _, lease) = source?;
-            let kv = values.next().flatten()?.kvs.pop();
-            // What was planned from a listing at that revision is there.
-            Some(kv.map_or(Target::Deleted, |kv| Target::Value { value: kv.value, lease }))
-        })
-        .collect())
-}
-
-fn range_of(response: pb::ResponseOp) -> Option<pb::RangeResponse> {
-    match response.response {
-        Some(pb::ResponseOpKind::ResponseRange(range)) => Some(range),
-        _ => None,
-    }
+    let mut values = values.into_iter();
+    let read = sources.into_iter().map(|source| match source {
+        None => Ok(None),
+        Some((key, revision, lease)) => match values.next().flatten() {
+            Some(kv) => Ok(Some(Target::Value { value: kv.value, lease })),
+            None => Err(Stopped::Gone { key, revision }),
+        },
+    });
+    read.collect()
 }
 
 fn transaction(changes: &[&Change]) -> Txn {
@@ -248,14 +230,10 @@ fn size(change: &Change) -> usize {
 
 /// A server may be set to take less than others do.
 fn is_too_much(failure: &Failure) -> bool {
-    match failure {
-        Failure::Refused { code, message } => {
-            message == "etcdserver: too many operations in txn request"
-                || message == "etcdserver: request is too large"
-                || (*code == Code::ResourceExhausted && message.contains("larger than max"))
-        }
-        _ => false,
-    }
+    failure.is_too_many_ops()
+        || matches!(failure, Failure::Refused { code, message }
+            if message == "etcdserver: request is too large"
+                || (*code == Code::ResourceExhausted && message.contains("larger than max")))
 }
 
 #[cfg(test)]

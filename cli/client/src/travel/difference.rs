@@ -55,10 +55,14 @@ impl Source {
     /// The keys that begin with `prefix` in a cluster as they were at a revision; 0 is now. What is
     /// behind the prefix is compared. Must be called within a runtime.
     pub fn cluster(connection: &Connection, prefix: &[u8], revision: i64, values: bool) -> Self {
-        let ranges = vec![KeyRange::prefix(prefix)];
-        let scan = Scan::start(connection, ScanRequest { ranges, revision, values });
-        let kind = Kind::Cluster { scan, revision };
-        Self { kind, prefix_len: prefix.len(), next: VecDeque::new() }
+        let whole = Self::range(connection, KeyRange::prefix(prefix), revision, values);
+        Self { prefix_len: prefix.len(), ..whole }
+    }
+
+    /// The keys of a range in a cluster; they are compared whole.
+    pub fn range(connection: &Connection, range: KeyRange, revision: i64, values: bool) -> Self {
+        let scan = Scan::start(connection, ScanRequest { ranges: vec![range], revision, values });
+        Self { kind: Kind::Cluster { scan, revision }, prefix_len: 0, next: VecDeque::new() }
     }
 
     /// Keys that come in their order from elsewhere, all with a prefix of so many bytes.

@@ -1,11 +1,13 @@
 //! Everything that happened to a range, deletions included, read from a watch that begins in the
 //! past.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
+use super::proof::Proof;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -59,24 +61,22 @@ pub enum ReplayError {
 
 /// What happened to a range within a window, in the order of revisions.
 pub struct Replay {
+    connection: Connection,
     watch: WatchStream,
     end: i64,
-    /// Whether the server tells only what is true of how far it is.
-    trusted: bool,
-    /// The server said that it is at the end.
-    claimed: bool,
-    heard: Instant,
-    ready: std::collections::VecDeque<Happening>,
+    proof: Proof,
+    ready: VecDeque<Happening>,
+    /// Since when nobody has answered, and why.
+    lost: Option<(Instant, Failure)>,
     over: bool,
 }
-
-/// How long after its claim a server whose claims come early has to be silent. It reads what
-/// happened in pieces, one every 100 ms and as long as reading takes.
-const SILENCE: Duration = Duration::from_secs(1);
 
 /// A claim can be lost between the events of a watch that has none (etcd's pull request 17566), so
 /// it is asked for again.
 const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// A member that is gone is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Finds what is kept, by reading `key`, which must be allowed and need not exist.
 ///
@@ -128,19 +128,23 @@ impl Replay {
         range: KeyRange,
         window: &Window,
     ) -> Result<Self, Failure> {
-        let trusted = tells_progress_truly(&connection.status_of_any().await?.version);
+        let version = connection.status_of_any().await?.version;
         let start_revision = window.oldest;
         let watch = Watch { range, start_revision, fragment: true, ..Watch::default() };
-        let watch = connection.watch(watch).await?;
         Ok(Self {
-            watch,
+            connection: connection.clone(),
+            watch: connection.watch(watch).await?,
             end: window.newest,
-            trusted,
-            claimed: false,
-            heard: Instant::now(),
-            ready: std::collections::VecDeque::new(),
+            proof: Proof::of(&version),
+            ready: VecDeque::new(),
+            lost: None,
             over: false,
         })
+    }
+
+    /// Whether the server can tell that nothing is missing; else it was silent for long.
+    pub fn is_proven(&self) -> bool {
+        self.proof.is_proven()
     }
 
     /// The next change; `None` when all of the window was told.
@@ -150,6 +154,7 @@ impl Replay {
                 if happening.kv.mod_revision <= self.end {
                     return Ok(Some(happening));
                 }
+                // What comes later is later still.
                 self.over = true;
             }
             if self.over {
@@ -162,24 +167,31 @@ impl Replay {
     async fn read(&mut self) -> Result<(), ReplayError> {
         let item = tokio::select! {
             item = self.watch.next() => item,
-            () = sleep_until(Instant::now() + ASKED_EVERY) => {
-                self.over = self.claimed && (self.trusted || self.heard.elapsed() >= SILENCE);
-                self.watch.progress_handle().request();
+            passed = self.proof.passed() => {
+                self.proof.pass(passed);
                 return Ok(());
             }
+            () = sleep_until(Instant::now() + ASKED_EVERY) => return self.wait().await,
         };
         match item {
             Some(WatchItem::Events(response)) => {
-                self.heard = Instant::now();
+                self.lost = None;
+                let revisions = response.events.iter().filter_map(|event| event.kv.as_ref());
+                let revisions = revisions.map(|kv| kv.mod_revision);
+                self.over = self.proof.heard(revisions, response.fragment);
                 self.ready.extend(response.events.into_iter().filter_map(happening));
             }
             Some(WatchItem::Progress(response)) => {
+                self.lost = None;
                 let reached = response.header.map_or(0, |header| header.revision);
-                self.claimed |= reached >= self.end;
-                self.over = self.claimed && self.trusted;
+                self.over = reached >= self.end && self.proof == Proof::Progress;
             }
-            Some(WatchItem::Watching { .. }) => self.watch.progress_handle().request(),
-            Some(WatchItem::Lost(_)) => self.claimed = false,
+            Some(WatchItem::Watching { .. }) => {
+                self.lost = None;
+                self.proof.begin_anew();
+                self.watch.progress_handle().request();
+            }
+            Some(WatchItem::Lost(failure)) => self.lost = Some((Instant::now(), failure)),
             Some(WatchItem::Ended(response)) if response.compact_revision > 0 => {
                 return Err(ReplayError::Compacted { oldest: response.compact_revision });
             }
@@ -189,6 +201,19 @@ impl Replay {
             Some(WatchItem::Failed(failure)) => return Err(failure.into()),
             None => self.over = true,
         }
+        Ok(())
+    }
+
+    /// Nothing has come for a while.
+    async fn wait(&mut self) -> Result<(), ReplayError> {
+        if let Some((since, failure)) = &self.lost {
+            if since.elapsed() > PATIENCE {
+                return Err(failure.clone().into());
+            }
+            return Ok(());
+        }
+        self.watch.progress_handle().request();
+        self.over = self.proof.wait(&self.connection, self.end).await?;
         Ok(())
     }
 }
@@ -203,37 +228,9 @@ fn happening(event: pb::Event) -> Option<Happening> {
     Some(Happening { kind, kv })
 }
 
-/// Up to 3.4.24 and 3.5.7 a server that is asked how far a watch is answers with the newest
-/// revision, whatever it has still to send (etcd's issue 15220).
-fn tells_progress_truly(version: &str) -> bool {
-    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or_default());
-    let mut next = || parts.next().unwrap_or_default();
-    let (major, minor, patch) = (next(), next(), next());
-    match (major, minor) {
-        (3, ..=3) => false,
-        (3, 4) => patch >= 25,
-        (3, 5) => patch >= 8,
-        _ => major >= 3,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Window, tells_progress_truly};
-
-    #[test]
-    fn old_servers_claim_to_be_at_the_end_too_early() {
-        for (version, truly) in [
-            ("3.4.23", false),
-            ("3.4.25", true),
-            ("3.5.7", false),
-            ("3.5.8", true),
-            ("3.6.0-rc.1", true),
-            ("", false),
-        ] {
-            assert_eq!(tells_progress_truly(version), truly, "{version}");
-        }
-    }
+    use super::Window;
 
     #[test]
     fn a_window_counts_both_of_its_ends() {

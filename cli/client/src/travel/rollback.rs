@@ -2,7 +2,7 @@
 
 use kvorum_proto::mvccpb::KeyValue;
 
-use super::{ASKED_AT_ONCE, Difference, DifferenceError, MOST_KEYS, Pair, Source, read_each};
+use super::{COMPARED_AT_ONCE, Difference, DifferenceError, MOST_KEYS, Pair, Source, read_each};
 use crate::change::{Change, Leases, Target, settle_leases};
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -16,8 +16,8 @@ pub struct RollbackRequest {
     /// The revision to go back to.
     pub to: i64,
     /// A plan that is gone on with was made at this revision: what others changed since then is
-    /// [foreign](Rollback::foreign). 0: this is a new plan.
-    pub planned_at: i64,
+    /// [foreign](Rollback::foreign). `None`: this is a new plan.
+    pub planned_at: Option<i64>,
 }
 
 /// What a rollback comes to.
@@ -55,10 +55,13 @@ pub async fn rollback(
     request: &RollbackRequest,
 ) -> Result<Rollback, DifferenceError> {
     let RollbackRequest { prefix, to, planned_at } = request;
+    // Where there is nothing now, no page would tell at which revision that is so.
+    let newest = connection.get(Get { count_only: true, ..Get::prefix(&prefix[..]) }).await?;
+    let newest = newest.header.map_or(0, |header| header.revision);
     let then = Source::cluster(connection, prefix, *to, false);
-    let now = Source::cluster(connection, prefix, 0, false);
+    let now = Source::cluster(connection, prefix, newest, false);
     let mut difference = Difference::of(then, now);
-    let mut rollback = Rollback::default();
+    let mut rollback = Rollback { planned_at: newest, ..Rollback::default() };
     let mut candidates = Vec::new();
     while let Some(pair) = difference.next().await? {
         match candidate(&pair) {
@@ -70,13 +73,11 @@ pub async fn rollback(
             return Err(Failure::Config(text).into());
         }
     }
-    rollback.planned_at = difference.sources().1.revision();
     let leases = candidates.iter().filter_map(|candidate| candidate.then_lease);
     let leases = settle_leases(connection, leases).await?;
-    for some in candidates.chunks(ASKED_AT_ONCE / 2) {
+    for some in candidates.chunks(COMPARED_AT_ONCE) {
         let same = are_same(connection, *to, some, &leases).await?;
-        let planned = if *planned_at == 0 { None } else { Some(*planned_at) };
-        let foreign = are_foreign(connection, planned, some).await?;
+        let foreign = are_foreign(connection, *planned_at, some).await?;
         for ((candidate, same), foreign) in some.iter().zip(same).zip(foreign) {
             rollback.add(candidate, *to, (same, foreign), &leases);
         }

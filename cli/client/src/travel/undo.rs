@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{ASKED_AT_ONCE, MOST_KEYS, read_each};
+use super::{
+    ASKED_AT_ONCE, COMPARED_AT_ONCE, Difference, DifferenceError, MOST_KEYS, Pair, Source,
+    read_each,
+};
 use crate::change::{Change, Target, settle_leases};
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -19,16 +22,25 @@ pub struct Undoing {
     pub settled: u64,
     /// Keys that somebody has changed since, and the revision; 0: deleted.
     pub changed_since: Vec<(Vec<u8>, i64)>,
-    /// Keys that come back without the lease that they had, for it is gone.
+    /// Keys that come back under the lease that they had…
+    pub kept_leases: u64,
+    /// …and without it, for it is gone.
     pub lost_leases: u64,
 }
 
 /// What one transaction did to a key.
 struct Written {
-    /// The key as it was before; `None`: it was not there.
-    before: Option<pb::KeyValue>,
     revision: i64,
+    /// The lease that the key had before; `None`: it was not there.
+    lease_before: Option<i64>,
     deleted: bool,
+}
+
+/// A key now, right before the write and right after it.
+struct States<'a> {
+    now: &'a Option<pb::KeyValue>,
+    before: &'a Option<pb::KeyValue>,
+    after: &'a Option<pb::KeyValue>,
 }
 
 /// Compares the state right before each revision with that at it, in the ranges that were touched:
@@ -40,39 +52,69 @@ pub async fn undoing(
     connection: &Connection,
     transactions: &[(i64, Vec<KeyRange>)],
     undone: &BTreeSet<i64>,
-) -> Result<Undoing, Failure> {
+) -> Result<Undoing, DifferenceError> {
     let mut written = BTreeMap::new();
     for (revision, ranges) in transactions {
         find(connection, *revision, ranges, &mut written).await?;
     }
-    let leases = written.values().filter_map(|one| one.before.as_ref()).map(|kv| kv.lease);
+    let leases = written.values().filter_map(|one| one.lease_before);
     let leases = settle_leases(connection, leases).await?;
     let mut undoing = Undoing::default();
     let written: Vec<_> = written.into_iter().collect();
-    for some in written.chunks(ASKED_AT_ONCE / 3) {
-        let gets = some.iter().flat_map(|(key, one)| {
-            [0, one.revision - 1, one.revision]
-                .map(|revision| Get { revision, ..Get::key(key.clone()) })
+    let mut touched = Vec::new();
+    for some in written.chunks(ASKED_AT_ONCE) {
+        let nows = some.iter().map(|(key, _)| {
+            let get = Get::key(key.clone());
+            Get { keys_only: true, ..get }
         });
-        let read = read_each(connection, gets.collect()).await?;
-        for ((key, one), read) in some.iter().zip(read.chunks_exact(3)) {
-            let lease = read[1].as_ref().map_or(0, |kv| leases.alive_or_none(kv.lease));
-            let states = States { now: &read[0], before: &read[1], after: &read[2] };
-            undoing.add(key, one, &states, (lease, undone));
+        let nows = read_each(connection, nows.collect()).await?;
+        for ((key, one), now) in some.iter().zip(nows) {
+            let lease = one.lease_before.map_or(0, |lease| leases.alive_or_none(lease));
+            let found = now.map_or(0, |kv| kv.mod_revision);
+            if found == one.expected() {
+                undoing.take_back(key, one, found, lease);
+            } else {
+                touched.push((key, one, lease));
+            }
         }
     }
+    for some in touched.chunks(COMPARED_AT_ONCE) {
+        let gets = some.iter().flat_map(|(key, one, _)| {
+            [0, one.revision - 1, one.revision]
+                .map(|revision| Get { revision, ..Get::key((*key).clone()) })
+        });
+        let read = read_each(connection, gets.collect()).await?;
+        for ((key, one, lease), read) in some.iter().zip(read.chunks_exact(3)) {
+            let states = States { now: &read[0], before: &read[1], after: &read[2] };
+            undoing.settle(key, one, &states, (*lease, undone));
+        }
+    }
+    undoing.changes.sort_by(|one, other| one.key.cmp(&other.key));
     Ok(undoing)
 }
 
-/// A key now, right before the write and right after it.
-struct States<'a> {
-    now: &'a Option<pb::KeyValue>,
-    before: &'a Option<pb::KeyValue>,
-    after: &'a Option<pb::KeyValue>,
+impl Written {
+    /// The key's last modification, if nobody has changed it since.
+    fn expected(&self) -> i64 {
+        if self.deleted { 0 } else { self.revision }
+    }
 }
 
 impl Undoing {
-    fn add(
+    fn take_back(&mut self, key: &[u8], one: &Written, expected: i64, lease: i64) {
+        let to = match one.lease_before {
+            None => Target::Deleted,
+            Some(had) => {
+                self.lost_leases += u64::from(had != lease);
+                self.kept_leases += u64::from(lease != 0);
+                Target::At { key: key.to_vec(), revision: one.revision - 1, lease }
+            }
+        };
+        self.changes.push(Change { key: key.to_vec(), expected, to });
+    }
+
+    /// A key that is not as it was written.
+    fn settle(
         &mut self,
         key: &[u8],
         one: &Written,
@@ -85,79 +127,79 @@ impl Undoing {
             (Some(now), Some(before)) => now.value == before.value && now.lease == lease,
             _ => false,
         };
-        let found = now.as_ref().map_or(0, |kv| kv.mod_revision);
         let as_written = match (now, after) {
             (Some(now), Some(after)) => now.value == after.value,
             _ => false,
         };
-        let expected = match one.deleted {
-            _ if as_written && undone.contains(&found) => found,
-            true => 0,
-            false => one.revision,
-        };
-        if as_before && found != expected {
+        let found = now.as_ref().map_or(0, |kv| kv.mod_revision);
+        if as_before {
             self.settled += 1;
-        } else if found != expected {
-            self.changed_since.push((key.to_vec(), found));
+        } else if as_written && undone.contains(&found) {
+            self.take_back(key, one, found, lease);
         } else {
-            let to = match before {
-                None => Target::Deleted,
-                Some(kv) => {
-                    self.lost_leases += u64::from(kv.lease != lease);
-                    Target::At { key: key.to_vec(), revision: one.revision - 1, lease }
-                }
-            };
-            self.changes.push(Change { key: key.to_vec(), expected, to });
+            self.changed_since.push((key.to_vec(), found));
         }
     }
 }
 
+/// Finds what a transaction did, within what it may have touched.
 async fn find(
     connection: &Connection,
     revision: i64,
     ranges: &[KeyRange],
     written: &mut BTreeMap<Vec<u8>, Written>,
-) -> Result<(), Failure> {
-    let before = |range: &KeyRange| Get {
-        range: range.clone(),
-        revision: revision - 1,
-        keys_only: true,
-        ..Get::default()
-    };
+) -> Result<(), DifferenceError> {
     let (single, wide): (Vec<_>, Vec<_>) = ranges.iter().partition(|range| range.is_single());
-    let mut candidates: BTreeMap<Vec<u8>, Option<pb::KeyValue>> = BTreeMap::new();
-    for some in single.chunks(ASKED_AT_ONCE) {
-        let found = read_each(connection, some.iter().map(|range| before(range)).collect()).await?;
-        candidates.extend(some.iter().map(|range| range.key.clone()).zip(found));
+    for some in single.chunks(ASKED_AT_ONCE / 2) {
+        let gets = some.iter().flat_map(|range| {
+            [revision - 1, revision].map(|revision| Get {
+                range: (*range).clone(),
+                revision,
+                keys_only: true,
+                ..Get::default()
+            })
+        });
+        let read = read_each(connection, gets.collect()).await?;
+        for (range, states) in some.iter().zip(read.chunks_exact(2)) {
+            let before = states[0].as_ref().map(|kv| kv.lease);
+            let after = states[1].as_ref().map(|kv| kv.mod_revision);
+            note(&range.key, revision, (before, after), written);
+        }
     }
     for range in wide {
-        let found = connection.get(before(range)).await?;
-        candidates.extend(found.kvs.into_iter().map(|kv| (kv.key.clone(), Some(kv))));
-    }
-    if written.len() + candidates.len() > MOST_KEYS {
-        return Err(Failure::Config(format!("the write has more than {MOST_KEYS} keys")));
-    }
-    let candidates: Vec<_> = candidates.into_iter().collect();
-    for some in candidates.chunks(ASKED_AT_ONCE) {
-        let afters =
-            some.iter().map(|(key, _)| Get { revision, keys_only: true, ..Get::key(key.clone()) });
-        let afters = read_each(connection, afters.collect()).await?;
-        for ((key, before), after) in some.iter().zip(afters) {
-            let deleted = after.is_none();
-            let is_ours = match &after {
-                Some(kv) => kv.mod_revision == revision,
-                None => before.is_some(),
+        let state = |revision| Source::range(connection, range.clone(), revision, false);
+        let mut difference = Difference::of(state(revision - 1), state(revision));
+        while let Some(pair) = difference.next().await? {
+            let (key, before, after) = match &pair {
+                Pair::First(kv) => (&kv.key, Some(kv.lease), None),
+                Pair::Second(kv) => (&kv.key, None, Some(kv.mod_revision)),
+                Pair::Both(before, after) => {
+                    (&after.key, Some(before.lease), Some(after.mod_revision))
+                }
             };
-            if !is_ours {
-                continue;
+            note(key, revision, (before, after), written);
+            if written.len() > MOST_KEYS {
+                let text = format!("the write has more than {MOST_KEYS} keys");
+                return Err(Failure::Config(text).into());
             }
-            let one = Written { before: before.clone(), revision, deleted };
-            // Of several changes of a key, the first tells what was before and the last what to
-            // expect; a write changes no key twice.
-            written.insert(key.clone(), one);
         }
     }
     Ok(())
+}
+
+/// Notes a key if the transaction of this revision has changed it: the lease that it had before, and
+/// its last modification after.
+fn note(
+    key: &[u8],
+    revision: i64,
+    (lease_before, after): (Option<i64>, Option<i64>),
+    written: &mut BTreeMap<Vec<u8>, Written>,
+) {
+    let deleted = after.is_none();
+    let is_changed = if deleted { lease_before.is_some() } else { after == Some(revision) };
+    if is_changed {
+        written.insert(key.to_vec(), Written { revision, lease_before, deleted });
+    }
 }
 
 #[cfg(test)]
@@ -175,10 +217,16 @@ mod tests {
 
     fn undo(now: Option<pb::KeyValue>, before: Option<pb::KeyValue>, deleted: bool) -> Undoing {
         let mut undoing = Undoing::default();
-        let one = Written { before: before.clone(), revision: 9, deleted };
+        let lease_before = before.as_ref().map(|kv| kv.lease);
+        let one = Written { revision: 9, lease_before, deleted };
         let after = if deleted { None } else { kv("new", 9, 0) };
-        let states = States { now: &now, before: &before, after: &after };
-        undoing.add(b"k", &one, &states, (0, &BTreeSet::from([12])));
+        let found = now.as_ref().map_or(0, |kv| kv.mod_revision);
+        if found == one.expected() {
+            undoing.take_back(b"k", &one, found, 0);
+        } else {
+            let states = States { now: &now, before: &before, after: &after };
+            undoing.settle(b"k", &one, &states, (0, &BTreeSet::from([12])));
+        }
         undoing
     }
 
