@@ -1,10 +1,12 @@
 //! `lease grant|revoke|timetolive|list|keep-alive`
 
-use kvorum_client::Failure;
+use kvorum_client::{Failure, KeyRange};
 
+use super::remember::remember;
 use super::{CommandError, Session, plan};
 use crate::args::{LeaseArgs, LeaseCommand, LeaseKeepAliveArgs};
 use crate::exit;
+use crate::mode::Mode;
 use crate::output::{Answer, Format};
 
 pub(super) async fn execute(args: &LeaseArgs, session: &mut Session) -> Result<(), CommandError> {
@@ -22,8 +24,12 @@ pub(super) async fn execute(args: &LeaseArgs, session: &mut Session) -> Result<(
             if session.manner.dry_run {
                 return plan::revoke(id, session).await;
             }
+            let keys = keys_of(id, session).await;
             let answer = session.connection.lease_revoke(id).await;
             let answer = answer.map_err(|failure| failed(failure, "failed to revoke lease"))?;
+            if !keys.is_empty() {
+                remember("lease revoke", answer.header.as_ref(), &keys, session);
+            }
             session.print(Answer::Revoke(id, &answer))
         }
         LeaseCommand::Timetolive(ttl) => {
@@ -36,6 +42,16 @@ pub(super) async fn execute(args: &LeaseArgs, session: &mut Session) -> Result<(
         }
         LeaseCommand::KeepAlive(args) => keep_alive(args, session).await,
     }
+}
+
+/// The keys that go with a lease, where an undo may want them.
+async fn keys_of(id: i64, session: &Session) -> Vec<KeyRange> {
+    if session.mode == Mode::Etcdctl || session.places.is_none() {
+        return Vec::new();
+    }
+    let answer = session.connection.lease_time_to_live(id, true).await;
+    answer
+        .map_or_else(|_| Vec::new(), |lease| lease.keys.into_iter().map(KeyRange::single).collect())
 }
 
 async fn keep_alive(args: &LeaseKeepAliveArgs, session: &mut Session) -> Result<(), CommandError> {

@@ -1,6 +1,6 @@
 //! `txn`
 
-use kvorum_client::{Compare, KeyRange, Op, Txn};
+use kvorum_client::{Compare, KeyRange, Op, Txn, pb};
 
 use super::remember::remember;
 use super::{CommandError, Session, plan};
@@ -26,11 +26,21 @@ pub(super) async fn execute(args: &TxnArgs, session: &mut Session) -> Result<(),
     let written = [written(&txn.failure), written(&txn.success)];
     let answer = session.connection.txn(txn).await?;
     let touched = &written[usize::from(answer.succeeded)];
-    if !touched.is_empty() {
+    // Without an effect, the revision is that of somebody else's write.
+    if answer.responses.iter().any(has_written) {
         remember("txn", answer.header.as_ref(), touched, session);
     }
     session.print(Answer::Txn(&answer))?;
     session.finer(answer.succeeded, finer::NOT_SUCCEEDED)
+}
+
+fn has_written(response: &pb::ResponseOp) -> bool {
+    match &response.response {
+        Some(pb::ResponseOpKind::ResponsePut(_)) => true,
+        Some(pb::ResponseOpKind::ResponseDeleteRange(delete)) => delete.deleted > 0,
+        Some(pb::ResponseOpKind::ResponseTxn(txn)) => txn.responses.iter().any(has_written),
+        Some(pb::ResponseOpKind::ResponseRange(_)) | None => false,
+    }
 }
 
 /// What the operations may write.

@@ -3,10 +3,13 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin, stdin};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::connect;
 use super::line::{ShellLine, Verb};
@@ -17,6 +20,7 @@ use crate::exit;
 use crate::mode::Mode;
 use crate::run::{Invocation, Streams, Task};
 use crate::settings::Settings;
+use crate::signals::Interrupted;
 
 /// Runs the script; the exit code is that of the line that failed.
 pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
@@ -36,7 +40,13 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
         places,
     };
     let mut lines = BufReader::new(stdin()).lines();
-    while let Some(words) = next_words(&mut lines).await? {
+    // A command that hears signals takes them from the whole process, for good.
+    let mut interrupted = Interrupted::new()?;
+    let unfinished = session.unfinished.clone();
+    let never = AtomicBool::new(false);
+    loop {
+        let words = next_words(&mut lines);
+        let Some(words) = heeding(words, &mut interrupted, &never).await? else { break };
         if words.is_empty() {
             continue;
         }
@@ -55,7 +65,10 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
             Verb::Jobs | Verb::Kill { .. } | Verb::Ui => {
                 return Err(UsageError::arguments("this needs a terminal").into());
             }
-            Verb::Cluster(command) => carry_out(&command, &mut session, &mut lines).await?,
+            Verb::Cluster(command) => {
+                let work = carry_out(&command, &mut session, &mut lines);
+                heeding(work, &mut interrupted, &unfinished).await?;
+            }
             Verb::Alone(alone) => {
                 alone.check()?;
                 let (global, preferences) = (&line.global, &line.preferences);
@@ -64,11 +77,36 @@ pub(super) async fn run(settings: Settings) -> Result<u8, CommandError> {
             }
             Verb::Own(own) => {
                 own.check()?;
-                Task::Own(&own).execute(&mut session).await?;
+                let work = Task::Own(&own).execute(&mut session);
+                heeding(work, &mut interrupted, &unfinished).await?;
             }
         }
     }
     Ok(0)
+}
+
+/// A command that hears the signal too ends within a moment.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Does something unless a signal asks the script to end. What is unfinished sees to that itself.
+async fn heeding<T>(
+    work: impl Future<Output = Result<T, CommandError>>,
+    interrupted: &mut Interrupted,
+    unfinished: &AtomicBool,
+) -> Result<T, CommandError> {
+    let mut work = Box::pin(work);
+    loop {
+        tokio::select! {
+            outcome = &mut work => return outcome,
+            () = interrupted.wait() => {
+                if unfinished.load(Ordering::Relaxed) {
+                    continue;
+                }
+                let ended = timeout(LAST_WORDS, &mut work).await;
+                return ended.unwrap_or(Err(CommandError::Silent { code: exit::SIGINT }));
+            }
+        }
+    }
 }
 
 /// The words of the next line, none for a remark. A line goes on until its quotes are closed.

@@ -3,11 +3,13 @@
 use std::io::{self, BufWriter};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::cache::KeyCache;
 use super::editor::{Editor, Typed, Wants};
@@ -98,6 +100,9 @@ impl Drop for AbortOnDrop {
         self.0.abort();
     }
 }
+
+/// A command that is cut short says so within a moment.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// In front of a line that a command asks for.
 const ANSWER: &str = "… ";
@@ -212,6 +217,7 @@ impl Shell {
         let (asking, mut asked) = mpsc::channel::<oneshot::Sender<Vec<u8>>>(1);
         self.session.input = Input::Asked(asking);
         let unfinished = self.session.unfinished.clone();
+        let mut interrupted = false;
         let mut work = Box::pin(task.execute(&mut self.session));
         let outcome = loop {
             tokio::select! {
@@ -225,8 +231,11 @@ impl Shell {
                 _ = self.interrupts.recv() => {
                     // What is in the middle of something comes to a stop by itself, unless it is
                     // interrupted once more.
-                    if !unfinished.swap(false, Ordering::Relaxed) {
+                    if !unfinished.load(Ordering::Relaxed) {
                         break None;
+                    }
+                    if std::mem::replace(&mut interrupted, true) {
+                        break timeout(LAST_WORDS, &mut work).await.ok();
                     }
                 }
             }

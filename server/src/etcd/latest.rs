@@ -21,8 +21,8 @@ const LATEST: TableDefinition<'static, &'static [u8], &'static [u8]> =
 /// What of the database is kept in memory.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// Rows that are read at a time.
-const PAGE_ROWS: usize = 64;
+/// Rows that are read at a time. A value is at most 1.5 MiB, unless a server was set otherwise.
+const PAGE_ROWS: usize = 8;
 
 /// Why a snapshot's keys cannot be told.
 #[derive(Debug, Error)]

@@ -134,9 +134,8 @@ pub struct RollbackArgs {
     pub to: i64,
 
     /// The revision of the plan that is gone on with
-    #[arg(long, value_name = "REV", default_value_t = 0, hide_default_value = true,
-          value_parser = clap::value_parser!(i64).range(0..))]
-    pub planned_at: i64,
+    #[arg(long, value_name = "REV", value_parser = clap::value_parser!(i64).range(1..))]
+    pub planned_at: Option<i64>,
 }
 
 /// Take back your own last write
@@ -145,8 +144,10 @@ pub struct RollbackArgs {
     after_help = "What you wrote with kvorum on this machine is remembered by its revisions: not \
                   the values, which the cluster has as long as it has not compacted them. What \
                   somebody has changed since is left alone, and nothing is taken back then unless \
-                  --rest says so. Undone again, an earlier write is taken back. Leases and \
-                  creation revisions are as with rollback.\n\nExamples:\n  undo --list\n  undo\n  \
+                  --rest says so; that somebody deleted a key and you deleted it again cannot be \
+                  seen. Undone again, an earlier write is taken back. Writes of the dashboard, of \
+                  etcdctl and of other programs are not remembered. Leases and creation revisions \
+                  are as with rollback.\n\nExamples:\n  undo --list\n  undo\n  \
                   undo 3 --dry-run"
 )]
 pub struct UndoArgs {
@@ -154,6 +155,11 @@ pub struct UndoArgs {
     #[arg(value_name = "NUMBER", default_value_t = 1, hide_default_value = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub number: u32,
+
+    /// The one of this revision
+    #[arg(long, value_name = "REV", conflicts_with = "number",
+          value_parser = clap::value_parser!(i64).range(1..))]
+    pub rev: Option<i64>,
 
     /// Show what can be taken back, the newest first
     #[arg(long)]

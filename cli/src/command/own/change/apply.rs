@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures::{Stream, StreamExt as _};
+use kvorum_client::Failure;
 use kvorum_client::change::{Applied, Change, Conflict, Stopped, Writer};
 
 use crate::command::own::progress::Progress;
@@ -94,6 +95,8 @@ where
             Some(outcome) => outcome,
             None => {
                 stop.store(true, Ordering::Relaxed);
+                locked(&state).progress.hide();
+                session.remark("stopping after this transaction; Ctrl-C again stops at once");
                 tokio::select! {
                     outcome = &mut work => outcome,
                     () = interrupted.wait() => Err(End::Cut),
@@ -181,28 +184,50 @@ fn explained(end: End, done: &Done, work: &Work<'_>) -> CommandError {
             done.place()
         ),
     };
+    let unknown = "whether the last transaction happened is unknown";
     let (code, why) = match &end {
         End::Stopped(Stopped::Interrupted) => (exit::SIGINT, "interrupted".to_owned()),
         End::Stopped(Stopped::Conflict(conflicts)) => (exit::ERROR, conflict(conflicts)),
         End::Stopped(Stopped::Unknown { cause, keys }) => {
-            let unknown = "whether the last transaction happened is unknown";
             let from = keys.first().map(|key| shown::line(key)).unwrap_or_default();
             let keys = shown::keys(keys.len() as u64);
-            (exit::ERROR, format!("{cause}; {unknown}: {keys} from {from} on"))
+            (exit::ERROR, format!("{}: {keys} from {from} on", with_unknown(cause)))
+        }
+        End::Stopped(Stopped::Gone { key, revision }) => {
+            (exit::ERROR, format!("{} was not there at revision {revision}", shown::line(key)))
         }
         End::Stopped(stopped) => (exit::ERROR, stopped.to_string()),
         End::Source(error) => (error.code(), error.to_string()),
-        End::Cut => {
-            let unknown = "whether the last transaction happened is unknown";
-            (exit::SIGINT, format!("interrupted in the middle: {unknown}"))
-        }
+        End::Cut => (exit::SIGINT, format!("interrupted in the middle: {unknown}")),
     };
-    let mut hint =
-        format!("what is done already is left as it is by the same again: {}", work.go_on);
-    if done.transactions > 0 {
-        hint.push_str("; kvorum undo takes back what is written");
+    CommandError::Hinted { code, message: format!("{why}; {so_far}"), hint: hint(&end, done, work) }
+}
+
+/// The words for a write of which nobody knows whether it happened; most say so themselves.
+fn with_unknown(cause: &Failure) -> String {
+    let text = cause.to_string();
+    if text.contains("is unknown") {
+        text
+    } else {
+        format!("{text}; whether it happened is unknown")
     }
-    CommandError::Hinted { code, message: format!("{why}; {so_far}"), hint }
+}
+
+fn hint(end: &End, done: &Done, work: &Work<'_>) -> String {
+    let again = match end {
+        End::Stopped(Stopped::Compacted(_) | Stopped::Gone { .. }) => None,
+        End::Stopped(Stopped::Failed(failure)) => match failure.hint() {
+            Some(hint) if !failure.is_connection() => return hint,
+            _ => Some(work.go_on),
+        },
+        _ => Some(work.go_on),
+    };
+    let again =
+        again.map(|again| format!("what is done is left as it is by the same again: {again}"));
+    let back = (done.transactions > 0 && work.undoes.is_none())
+        .then(|| "kvorum undo takes back what is known to be written".to_owned());
+    let hints: Vec<String> = again.into_iter().chain(back).collect();
+    if hints.is_empty() { "kvorum history shows what is kept".to_owned() } else { hints.join("; ") }
 }
 
 /// Names the first keys that somebody else has changed.

@@ -4,7 +4,7 @@ mod sides;
 
 use kvorum_client::edit::difference;
 use kvorum_client::explore::KeyValue;
-use kvorum_client::travel::{ASKED_AT_ONCE, Pair, read_each};
+use kvorum_client::travel::{COMPARED_AT_ONCE, Pair, read_each};
 use kvorum_client::{Get, pb};
 
 use crate::args::own::DiffArgs;
@@ -46,7 +46,7 @@ pub(super) async fn execute(args: &DiffArgs, session: &mut Session) -> Result<()
             }
             None => {}
         }
-        if ended || waiting.len() >= MOST_WAITING || unread >= ASKED_AT_ONCE / 2 {
+        if ended || waiting.len() >= MOST_WAITING || unread >= COMPARED_AT_ONCE {
             let told = progress.until(sides.read(std::mem::take(&mut waiting))).await?;
             unread = 0;
             progress.aside(|| {

@@ -55,7 +55,7 @@ async fn back(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result<(
     let are_cut = found.len() < all;
     let changes = found.into_iter().map(|kv| {
         let kind = if kv.create_revision == kv.mod_revision { Kind::Create } else { Kind::Put };
-        Told { kind, kv, values: args.values, before: None }
+        Told { kind, kv, values: args.values, before: Took::Nothing }
     });
     tell(changes, false, session)?;
     let operand = shell_operand(key);
@@ -135,6 +135,7 @@ async fn replay(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result
             }
         }
     };
+    let proven = replay.is_proven();
     drop(progress);
     let Newest { told, dropped, any, .. } = newest;
     tell(told.into_iter().rev(), args.prefix, session)?;
@@ -144,6 +145,12 @@ async fn replay(args: &HistoryArgs, key: &[u8], session: &mut Session) -> Result
     if kept.compacted {
         let oldest = kept.oldest;
         on_the_side(&format!("what was before revision {oldest} is compacted"), session);
+    }
+    if !proven {
+        on_the_side(
+            "this version of etcd cannot tell whether more was still to come: it was silent for 10 s",
+            session,
+        );
     }
     if let Some(message) = overtaken {
         let hint = "what was told is right; begin again for the rest".to_owned();
@@ -219,6 +226,8 @@ struct Newest {
     held_bytes: usize,
     dropped: bool,
     any: bool,
+    /// There were more keys than are remembered.
+    forgot: bool,
     /// Keys and what they were last, as far as they are few: for what a deletion took.
     last: std::collections::HashMap<Vec<u8>, i64>,
 }
@@ -235,6 +244,7 @@ impl Newest {
             held_bytes: 0,
             dropped: false,
             any: false,
+            forgot: false,
             last: std::collections::HashMap::new(),
         }
     }
@@ -243,12 +253,18 @@ impl Newest {
         self.any = true;
         let Happening { kind, mut kv } = happening;
         let before = match kind {
-            Kind::Delete => Some(self.last.remove(&kv.key)),
+            Kind::Delete => match self.last.remove(&kv.key) {
+                Some(revision) => Took::Revision(revision),
+                None if self.forgot => Took::Unknown,
+                None => Took::Compacted,
+            },
             Kind::Create | Kind::Put => {
                 if self.last.len() < MOST_REMEMBERED || self.last.contains_key(&kv.key) {
                     self.last.insert(kv.key.clone(), kv.mod_revision);
+                } else {
+                    self.forgot = true;
                 }
-                None
+                Took::Nothing
             }
         };
         if !self.values {
@@ -269,8 +285,19 @@ struct Told {
     kind: Kind,
     kv: pb::KeyValue,
     values: bool,
-    /// Of a deletion: the revision of what it took, `Some(None)` if that is compacted.
-    before: Option<Option<i64>>,
+    before: Took,
+}
+
+/// What a change took away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Took {
+    /// It is no deletion.
+    Nothing,
+    /// What was written at this revision.
+    Revision(i64),
+    Compacted,
+    /// There were too many keys to remember.
+    Unknown,
 }
 
 struct Change {
@@ -290,10 +317,11 @@ impl Change {
     }
 
     fn took(&self) -> Option<String> {
-        Some(match self.told.before? {
-            Some(revision) => format!("what it had since revision {revision}"),
-            None => "what it had is compacted".to_owned(),
-        })
+        match self.told.before {
+            Took::Revision(revision) => Some(format!("what it had since revision {revision}")),
+            Took::Compacted => Some("what it had is compacted".to_owned()),
+            Took::Nothing | Took::Unknown => None,
+        }
     }
 
     fn shown_value(&self) -> Option<String> {
@@ -355,7 +383,10 @@ impl Row for Change {
                 value = value.with("value", shown);
             }
         }
-        value.with_some("deleted_mod_revision", self.told.before.flatten().map(Value::Int))
+        match self.told.before {
+            Took::Revision(revision) => value.with("deleted_mod_revision", Value::Int(revision)),
+            _ => value,
+        }
     }
 
     fn cells(&self) -> Vec<String> {

@@ -12,6 +12,7 @@ use kvorum_client::travel::DifferenceError;
 use crate::args::own::Travel;
 use crate::command::{CommandError, Effect, Session};
 use crate::exit;
+use crate::output::shell_word;
 
 pub(super) async fn execute(travel: &Travel, session: &mut Session) -> Result<(), CommandError> {
     match travel {
@@ -29,6 +30,16 @@ pub(super) fn effect(travel: &Travel) -> Effect {
         Travel::History(_) | Travel::Diff(_) => Effect::Reads,
         Travel::Undo(args) if args.list => Effect::Reads,
         Travel::Restore(_) | Travel::Rollback(_) | Travel::Undo(_) => Effect::Writes,
+    }
+}
+
+/// A command to paste that goes to the same cluster.
+fn command(words: &str, session: &Session) -> String {
+    let flags = session.manner.connection.iter();
+    let flags: Vec<String> = flags.map(|flag| shell_word(flag.as_bytes())).collect();
+    match flags.is_empty() {
+        true => format!("kvorum {words}"),
+        false => format!("kvorum {} {words}", flags.join(" ")),
     }
 }
 

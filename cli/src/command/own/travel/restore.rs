@@ -4,8 +4,8 @@ use futures::stream;
 use kvorum_client::change::{Change, Target, settle_leases};
 use kvorum_client::{Failure, Get, pb};
 
-use super::compacted;
 use super::written::{HEADER, Written};
+use super::{command, compacted};
 use crate::args::own::RestoreArgs;
 use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
 use crate::command::own::shown;
@@ -40,7 +40,7 @@ pub(super) async fn execute(args: &RestoreArgs, session: &mut Session) -> Result
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
         let place = [&key[..], format!("@{revision}").as_bytes()].concat();
-        let go_on = format!("kvorum restore {}", shell_operand(&place));
+        let go_on = format!("{} {}", command("restore", session), shell_operand(&place));
         let work = Work { verb: "restore", total: 1, undoes: None, go_on: &go_on };
         done = carry_out(&work, stream::iter([Ok(vec![change])]), session).await?;
     } else if session.manner.dry_run {

@@ -3,8 +3,8 @@
 use futures::stream;
 use kvorum_client::travel::{DifferenceError, Rollback, RollbackRequest, rollback};
 
-use super::compacted;
 use super::written::{HEADER, Written};
+use super::{command, compacted};
 use crate::args::own::RollbackArgs;
 use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
 use crate::command::own::progress::Progress;
@@ -29,7 +29,7 @@ pub(super) async fn execute(
         }
         other => other.into(),
     })?;
-    if let Some(conflict) = foreign(&planned, &request) {
+    if let Some(conflict) = foreign(&planned, &request, session) {
         return Err(conflict);
     }
     let operand = shell_operand(&request.prefix);
@@ -41,10 +41,10 @@ pub(super) async fn execute(
     let rows = planned.changes.iter().filter_map(PlanRow::of);
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
-        let planned_at =
-            if request.planned_at == 0 { planned.planned_at } else { request.planned_at };
-        let go_on =
-            format!("kvorum rollback --to {} --planned-at {planned_at} {operand}", request.to);
+        let planned_at = request.planned_at.unwrap_or(planned.planned_at);
+        let to = request.to;
+        let go_on = command(&format!("rollback --to {to} --planned-at {planned_at}"), session);
+        let go_on = format!("{go_on} {operand}");
         let total = summary.changes();
         let work = Work { verb: "rollback", total, undoes: None, go_on: &go_on };
         let steps = stream::iter(planned.changes.into_iter().map(|change| Ok(vec![change])));
@@ -77,7 +77,11 @@ fn summary(planned: &Rollback) -> Summary {
 }
 
 /// Somebody has changed keys since the plan was made that is gone on with.
-fn foreign(planned: &Rollback, request: &RollbackRequest) -> Option<CommandError> {
+fn foreign(
+    planned: &Rollback,
+    request: &RollbackRequest,
+    session: &Session,
+) -> Option<CommandError> {
     let (key, revision) = planned.foreign.first()?;
     let what = match revision {
         0 => "deleted".to_owned(),
@@ -93,11 +97,11 @@ fn foreign(planned: &Rollback, request: &RollbackRequest) -> Option<CommandError
         message: format!(
             "nothing was written: {} was {what}, after the plan of revision {}{more}",
             shown::line(key),
-            request.planned_at
+            request.planned_at.unwrap_or_default()
         ),
         hint: format!(
-            "a new plan would change these too: kvorum rollback --to {} {operand}",
-            request.to
+            "a new plan would change these too: {} {operand}",
+            command(&format!("rollback --to {}", request.to), session)
         ),
     })
 }

@@ -1,15 +1,17 @@
 //! `undo`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::stream;
+use kvorum_client::KeyRange;
 use kvorum_client::change::{Entry, Journal};
-use kvorum_client::travel::{Undoing, undoing};
-use kvorum_client::{Get, KeyRange};
+use kvorum_client::travel::{DifferenceError, Undoing, undoing};
 
+use super::command;
 use super::written::{HEADER, Written};
 use crate::args::own::UndoArgs;
 use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
+use crate::command::own::progress::Progress;
 use crate::command::own::shown;
 use crate::command::remember::settled;
 use crate::command::{CommandError, Session};
@@ -26,7 +28,13 @@ pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<()
         }
         return Ok(rows.end()?);
     }
-    let Some(write) = writes.get(args.number as usize - 1) else {
+    let chosen = match args.rev {
+        None => writes.get(args.number as usize - 1),
+        Some(revision) => {
+            writes.iter().find(|write| write.parts.iter().any(|part| part.revision == revision))
+        }
+    };
+    let Some(write) = chosen else {
         return Err(nothing(args, writes.len()));
     };
     if write.parts.first().is_some_and(|first| first.part > 1) {
@@ -35,13 +43,15 @@ pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<()
     let connection = session.connection.clone();
     let transactions: Vec<(i64, Vec<KeyRange>)> =
         write.parts.iter().map(|part| (part.revision, part.touched())).collect();
-    let first = write.parts.first().map_or(0, |part| part.revision);
-    let found = undoing(&connection, &transactions, &undone).await.map_err(|failure| {
-        if !failure.is_compacted() {
-            return CommandError::from(failure);
+    let mut progress = Progress::new(&session.manner);
+    let found = progress.until(undoing(&connection, &transactions, &undone)).await;
+    drop(progress);
+    let found = found.map_err(|error| match error {
+        DifferenceError::Failure(failure) if failure.is_compacted() => {
+            let message = format!("what was before revision {} was compacted", write.revision());
+            CommandError::Other { code: exit::ERROR, message }
         }
-        let message = format!("what was before revision {first} was compacted");
-        CommandError::Other { code: exit::ERROR, message }
+        other => other.into(),
     })?;
     if !args.rest
         && let Some(conflict) = changed_since(&found)
@@ -59,6 +69,10 @@ async fn take_back(
 ) -> Result<(), CommandError> {
     let mut summary = Summary::beside(found.settled);
     found.changes.iter().filter_map(PlanRow::of).for_each(|row| summary.add(&row));
+    if found.kept_leases > 0 {
+        let kept = shown::keys(found.kept_leases);
+        summary.notes.push(format!("{kept} under the lease that was had then"));
+    }
     if found.lost_leases > 0 {
         let lost = shown::keys(found.lost_leases);
         summary.notes.push(format!("{lost} without the lease that was had then: it is gone"));
@@ -76,7 +90,7 @@ async fn take_back(
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
         let rest = if args.rest { " --rest" } else { "" };
-        let go_on = format!("kvorum undo{rest} {}", args.number);
+        let go_on = command(&format!("undo{rest} --rev {}", write.revision()), session);
         let total = summary.changes();
         let work = Work { verb: "undo", total, undoes: Some(write.number), go_on: &go_on };
         let steps = stream::iter(found.changes.into_iter().map(|change| Ok(vec![change])));
@@ -99,6 +113,11 @@ struct Write {
 }
 
 impl Write {
+    /// At which it began.
+    fn revision(&self) -> i64 {
+        self.parts.first().map_or(0, |part| part.revision)
+    }
+
     fn keys(&self) -> usize {
         self.parts.iter().map(|part| part.keys.len()).sum()
     }
@@ -134,21 +153,45 @@ async fn writes(session: &mut Session) -> Result<(Vec<Write>, BTreeSet<i64>), Co
         code: exit::ERROR,
         message: format!("{}: {error}", journal.path().display()),
     })?;
-    let any = Get { count_only: true, serializable: true, ..Get::key("\0") };
-    let cluster_id = match session.connection.get(any).await {
-        Ok(answer) => answer.header.map_or(0, |header| header.cluster_id),
-        // Who may not read that key may still ask who is there.
-        Err(_) => session.connection.status_of_any().await?.header.map_or(0, |h| h.cluster_id),
-    };
-    let here: Vec<Entry> =
-        entries.into_iter().filter(|entry| entry.cluster_id == cluster_id).collect();
+    let header = session.connection.status_of_any().await?.header.unwrap_or_default();
+    let here = entries.into_iter().filter(|entry| entry.cluster_id == header.cluster_id);
+    let here = of_this_life(here, header.revision);
     let undone = here.iter().filter(|entry| entry.undoes.is_some()).map(|entry| entry.revision);
     let undone = undone.collect();
     Ok((undoable(here.into_iter()), undone))
 }
 
+/// Two processes may write to the journal in another order than to the cluster, but not for long.
+const OUT_OF_ORDER_MS: u64 = 10_000;
+
+/// A cluster that was made anew with the same addresses has the same id and begins its revisions
+/// again: what was written to the one before is not there any more.
+fn of_this_life(entries: impl Iterator<Item = Entry>, newest: i64) -> Vec<Entry> {
+    let mut kept: Vec<Entry> = Vec::new();
+    let (mut highest, mut at_ms) = (0, 0);
+    for entry in entries {
+        if entry.revision == 0 {
+            kept.push(entry);
+            continue;
+        }
+        if entry.revision <= highest && entry.at_ms > at_ms + OUT_OF_ORDER_MS {
+            kept.clear();
+            highest = 0;
+        }
+        highest = highest.max(entry.revision);
+        at_ms = at_ms.max(entry.at_ms);
+        kept.push(entry);
+    }
+    // A member that is behind by a moment is told from a cluster that began again by what it lacks.
+    if highest > newest + MOST_BEHIND { Vec::new() } else { kept }
+}
+
+/// Revisions that a member which answers may not have heard of yet.
+const MOST_BEHIND: i64 = 1000;
+
 fn undoable(entries: impl Iterator<Item = Entry>) -> Vec<Write> {
     let mut writes: Vec<Write> = Vec::new();
+    let mut places: HashMap<u64, usize> = HashMap::new();
     let mut settled = BTreeSet::new();
     for entry in entries {
         if let Some(undone) = entry.undoes {
@@ -158,7 +201,8 @@ fn undoable(entries: impl Iterator<Item = Entry>) -> Vec<Write> {
             }
             continue;
         }
-        match writes.iter_mut().rev().find(|write| write.number == entry.write) {
+        let place = *places.entry(entry.write).or_insert(writes.len());
+        match writes.get_mut(place) {
             Some(write) => write.parts.push(entry),
             None => writes.push(Write {
                 number: entry.write,
@@ -182,7 +226,7 @@ fn nothing(args: &UndoArgs, there_are: usize) -> CommandError {
 }
 
 fn forgotten(write: &Write) -> CommandError {
-    let revision = write.parts.first().map_or(0, |first| first.revision);
+    let revision = write.revision();
     CommandError::Hinted {
         code: exit::ERROR,
         message: "the write was so large that its beginning is no longer remembered".to_owned(),
@@ -263,7 +307,7 @@ impl Row for Listed<'_> {
 mod tests {
     use kvorum_client::change::Entry;
 
-    use super::undoable;
+    use super::{of_this_life, undoable};
 
     fn entry(write: u64, part: u32, undoes: Option<u64>, keys: &[&str]) -> Entry {
         Entry {
@@ -281,6 +325,19 @@ mod tests {
 
     fn numbers(entries: Vec<Entry>) -> Vec<u64> {
         undoable(entries.into_iter()).iter().map(|write| write.number).collect()
+    }
+
+    #[test]
+    fn what_was_written_to_a_cluster_that_began_again_is_forgotten() {
+        let at = |at_ms, revision| Entry { at_ms, revision, ..entry(1, 1, None, &["a"]) };
+        let revisions = |entries: Vec<Entry>, newest| {
+            let kept = of_this_life(entries.into_iter(), newest);
+            kept.iter().map(|entry| entry.revision).collect::<Vec<_>>()
+        };
+        assert_eq!(revisions(vec![at(0, 5), at(90_000, 9)], 9), [5, 9]);
+        assert_eq!(revisions(vec![at(0, 9), at(2, 8)], 9), [9, 8]);
+        assert_eq!(revisions(vec![at(0, 5), at(90_000, 3)], 9), [3]);
+        assert_eq!(revisions(vec![at(0, 5000)], 9), [0; 0]);
     }
 
     #[test]

@@ -75,7 +75,9 @@ impl Sides {
 
     /// What is next in either; dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Pair>, CommandError> {
-        self.difference.next().await.map_err(|error| match (error, &self.kind) {
+        let pair = self.difference.next().await;
+        let pair = pair.map(|pair| pair.map(without_lone_value));
+        pair.map_err(|error| match (error, &self.kind) {
             (DifferenceError::Failure(failure), Kind::Revisions { first, second, .. })
                 if failure.is_compacted() =>
             {
@@ -111,6 +113,17 @@ impl Sides {
 
     pub(super) fn compacted(&self, revision: i64) -> CommandError {
         compacted(revision)
+    }
+}
+
+/// The value of a key that only one side has is not shown, and its page is let go.
+fn without_lone_value(pair: Pair) -> Pair {
+    let bare =
+        |kv: KeyValue| KeyValue { key: kv.key.to_vec().into(), value: Vec::new().into(), ..kv };
+    match pair {
+        Pair::First(kv) => Pair::First(bare(kv)),
+        Pair::Second(kv) => Pair::Second(bare(kv)),
+        both @ Pair::Both(..) => both,
     }
 }
 
