@@ -1,20 +1,20 @@
 //! `lock`: hold a lock while a command runs, or until a signal comes.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use kvorum_client::{Get, HeldLock, LeaseSession, LockError};
-use tokio::process;
 
+use super::child::{self, NotStarted, Order};
 use super::{CommandError, Session};
 use crate::args::{LockArgs, LockPlan, bytes_of};
 use crate::exit;
 use crate::mode::Mode;
 use crate::output::{Answer, go};
-use crate::signals::Interrupted;
+use crate::signals::{Interrupted, Relayed};
 
 pub(super) async fn execute(args: &LockArgs, session: &mut Session) -> Result<(), CommandError> {
     let plan = args.plan()?;
@@ -51,49 +51,69 @@ async fn hold(
     }
 }
 
-/// Runs the command to its end, which signals to this process do not hasten: the lock is for it.
+/// Runs the command to its end. As etcdctl, signals to this process do not hasten it: the lock is
+/// for the command.
 async fn run(
     plan: &LockPlan,
     held: &HeldLock,
     lease: &LeaseSession,
     session: &mut Session,
 ) -> Result<(), CommandError> {
-    let Some((program, arguments)) = plan.command.split_first() else { return Ok(()) };
-    let child = process::Command::new(program)
-        .args(arguments)
-        .env("ETCD_LOCK_KEY", OsStr::from_bytes(&held.key))
-        .env("ETCD_LOCK_REV", held.revision.to_string())
-        .stdin(Stdio::null())
-        .spawn();
-    let mut child = child.map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
-            _ => error.to_string(),
-        };
-        lost(&format!("exec: {}: {reason}", go::quote(&bytes_of(program))))
-    })?;
-    let status = tokio::select! {
-        status = child.wait() => status?,
-        () = lease.ended() => {
-            if session.mode == Mode::Kvorum {
-                session.remark("warning: the lock is lost: its lease expired while the command runs");
+    let is_etcdctl = session.mode == Mode::Etcdctl;
+    let order = Order {
+        words: &plan.command,
+        variables: variables(held),
+        reads_input: !is_etcdctl && Order::may_read(&session.input),
+    };
+    let mut child = match order.start() {
+        Err(not_started) if is_etcdctl => return Err(etcdctl_text(&not_started)),
+        started => started?,
+    };
+    let mut signals = Relayed::new()?;
+    let mut is_lost = false;
+    let status = loop {
+        tokio::select! {
+            status = child.ended() => break status?,
+            signal = signals.next(), if !is_etcdctl => child.pass_on(signal),
+            () = lease.ended(), if !is_lost => {
+                is_lost = true;
+                if !is_etcdctl {
+                    session.remark(
+                        "warning: the lock is lost: its lease expired while the command runs",
+                    );
+                }
             }
-            child.wait().await?
         }
     };
-    if status.success() { Ok(()) } else { Err(child_failed(status)) }
+    if is_etcdctl { etcdctl_outcome(status) } else { child::outcome(status) }
+}
+
+fn variables(held: &HeldLock) -> Vec<(OsString, OsString)> {
+    vec![
+        ("ETCD_LOCK_KEY".into(), OsString::from_vec(held.key.clone())),
+        ("ETCD_LOCK_REV".into(), held.revision.to_string().into()),
+    ]
+}
+
+fn etcdctl_text(not_started: &NotStarted) -> CommandError {
+    let reason = match not_started.error.kind() {
+        io::ErrorKind::NotFound => "executable file not found in $PATH".to_owned(),
+        _ => not_started.error.to_string(),
+    };
+    lost(&format!("exec: {}: {reason}", go::quote(&bytes_of(&not_started.program))))
 }
 
 /// The child's own exit code, as etcdctl since 3.5.
-fn child_failed(status: ExitStatus) -> CommandError {
+fn etcdctl_outcome(status: ExitStatus) -> Result<(), CommandError> {
     // What a shell makes of Go's -1.
     const KILLED: u8 = 255;
     let (code, message) = match (status.code(), status.signal()) {
+        (Some(0), _) => return Ok(()),
         (Some(code), _) => (code.to_le_bytes()[0], format!("exit status {code}")),
         (None, Some(signal)) => (KILLED, format!("signal: {signal}")),
         (None, None) => (KILLED, status.to_string()),
     };
-    CommandError::Other { code, message }
+    Err(CommandError::Other { code, message })
 }
 
 pub(super) fn cancelled() -> CommandError {

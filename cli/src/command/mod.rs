@@ -6,6 +6,7 @@
 mod alarm;
 mod auth;
 mod check;
+mod child;
 mod compaction;
 mod completion;
 mod defrag;
