@@ -4,9 +4,10 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
 
-use crate::args::narrowed;
+use crate::args::{BEYOND, narrowed};
 
 /// Commands by name, in the order in which they are abbreviated, with their subcommands.
 pub(crate) type Commands = [(&'static str, &'static [&'static str])];
@@ -46,11 +47,37 @@ impl Program {
             Ok(matches) if deepest(&matches).get_flag("help") || matches.subcommand().is_none() => {
                 Resolved::Usage(words)
             }
-            Ok(matches) => Resolved::Parsed(matches, args),
+            Ok(matches) => match self.beyond(&words, &matches) {
+                Some(message) => Resolved::Refused { message, path: Some(words) },
+                None => Resolved::Parsed(matches, args),
+            },
             // A group of commands alone, or with a word that is none of them, shows what it has.
             Err(error) if self.is_group(&words) && !is_flag_error(&error) => Resolved::Usage(words),
-            Err(error) => Resolved::Refused { message: flag_error(&error), path: Some(words) },
+            Err(error) => {
+                let message = self.beyond_of(&words, &error).unwrap_or_else(|| flag_error(&error));
+                Resolved::Refused { message, path: Some(words) }
+            }
         }
+    }
+
+    /// A complaint about a flag that only `kvorum` has, if the line uses one.
+    fn beyond(&self, words: &[String], matches: &ArgMatches) -> Option<String> {
+        let (line, matches) = ((self.line)(), deepest(matches));
+        let mut flags = command_of(&line, words).get_arguments().filter(|arg| is_beyond(arg));
+        let used = flags.find(|arg| {
+            let source = matches.value_source(arg.get_id().as_str());
+            arg.get_long().is_some() && source == Some(ValueSource::CommandLine)
+        })?;
+        Some(unknown(used.get_long()?))
+    }
+
+    /// As [`Self::beyond`], where the flag has no value that fits.
+    fn beyond_of(&self, words: &[String], error: &clap::Error) -> Option<String> {
+        let said = context(error, ContextKind::InvalidArg)?;
+        let named = said.split([' ', '=', '[']).next()?.strip_prefix("--")?;
+        let line = (self.line)();
+        let mut flags = command_of(&line, words).get_arguments().filter(|arg| is_beyond(arg));
+        flags.any(|arg| arg.get_long() == Some(named)).then(|| unknown(named))
     }
 
     /// The commands that the program has, for whoever shows them or completes them.
@@ -61,7 +88,9 @@ impl Program {
             let known = self.commands.iter().find(|(name, _)| *name == command.get_name());
             let Some((name, subs)) = known else { continue };
             let mut kept = command.clone();
-            if command.has_subcommands() {
+            if command.get_arguments().any(is_beyond) {
+                kept = bare(name, command);
+            } else if command.has_subcommands() {
                 kept = bare(name, command);
                 let known = |sub: &&Command| subs.contains(&sub.get_name());
                 kept = kept.subcommands(command.get_subcommands().filter(known).cloned());
@@ -152,10 +181,25 @@ impl Program {
     }
 }
 
-/// A command without its subcommands.
+/// Whether etcdctl has no such flag.
+fn is_beyond(arg: &Arg) -> bool {
+    arg.get_help_heading() == Some(BEYOND)
+}
+
+/// The command that these words lead to.
+fn command_of<'a>(line: &'a Command, words: &[String]) -> &'a Command {
+    words.iter().fold(line, |command, word| command.find_subcommand(word).unwrap_or(command))
+}
+
+fn unknown(flag: &str) -> String {
+    format!("unknown flag: --{flag}")
+}
+
+/// A command without its subcommands, and without what only `kvorum` has.
 fn bare(name: &'static str, of: &Command) -> Command {
     let about = of.get_about().cloned().unwrap_or_default();
-    let bare = Command::new(name).about(about).args(of.get_arguments().cloned());
+    let args = of.get_arguments().filter(|arg| !is_beyond(arg));
+    let bare = Command::new(name).about(about).args(args.cloned());
     bare.disable_help_subcommand(true).disable_version_flag(true)
 }
 

@@ -152,6 +152,10 @@ mod tests {
                  \"maybe\": invalid syntax",
             ),
             ("etcdctl get k --rev", "flag needs an argument: --rev"),
+            ("etcdctl lock a --try", "unknown flag: --try"),
+            ("etcdctl lock a --on-lost=kill", "unknown flag: --on-lost"),
+            ("etcdctl lock a --timeout soon", "unknown flag: --timeout"),
+            ("etcdctl elect a --on-lost bogus", "unknown flag: --on-lost"),
             ("etcdctl bogus", "unknown command \"bogus\" for \"etcdctl\""),
         ] {
             let Resolved::Refused { message: actual, .. } = resolve(words(line)) else {
@@ -190,6 +194,7 @@ mod tests {
             "etcdctl put k -- -v",
             "etcdctl get --rev -1 k",
             "etcdctl watch k --rev 1 -- echo -n hi",
+            "etcdctl lock k -- flock --try",
         ] {
             assert!(matches!(resolve(words(line)), Resolved::Parsed(..)), "{line}");
         }

@@ -12,6 +12,12 @@ pub const INVALID_INPUT: u8 = 3;
 pub const BAD_FEATURE: u8 = 4;
 /// The server ended a watch.
 pub const INTERRUPTED: u8 = 5;
+/// Somebody else has the lock (`EX_TEMPFAIL`).
+pub const TAKEN: u8 = 75;
+/// What a command was run for was lost while it ran.
+pub const LOST: u8 = 76;
+/// The time that was given is up.
+pub const TIMED_OUT: u8 = 124;
 pub const BAD_ARGUMENTS: u8 = 128;
 
 /// The finer codes of `--exit-status`, which only `kvorum` has.

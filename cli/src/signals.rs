@@ -59,16 +59,21 @@ impl Interrupted {
 pub struct Relayed {
     interrupt: Signal,
     terminate: Signal,
-    hangup: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Relayed {
     /// Must be made within a runtime.
     pub fn new() -> io::Result<Self> {
+        Ok(Self { hangup: Some(signal(SignalKind::hangup())?), ..Self::without_hangup()? })
+    }
+
+    /// Without the one that etcdctl leaves alone.
+    pub fn without_hangup() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
+            hangup: None,
         })
     }
 
@@ -77,7 +82,9 @@ impl Relayed {
         tokio::select! {
             _ = self.interrupt.recv() => rustix::process::Signal::INT,
             _ = self.terminate.recv() => rustix::process::Signal::TERM,
-            _ = self.hangup.recv() => rustix::process::Signal::HUP,
+            Some(()) = async { self.hangup.as_mut()?.recv().await } => {
+                rustix::process::Signal::HUP
+            }
         }
     }
 }

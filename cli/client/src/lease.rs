@@ -5,6 +5,7 @@ use std::time::Duration;
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, LeaseTimeToLiveOptions};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::boot_clock::BootInstant;
 use crate::connection::{Connection, Effect};
 use crate::failure::Failure;
 use crate::pb;
@@ -16,6 +17,7 @@ pub struct KeepAlive {
     endpoint: String,
     answer_timeout: Duration,
     next_beat: Instant,
+    sent: BootInstant,
 }
 
 /// A beat is sent when this part of the time to live has passed, as etcd's client does.
@@ -83,6 +85,7 @@ impl Connection {
             endpoint: self.current_endpoint().to_string(),
             answer_timeout: self.config().command_timeout,
             next_beat: Instant::now(),
+            sent: BootInstant::now(),
         })
     }
 }
@@ -93,6 +96,7 @@ impl KeepAlive {
     /// Dropping the future between beats loses nothing.
     pub async fn next(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Failure> {
         sleep_until(self.next_beat).await;
+        self.sent = BootInstant::now();
         let answer = timeout(self.answer_timeout, async {
             self.keeper.keep_alive().await?;
             self.answers.message().await
@@ -116,5 +120,11 @@ impl KeepAlive {
         let interval = Duration::from_secs(ttl_s) / BEATS_PER_TTL;
         self.next_beat = Instant::now() + interval.max(MIN_BEAT_INTERVAL);
         Ok(Some(answer))
+    }
+
+    /// When the last beat was sent. A lease lasts for its time to live from then on, and nobody can
+    /// know of more: the answer may have lain about while this process was stopped.
+    pub(crate) fn sent(&self) -> BootInstant {
+        self.sent
     }
 }

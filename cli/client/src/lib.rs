@@ -14,6 +14,7 @@
 //! Nothing here prints.
 
 mod auth;
+mod boot_clock;
 pub mod change;
 mod cluster;
 mod config;
@@ -65,7 +66,7 @@ pub use load::{Amount, Load, LoadReport, LoadRun};
 pub use maintenance::Downgrade;
 pub use memory::MemoryError;
 pub use mirror::{Mirror, MirrorPlan};
-pub use mutex::{HeldLock, LockError};
+pub use mutex::{HeldLock, LockError, Tried};
 pub use range::KeyRange;
 pub use request::{
     Compare, CompareOp, CompareTarget, Delete, Get, Op, Put, SortOrder, SortTarget, Txn, Watch,

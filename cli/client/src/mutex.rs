@@ -17,6 +17,24 @@ pub struct HeldLock {
     /// When it was got. Of two who have the lock one after the other, the later one has the higher
     /// revision, so that whoever is written to can refuse the earlier one.
     pub revision: i64,
+    /// The fencing token: when its key was made. Who has the lock later has a higher one, and it is
+    /// what [`crate::explore::locks`] shows.
+    pub token: i64,
+}
+
+/// What came of wanting a lock at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    Held(HeldLock),
+    /// Somebody else has it.
+    Taken {
+        /// The holder's token.
+        token: i64,
+        /// The holder's lease.
+        lease: i64,
+        /// How many wait behind the holder.
+        waiting: i64,
+    },
 }
 
 /// Why there is no lock.
@@ -40,6 +58,43 @@ impl LeaseSession {
         }
     }
 
+    /// Has the lock `name` if nobody has it or waits for it; never stands in the line.
+    pub async fn try_lock(&self, name: &[u8]) -> Result<Tried, LockError> {
+        tokio::select! {
+            tried = self.enter_if_empty(name) => Ok(tried?),
+            () = self.ended() => Err(LockError::Expired),
+        }
+    }
+
+    async fn enter_if_empty(&self, name: &[u8]) -> Result<Tried, Failure> {
+        let prefix = queue::prefix(name);
+        let key = queue::key(&prefix, self.lease());
+        let txn = Txn {
+            // Of a range without keys, this holds; every key in it has been created.
+            compares: vec![Compare {
+                range: KeyRange::prefix(prefix.as_slice()),
+                op: CompareOp::Equal,
+                target: CompareTarget::CreateRevision(0),
+            }],
+            success: vec![Op::Put(Put { lease: self.lease(), ..Put::new(key.clone(), "") })],
+            failure: vec![Op::Get(queue::first(&prefix))],
+        };
+        let answer = self.connection().txn(txn).await?;
+        let revision = queue::revision(answer.header.as_ref());
+        let found = answer.responses.first().and_then(|response| match &response.response {
+            Some(pb::ResponseOpKind::ResponseRange(range)) => Some(range),
+            _ => None,
+        });
+        Ok(match found.and_then(|range| Some((range.kvs.first()?, range.count))) {
+            None => Tried::Held(HeldLock { key, revision, token: revision }),
+            Some((holder, count)) => Tried::Taken {
+                token: holder.create_revision,
+                lease: holder.lease,
+                waiting: count - 1,
+            },
+        })
+    }
+
     async fn wait_in_line(&self, name: &[u8]) -> Result<HeldLock, LockError> {
         let (connection, prefix) = (self.connection(), queue::prefix(name));
         let key = queue::key(&prefix, self.lease());
@@ -50,14 +105,14 @@ impl LeaseSession {
         // A session that is in the line already keeps its place.
         let own = if answer.succeeded { now } else { own.ok_or(LockError::Expired)? };
         if first.is_none_or(|first| first == own) {
-            return Ok(HeldLock { key, revision: now });
+            return Ok(HeldLock { key, revision: now, token: own });
         }
         queue::wait_for_turn(connection, &prefix, own).await?;
         let still = connection.get(Get::key(key.clone())).await?;
         if still.kvs.is_empty() {
             return Err(LockError::Expired);
         }
-        Ok(HeldLock { key, revision: queue::revision(still.header.as_ref()) })
+        Ok(HeldLock { key, revision: queue::revision(still.header.as_ref()), token: own })
     }
 }
 

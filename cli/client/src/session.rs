@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::sleep;
 
+use crate::boot_clock::BootInstant;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::lease::KeepAlive;
-use crate::pb;
 
 /// A lease with a keeper. [`LeaseSession::close`] ends it; dropped, it ends in the background, as far
 /// as there is still a runtime, and else when its time is up.
@@ -33,12 +33,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 impl Connection {
     /// Grants a lease of `ttl_s` seconds and keeps it alive from now on.
     pub async fn session(&self, ttl_s: i64) -> Result<LeaseSession, Failure> {
+        let sent = BootInstant::now();
         let granted = self.lease_grant(ttl_s).await?;
         let (keeping, kept) = watch::channel(());
         let keeper = Keeper {
             connection: self.clone(),
             lease: granted.id,
-            alive_until: Instant::now() + seconds(granted.ttl),
+            alive_until: sent.after(seconds(granted.ttl)),
             beats: None,
         };
         let keeper = tokio::spawn(async move {
@@ -99,30 +100,31 @@ impl Drop for LeaseSession {
 struct Keeper {
     connection: Connection,
     lease: i64,
-    alive_until: Instant,
+    alive_until: BootInstant,
     beats: Option<KeepAlive>,
 }
 
 impl Keeper {
     /// Renews the lease until it is gone.
     async fn run(mut self) {
-        while let Ok(beat) = timeout_at(self.alive_until, self.beat()).await {
+        while let Some(beat) = self.alive_until.limits(self.beat()).await {
             match beat {
-                Ok(Some(answer)) => self.alive_until = Instant::now() + seconds(answer.ttl),
+                Ok(Some(alive_until)) => self.alive_until = alive_until,
                 // That the lease is gone, only a stream that is being opened is told for certain:
                 // an open one ends like this when its connection breaks, too.
                 Ok(None) if self.beats.is_none() => return,
                 Ok(None) => self.beats = None,
                 Err(_) => {
                     self.beats = None;
-                    sleep_until(self.alive_until.min(Instant::now() + RETRY_PAUSE)).await;
+                    sleep(self.alive_until.left().min(RETRY_PAUSE)).await;
                 }
             }
         }
     }
 
-    /// The next beat of the stream; `None` if that has ended, or cannot begin for want of a lease.
-    async fn beat(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Failure> {
+    /// The next beat of the stream, and until when the lease lasts by it; `None` if the stream has
+    /// ended, or cannot begin for want of a lease.
+    async fn beat(&mut self) -> Result<Option<BootInstant>, Failure> {
         let beats = match &mut self.beats {
             Some(beats) => beats,
             none => match self.connection.lease_keep_alive(self.lease).await {
@@ -133,7 +135,8 @@ impl Keeper {
         };
         match beats.next().await {
             Err(failure) if failure.is_not_found() => Ok(None),
-            beat => beat,
+            Err(failure) => Err(failure),
+            Ok(answer) => Ok(answer.map(|answer| beats.sent().after(seconds(answer.ttl)))),
         }
     }
 }

@@ -1,19 +1,25 @@
 //! `lock <name> [command…]`
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::UsageError;
-use super::value::{bytes_of, parse_int};
+use super::value::{bytes_of, parse_duration, parse_int};
+use super::{BEYOND, OnLost, UsageError};
 
 /// Have a lock for as long as a command runs, or until this is interrupted
 #[derive(Debug, Clone, Args)]
 #[command(
     override_usage = "lock [OPTIONS] <LOCKNAME> [-- COMMAND...]",
-    after_help = "A command finds the lock's key in ETCD_LOCK_KEY and the revision at which it was \
-                  got in ETCD_LOCK_REV.\n\nExamples:\n  lock nightly -- ./backup.sh --full\n  \
-                  lock nightly --ttl 30"
+    after_help = "A command finds the lock's key in ETCD_LOCK_KEY, the revision at which it was got \
+                  in ETCD_LOCK_REV, and in KVORUM_LOCK_TOKEN the fencing token, which is higher for \
+                  each later holder: whatever the command writes to can refuse a lower one than it \
+                  has seen.\nEnds with the command's own exit code (128 and the number of a signal \
+                  that ended it); 75 if --try finds the lock taken, 124 if the --timeout is up, 76 \
+                  if the lock was lost.\n\nExamples:\n  kvorum lock nightly -- ./backup.sh --full\n  \
+                  kvorum lock nightly --try -- ./backup.sh\n  kvorum lock nightly --timeout 30s --on-lost \
+                  kill -- ./backup.sh"
 )]
 pub struct LockArgs {
     /// Name of the lock, and what to run while it is held
@@ -24,6 +30,19 @@ pub struct LockArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_int,
           allow_hyphen_values = true)]
     pub ttl: i64,
+
+    /// Do not wait: exit with 75 if somebody else has the lock
+    #[arg(long = "try", conflicts_with = "lock_timeout", help_heading = BEYOND)]
+    pub at_once: bool,
+
+    /// Wait so long at most, and exit with 124 then
+    #[arg(id = "lock_timeout", long = "timeout", value_name = "DURATION",
+          value_parser = parse_duration, help_heading = BEYOND)]
+    pub timeout: Option<Duration>,
+
+    /// What happens to the command when the lock is lost while it runs
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = BEYOND)]
+    pub on_lost: OnLost,
 }
 
 /// What to lock, and what to run meanwhile.

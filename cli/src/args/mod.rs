@@ -35,7 +35,7 @@ pub(crate) mod user;
 mod value;
 mod watch;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 pub use alarm::{AlarmArgs, AlarmCommand};
 pub use auth::{AuthArgs, AuthCommand};
@@ -132,6 +132,21 @@ pub enum Command {
     Version,
 }
 
+/// The heading of flags that etcdctl does not have: under its name they are unknown.
+pub(crate) const BEYOND: &str = "Beyond etcdctl";
+
+/// What happens to a command when what it was started for is lost while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OnLost {
+    /// Say so, and let it go on
+    Warn,
+    /// Ask it to end, and kill it after ten seconds
+    #[default]
+    Term,
+    /// Kill it at once
+    Kill,
+}
+
 /// Arguments that cannot be carried out, with the exit code etcdctl has for them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -169,7 +184,9 @@ impl Command {
             Self::MoveLeader(args) => args.target().map(drop),
             Self::Downgrade(args) => args.action().map(drop),
             Self::Lock(args) => args.plan().map(drop),
-            Self::Elect(args) => args.plan().map(drop),
+            Self::Elect(args) => {
+                args.plan(Mode::Kvorum).or_else(|_| args.plan(Mode::Etcdctl)).map(drop)
+            }
             Self::MakeMirror(args) => args.plan(Mode::Etcdctl).map(drop),
             Self::Check(args) => args.check(),
             Self::Completion(args) => args.shell("etcdctl").map(drop),

@@ -106,7 +106,7 @@ pub(super) fn intent(command: &Command) -> Option<Intent> {
             plain(format!("wait for the lock {name}, and hold it"))
         }
         Command::Elect(args) => {
-            let ElectPlan { name, proposal, .. } = args.plan().ok()?;
+            let ElectPlan { name, proposal, .. } = args.plan(Mode::Kvorum).ok()?;
             let (name, proposal) = (go::quote(&name), go::quote(&proposal?));
             plain(format!("stand for the election {name} with the proposal {proposal}"))
         }

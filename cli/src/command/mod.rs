@@ -18,6 +18,7 @@ mod endpoint;
 pub(crate) mod files;
 mod get;
 mod guard;
+mod holding;
 mod input;
 mod lease;
 mod lock;

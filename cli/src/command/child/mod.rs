@@ -150,11 +150,16 @@ pub(crate) fn outcome(status: ExitStatus) -> Result<(), CommandError> {
         (None, signal) => {
             let signal = signal.unwrap_or_default();
             Err(CommandError::Other {
-                code: SIGNALLED.wrapping_add(signal.to_le_bytes()[0]),
+                code: code_of(signal),
                 message: format!("the command was ended by signal {signal}"),
             })
         }
     }
+}
+
+/// The exit code that says which signal has ended something.
+pub(crate) fn code_of(signal: i32) -> u8 {
+    SIGNALLED.wrapping_add(signal.to_le_bytes()[0])
 }
 
 impl NotStarted {
