@@ -38,7 +38,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("role list", &["role list"]),
     ("role grant-permission", &["role grant-permission readers read /config/ --prefix"]),
     ("role revoke-permission", &["role revoke-permission readers /config/ --prefix"]),
-    ("defrag", &["defrag --cluster"]),
+    ("defrag", &["defrag --rolling", "defrag --cluster"]),
     ("move-leader", &["move-leader 8211f1d0f64f3269"]),
     ("downgrade validate", &["downgrade validate 3.5"]),
     ("downgrade enable", &["downgrade enable 3.5"]),

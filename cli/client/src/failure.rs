@@ -80,6 +80,21 @@ impl Failure {
         }
     }
 
+    /// Whether a write may have happened, or may still happen.
+    pub fn leaves_unknown(&self) -> bool {
+        match self {
+            Self::NoAnswer { write, .. }
+            | Self::NoLeader { write, .. }
+            | Self::Broken { write, .. } => *write,
+            // The member that was asked does not know either.
+            Self::Refused { message, .. } => {
+                message.starts_with("etcdserver: request timed out")
+                    || message.starts_with("etcdserver: leader changed")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether what was named is not there: a lease, a member, a role.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(Code::NotFound)

@@ -3,13 +3,18 @@
 use tokio::time::Instant;
 
 use super::endpoint::endpoints;
+use super::own::rolling;
 use super::{CommandError, Session};
 use crate::args::DefragArgs;
 use crate::exit;
 use crate::output::go;
 
-/// One member after the other, so that the others answer meanwhile.
 pub(super) async fn execute(args: &DefragArgs, session: &mut Session) -> Result<(), CommandError> {
+    if args.rolling { rolling::execute(session).await } else { plain(args, session).await }
+}
+
+/// One member after the other, so that the others answer meanwhile.
+async fn plain(args: &DefragArgs, session: &mut Session) -> Result<(), CommandError> {
     let mut failed = false;
     for endpoint in endpoints(args.cluster, session).await? {
         let start = Instant::now();

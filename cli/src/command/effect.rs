@@ -71,6 +71,10 @@ pub(super) fn intent(command: &Command) -> Option<Intent> {
     let asked = |sentence: String| Some(Intent { sentence, asks: true });
     let named = |operands: &[String]| operands.join(" ");
     match command {
+        Command::Defrag(args) if args.rolling => plain(
+            "defragment every member, the leader last and after its leadership was handed over"
+                .to_owned(),
+        ),
         Command::Defrag(_) => plain("defragment each member asked, one after the other".to_owned()),
         Command::MoveLeader(args) => match args.target() {
             Ok(id) => plain(format!("move the leadership to member {id:x}")),

@@ -59,7 +59,7 @@ fn interrupted(message: String) -> CommandError {
 
 /// A file being received beside the place that it is for. It gets its name when all of it is there
 /// and durable; dropped before, it is removed.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     to: &'a Path,
     path: PathBuf,
     file: File,
@@ -75,7 +75,7 @@ const HASH_BYTES: usize = 32;
 const SECTOR: u64 = 512;
 
 impl Part<'_> {
-    fn begin(to: &Path) -> Result<Part<'_>, CommandError> {
+    pub(super) fn begin(to: &Path) -> Result<Part<'_>, CommandError> {
         // It would be replaced, and a device that is gone breaks more than this command.
         if fs::metadata(to).is_ok_and(|there| !there.is_file()) {
             let text = format!("{} is no regular file: it is not replaced", to.display());
@@ -105,7 +105,7 @@ impl Part<'_> {
         Ok(Part { to, path, file, bytes: 0, hasher, tail, done: false })
     }
 
-    fn put(&mut self, blob: &[u8]) -> Result<(), CommandError> {
+    pub(super) fn put(&mut self, blob: &[u8]) -> Result<(), CommandError> {
         let written = self.file.write_all(blob);
         written.map_err(|error| interrupted(format!("could not write snapshot: {error}")))?;
         self.bytes += blob.len() as u64;
@@ -116,8 +116,26 @@ impl Part<'_> {
         Ok(())
     }
 
+    /// How much has come.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Where it is until it has its name.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Answers the bytes of the file.
     fn finish(mut self) -> Result<u64, CommandError> {
+        let bytes = self.complete()?;
+        let to = self.to;
+        self.keep_as(to)?;
+        Ok(bytes)
+    }
+
+    /// Makes sure that all of it has come, and as it was sent.
+    pub(super) fn complete(&mut self) -> Result<u64, CommandError> {
         if self.bytes % SECTOR != HASH_BYTES as u64 {
             return Err(interrupted(format!("sha256 checksum not found [bytes: {}]", self.bytes)));
         }
@@ -126,18 +144,22 @@ impl Part<'_> {
                 "what came is not what was sent: the sha256 does not fit".to_owned(),
             ));
         }
-        self.keep().map_err(|error| {
-            let (path, to) = (self.path.display(), self.to.display());
-            interrupted(format!("could not rename {path} to {to} ({error})"))
-        })?;
         Ok(self.bytes)
     }
 
-    fn keep(&mut self) -> io::Result<()> {
+    /// Makes it durable and gives it its name, in the folder that it is in.
+    pub(super) fn keep_as(mut self, to: &Path) -> Result<(), CommandError> {
+        self.keep(to).map_err(|error| {
+            let (path, to) = (self.path.display(), to.display());
+            interrupted(format!("could not rename {path} to {to} ({error})"))
+        })
+    }
+
+    fn keep(&mut self, to: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.path, self.to)?;
+        fs::rename(&self.path, to)?;
         self.done = true;
-        let dir = self.to.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty());
         File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
     }
 }

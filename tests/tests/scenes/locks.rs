@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use kvorum_tests::process::Process;
+use kvorum_tests::terminal::Terminal;
 use kvorum_tests::wait::until;
 use rustix::process::Signal;
 
@@ -68,6 +69,21 @@ fn the_command_has_the_input_and_the_signals_and_gives_its_own_exit_code() {
     await_that("the lock is held", || stage.read("held").ends_with('\n'));
     terminated.terminate();
     assert_eq!((code(terminated), stage.count("job/")), (143, 0));
+}
+
+#[test]
+fn an_interrupt_from_the_terminal_reaches_the_command_once_and_the_lock_is_free() {
+    let stage = Stage::ours(1);
+    let trap =
+        "trap 'echo got >> got' INT; echo ready; until [ -e done ]; do sleep 0.05; done; exit 6";
+    let command = stage.command(&["lock", "job", "--", "bash", "-c", trap]);
+    let mut terminal = Terminal::start(command, 80, 24);
+    terminal.shows("ready");
+    terminal.keys("\x03");
+    await_that("the command gets it", || stage.read("got") == "got\n");
+    stage.write("done", "");
+    assert_eq!(terminal.ended().code(), Some(6));
+    assert_eq!((stage.read("got").as_str(), stage.count("job/")), ("got\n", 0));
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! What people build on etcd, with several real processes, on our server and on Debian's etcd.
 
+mod discovery;
 mod locks;
+mod order;
 mod stage;
+mod upkeep;

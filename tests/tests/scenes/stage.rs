@@ -52,6 +52,21 @@ impl Stage {
         command
     }
 
+    /// A shell with this script, which finds `kvorum` and the cluster; what is added are its
+    /// arguments.
+    pub(crate) fn shell(&self, script: &str) -> Command {
+        let kvorum = self.command(&[]);
+        let mut command = Command::new("bash");
+        for (name, value) in kvorum.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(self.folder.path()).args(["-c", script, "bash"]);
+        command
+    }
+
     /// Runs `kvorum` to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Outcome {
         let output = self.command(args).stdin(Stdio::null()).output().expect("kvorum runs");

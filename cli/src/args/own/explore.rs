@@ -24,7 +24,7 @@ pub enum Explore {
 }
 
 /// Which keys, and as they were when.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Where {
     /// What the keys begin with; without one, every key
     #[arg(value_name = "PREFIX", default_value = "", hide_default_value = true)]

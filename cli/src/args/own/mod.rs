@@ -1,16 +1,20 @@
 //! The verbs that only `kvorum` has. As everywhere in [`args`](crate::args), this is parsing only.
 
+mod backup;
 mod ctx;
 mod doctor;
 mod edit;
 mod explain;
 mod explore;
 mod man;
+mod seq;
+mod service;
 mod show;
 mod travel;
 
 use clap::Subcommand;
 
+pub use backup::BackupArgs;
 pub use ctx::{CtxAddArgs, CtxArgs, CtxCommand, CtxImportArgs};
 pub use doctor::DoctorArgs;
 pub use edit::EditArgs;
@@ -20,6 +24,11 @@ pub use explore::{
     WaitArgs, Where,
 };
 pub use man::ManArgs;
+pub use seq::{SeqArgs, SeqCommand, SeqListArgs, SeqPut, SeqPutArgs};
+pub use service::{
+    ServiceArgs, ServiceCommand, ServiceListArgs, ServiceNameArgs, ServiceRegisterArgs,
+    ServiceWatchArgs,
+};
 pub(crate) use show::split_revision;
 pub use show::{ShowArgs, ViewAs};
 pub use travel::{DiffArgs, HistoryArgs, RestoreArgs, RollbackArgs, State, Travel, UndoArgs};
@@ -35,6 +44,9 @@ pub enum Own {
     Edit(EditArgs),
     #[command(flatten)]
     Travel(Travel),
+    Backup(BackupArgs),
+    Service(ServiceArgs),
+    Seq(SeqArgs),
     Doctor(DoctorArgs),
 }
 
@@ -70,15 +82,19 @@ impl Own {
             Self::Show(args) => args.place().map(drop),
             Self::Edit(args) => args.key().map(drop),
             Self::Travel(travel) => travel.check(),
-            Self::Doctor(_) => Ok(()),
+            Self::Service(args) => args.check(),
+            Self::Seq(args) => args.check(),
+            Self::Backup(_) | Self::Doctor(_) => Ok(()),
         }
     }
 
     /// Whether its output is something to be read at leisure.
     pub fn is_paged(&self) -> bool {
         match self {
-            Self::Explore(Explore::Wait(_)) | Self::Edit(_) => false,
+            Self::Explore(Explore::Wait(_)) | Self::Edit(_) | Self::Backup(_) => false,
             Self::Travel(travel) => travel.is_paged(),
+            Self::Service(args) => matches!(args.command, ServiceCommand::List(_)),
+            Self::Seq(args) => matches!(args.command, SeqCommand::List(_)),
             Self::Explore(_) | Self::Show(_) | Self::Doctor(_) => true,
         }
     }

@@ -1,5 +1,6 @@
 //! Carrying out the verbs that only `kvorum` has, one file each.
 
+mod backup;
 mod change;
 mod ctx;
 mod doctor;
@@ -10,6 +11,9 @@ mod explore;
 mod line;
 mod man;
 mod progress;
+pub(super) mod rolling;
+mod seq;
+mod service;
 mod show;
 mod shown;
 mod travel;
@@ -28,6 +32,9 @@ pub async fn execute(own: &Own, session: &mut Session) -> Result<(), CommandErro
         Own::Show(args) => show::execute(args, session).await,
         Own::Edit(args) => edit::execute(args, session).await,
         Own::Travel(travel) => travel::execute(travel, session).await,
+        Own::Backup(args) => backup::execute(args, session).await,
+        Own::Service(args) => service::execute(args, session).await,
+        Own::Seq(args) => seq::execute(args, session).await,
         Own::Doctor(args) => doctor::execute(args, session).await,
     }
 }
@@ -54,9 +61,11 @@ pub fn alone(
 /// What a verb does to the cluster.
 pub fn effect(own: &Own) -> Effect {
     match own {
-        Own::Explore(_) | Own::Show(_) | Own::Doctor(_) => Effect::Reads,
+        Own::Explore(_) | Own::Show(_) | Own::Doctor(_) | Own::Backup(_) => Effect::Reads,
         Own::Edit(_) => Effect::Writes,
         Own::Travel(travel) => travel::effect(travel),
+        Own::Service(args) => service::effect(args),
+        Own::Seq(args) => seq::effect(args),
     }
 }
 

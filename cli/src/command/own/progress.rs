@@ -18,6 +18,8 @@ pub(super) struct Progress {
     drawn: bool,
     keys: u64,
     bytes: u64,
+    counts_bytes: bool,
+    is_timed: bool,
 }
 
 /// A person wonders after about this long. A pager no longer holds rows back then, which are to be
@@ -28,6 +30,8 @@ const REDRAWN_EVERY: Duration = Duration::from_millis(1000 / line::REDRAWN_HZ as
 
 const WAITING: &str = "waiting for an answer";
 const WITH_TOTAL: &str = "{msg} of {human_len} keys, {per_sec:0}, {eta} left";
+const TIMED: &str = "{msg}, {elapsed}";
+const IN_BYTES: &str = "{msg}, {binary_bytes_per_sec}, {eta} left";
 const WITHOUT_TOTAL: &str = "{msg} keys, {per_sec:0}, {elapsed}";
 
 impl Progress {
@@ -39,7 +43,15 @@ impl Progress {
         // Hidden until it takes long.
         let hidden = || ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let bar = seen.then(hidden);
-        Self { bar, began: Instant::now(), drawn: false, keys: 0, bytes: 0 }
+        Self {
+            bar,
+            began: Instant::now(),
+            drawn: false,
+            keys: 0,
+            bytes: 0,
+            counts_bytes: false,
+            is_timed: false,
+        }
     }
 
     /// Waits for something, and tells meanwhile how far it is.
@@ -52,6 +64,19 @@ impl Progress {
                 () = tokio::time::sleep(REDRAWN_EVERY), if self.bar.is_some() => self.draw(),
             }
         }
+    }
+
+    /// As [`Self::until`], of something that does not say how far it is.
+    pub(super) async fn while_that<T>(
+        &mut self,
+        what: String,
+        something: impl Future<Output = T>,
+    ) -> T {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what);
+        }
+        self.is_timed = true;
+        self.until(something).await
     }
 
     /// Does something with a page that may print, with the line out of its way.
@@ -81,6 +106,18 @@ impl Progress {
         self.draw();
     }
 
+    /// So many bytes have come of all that will.
+    pub(super) fn received(&mut self, bytes: u64, total: u64) {
+        (self.keys, self.bytes) = (1, bytes);
+        let Some(bar) = &self.bar else { return };
+        bar.set_length(total);
+        let (come, all) = (super::shown::bytes(bytes), super::shown::bytes(total));
+        bar.set_message(format!("received {come} of {all}"));
+        bar.set_position(bytes);
+        self.counts_bytes = true;
+        self.draw();
+    }
+
     /// Says something with the line out of its way.
     pub(super) fn aside<T>(&self, say: impl FnOnce() -> T) -> T {
         match &self.bar {
@@ -102,7 +139,9 @@ impl Progress {
 
     fn choose_style(&self, bar: &ProgressBar) {
         let template = match bar.length() {
+            _ if self.is_timed => TIMED,
             _ if self.keys == 0 => WAITING,
+            _ if self.counts_bytes => IN_BYTES,
             Some(_) => WITH_TOTAL,
             None => WITHOUT_TOTAL,
         };

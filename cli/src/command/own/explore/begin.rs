@@ -14,7 +14,7 @@ use crate::exit;
 const NAMED_RANGES: usize = 5;
 
 /// What of the prefix can be read: all of it, or what the user's roles grant.
-pub(super) async fn ranges(
+pub(in crate::command::own) async fn ranges(
     at: &Where,
     session: &mut Session,
     progress: &mut Progress,
@@ -41,7 +41,7 @@ pub(super) async fn ranges(
 }
 
 /// Asks before very much is read.
-pub(super) async fn consent(
+pub(in crate::command::own) async fn consent(
     ranges: &[KeyRange],
     values: bool,
     session: &mut Session,

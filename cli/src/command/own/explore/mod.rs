@@ -1,7 +1,7 @@
 //! Looking into a keyspace: one file a verb. All of them read serializably, what they scan is read
 //! at one revision, and nothing is held in memory that grows with the number of keys.
 
-mod begin;
+pub(super) mod begin;
 mod count;
 mod du;
 mod grep;

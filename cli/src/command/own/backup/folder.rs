@@ -1,0 +1,110 @@
+//! A folder of backups, by their names.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// One backup, in the order of its time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Backup {
+    /// In UTC, as `20261201T140310Z`.
+    time: String,
+    revision: i64,
+}
+
+pub(super) struct Folder(PathBuf);
+
+const PREFIX: &str = "kvorum-";
+const SUFFIX: &str = ".db";
+const TIME: &str = "%Y%m%dT%H%M%SZ";
+
+impl Backup {
+    pub(super) fn now(revision: i64) -> Self {
+        Self { time: jiff::Timestamp::now().strftime(TIME).to_string(), revision }
+    }
+
+    /// `None` for a name that no backup was given by us, however like one it looks.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let middle = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+        let (time, revision) = middle.split_once("-r")?;
+        let shape = |byte: u8| if byte.is_ascii_digit() { b'0' } else { byte };
+        let is_time = time.bytes().map(shape).eq(*b"00000000T000000Z");
+        let backup = Self { time: time.to_owned(), revision: revision.parse().ok()? };
+        (is_time && backup.to_string() == name).then_some(backup)
+    }
+}
+
+impl fmt::Display for Backup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}-r{}{SUFFIX}", self.time, self.revision)
+    }
+}
+
+impl Folder {
+    pub(super) fn new(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// What is received before it has a name; whoever saves into the folder at the same time finds
+    /// it taken.
+    pub(super) fn unnamed(&self) -> PathBuf {
+        self.0.join("kvorum-backup")
+    }
+
+    pub(super) fn path_of(&self, backup: &Backup) -> PathBuf {
+        self.0.join(backup.to_string())
+    }
+
+    /// All backups; `new` is the newest, whatever the clock was before.
+    pub(super) fn newest_first(&self, new: &Backup) -> io::Result<Vec<Backup>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let name = entry?.file_name();
+            found.extend(name.to_str().and_then(Backup::named).filter(|backup| backup != new));
+        }
+        found.push(new.clone());
+        found.sort_by_key(|backup| std::cmp::Reverse((backup == new, backup.clone())));
+        Ok(found)
+    }
+}
+
+/// Whether the name is that of a file, and not of something that leads to one or holds some.
+pub(super) fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| there.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{Backup, Folder};
+
+    #[test]
+    fn only_names_of_its_own_are_backups() {
+        let name = "kvorum-20261201T140310Z-r1234.db";
+        assert_eq!(Backup::named(name).unwrap().to_string(), name);
+        assert!(Backup::named(&Backup::now(7).to_string()).is_some());
+        for other in [
+            "kvorum-20261201T140310Z-r1234.db.part",
+            "kvorum-20261201T140310Z-r01234.db",
+            "kvorum-20261201T140310Z-r+1.db",
+            "kvorum-20261201T140310-r1.db",
+            "kvorum-2026120xT140310Z-r1.db",
+            "kvorum-backup.part",
+            "backup.db",
+        ] {
+            assert_eq!(Backup::named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_new_one_is_the_newest_even_if_the_clock_went_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["kvorum-20300101T000000Z-r1.db", "kvorum-20260101T000000Z-r2.db", "other.db"];
+        names.iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
+        let new = Backup::named("kvorum-20270101T000000Z-r9.db").unwrap();
+        let found = Folder::new(dir.path()).newest_first(&new).unwrap();
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [&new.to_string(), names[0], names[1]]);
+    }
+}

@@ -1,0 +1,265 @@
+//! `defrag --rolling`: one member after the other, the leader last, and none while another is not
+//! well: a member that is defragmented answers nobody, and two of three would be the quorum.
+
+use std::time::Duration;
+
+use kvorum_client::{Config, Connection, Crew, Failure, Hand, Trouble};
+use tokio::time::{Instant, sleep};
+
+use super::progress::Progress;
+use super::shown;
+use crate::command::child::code_of;
+use crate::command::{CommandError, Session};
+use crate::exit;
+use crate::output::{Row, Rows, Style, Tone, Value, go};
+use crate::signals::Relayed;
+
+/// A member that is well says at once how it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a member may take to be well again, or to lead: elections take a second or two.
+const WELL_WITHIN: Duration = Duration::from_secs(30);
+
+const ASKED_EVERY: Duration = Duration::from_millis(100);
+
+/// The least time that a member has for its database: some gigabytes are written anew.
+const DEFRAGMENTS_WITHIN: Duration = Duration::from_secs(600);
+
+/// Leadership that comes back so often was not given up for good.
+const MAX_MOVES: u32 = 3;
+
+pub(in crate::command) async fn execute(session: &mut Session) -> Result<(), CommandError> {
+    let mut signals = Relayed::new()?;
+    let mut round = Round::default();
+    let outcome = tokio::select! {
+        outcome = round.run(session) => outcome,
+        signal = signals.next() => Err(Stop {
+            code: code_of(signal.as_raw()),
+            why: match &round.at_work {
+                Some(name) => format!("interrupted: {name} goes on with its own"),
+                None => "interrupted".to_owned(),
+            },
+        }),
+    };
+    outcome.map_err(|stop| round.stopped(stop))
+}
+
+/// How far it is.
+#[derive(Default)]
+struct Round {
+    /// All members, by name.
+    members: Vec<String>,
+    done: Vec<(u64, String)>,
+    at_work: Option<String>,
+    moves: u32,
+    spoke_of_alarms: bool,
+}
+
+/// Why it does not go on.
+struct Stop {
+    code: u8,
+    why: String,
+}
+
+impl<E: Into<CommandError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self { code: error.code(), why: error.to_string() }
+    }
+}
+
+fn stop(why: String) -> Stop {
+    Stop { code: exit::ERROR, why }
+}
+
+impl Round {
+    async fn run(&mut self, session: &mut Session) -> Result<(), Stop> {
+        loop {
+            let crew = self.well(session).await?;
+            let left: Vec<_> = crew.hands.iter().filter(|hand| !self.is_done(hand)).collect();
+            let next = left.iter().find(|hand| !hand.leads()).or(left.first());
+            let Some(hand) = next else { return Ok(()) };
+            if hand.leads() && self.hand_over(hand, &crew, session).await? {
+                continue;
+            }
+            self.at_work = Some(hand.name.clone());
+            self.defragment(hand, session).await?;
+            self.at_work = None;
+            self.done.push((hand.id, hand.name.clone()));
+        }
+    }
+
+    fn is_done(&self, hand: &Hand) -> bool {
+        self.done.iter().any(|(id, _)| *id == hand.id)
+    }
+
+    /// The members, if all of them are well.
+    async fn well(&mut self, session: &mut Session) -> Result<Crew, Stop> {
+        let crew = session.connection.crew(PATIENCE).await?;
+        let here = crew.hands.iter().map(|hand| &hand.name);
+        self.members = here.chain(&crew.absent).cloned().collect();
+        self.members.sort();
+        if !crew.absent.is_empty() {
+            return Err(stop(format!("{} does not answer", crew.absent.join(", "))));
+        }
+        for hand in &crew.hands {
+            let full = ill(hand, &session.connection).await.map_err(|why| {
+                stop(format!("{} at {} is not well: {why}", hand.name, hand.endpoint))
+            })?;
+            if full && !std::mem::replace(&mut self.spoke_of_alarms, true) {
+                session.remark(
+                    "the alarm NOSPACE is raised: kvorum alarm disarm lowers it when there is room",
+                );
+            }
+        }
+        Ok(crew)
+    }
+
+    /// Gives the leadership to a member that is done; false if there is none to give it to.
+    async fn hand_over(
+        &mut self,
+        leader: &Hand,
+        crew: &Crew,
+        session: &mut Session,
+    ) -> Result<bool, Stop> {
+        let heir = crew.hands.iter().find(|hand| self.is_done(hand) && !hand.is_learner);
+        let Some(heir) = heir else {
+            session.remark(&format!(
+                "warning: {} is the only member with a vote: nobody is answered meanwhile",
+                leader.name
+            ));
+            return Ok(false);
+        };
+        self.moves += 1;
+        if self.moves > MAX_MOVES {
+            return Err(stop(format!("the leadership comes back to {}", leader.name)));
+        }
+        session.connection.move_leader(&leader.endpoint, heir.id).await?;
+        let since = Instant::now();
+        while since.elapsed() < WELL_WITHIN {
+            let status = session.connection.status(&heir.endpoint).await;
+            if status.is_ok_and(|status| status.leader == heir.id) {
+                session.remark(&format!("{} leads, in the place of {}", heir.name, leader.name));
+                return Ok(true);
+            }
+            sleep(ASKED_EVERY).await;
+        }
+        Err(stop(format!("{} does not lead within {WELL_WITHIN:?}", heir.name)))
+    }
+
+    async fn defragment(&self, hand: &Hand, session: &mut Session) -> Result<(), Stop> {
+        let (place, count) = (self.done.len() + 1, self.members.len());
+        let before = size(&session.connection.status(&hand.endpoint).await?);
+        let mut progress = Progress::new(&session.manner);
+        let working =
+            format!("defragmenting {}, {place} of {count}, {}", hand.name, shown::bytes(before));
+        let patient = patient(&session.connection)?;
+        let since = Instant::now();
+        progress.while_that(working, patient.defragment(&hand.endpoint)).await?;
+        let took = since.elapsed();
+        let again = format!("waiting until {} is well again", hand.name);
+        progress.while_that(again, well_again(hand, &session.connection)).await?;
+        drop(progress);
+        let after = size(&session.connection.status(&hand.endpoint).await?);
+        let Session { style, out, .. } = session;
+        let mut rows = Rows::new(style, &["member", "endpoint", "before", "after", "took"], out);
+        let row = Done { hand, before, after, took };
+        rows.row(&row).map_err(CommandError::from)?;
+        Ok(rows.end().map_err(CommandError::from)?)
+    }
+
+    /// What is said at the end of a round that is not whole.
+    fn stopped(&self, stop: Stop) -> CommandError {
+        let done: Vec<_> = self.done.iter().map(|(_, name)| name.as_str()).collect();
+        let left = self.members.iter().map(String::as_str).filter(|name| !done.contains(name));
+        let left: Vec<_> = left.collect();
+        let said = |names: &[&str]| {
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        };
+        let (done, left) = (said(&done), said(&left));
+        CommandError::Hinted {
+            code: stop.code,
+            message: format!("{}; defragmented: {done}; not defragmented: {left}", stop.why),
+            hint:
+                "kvorum doctor looks for the cause; the same command begins again with every member"
+                    .to_owned(),
+        }
+    }
+}
+
+/// Whether the member is full, which this is good against; why it is not well, else.
+async fn ill(hand: &Hand, connection: &Connection) -> Result<bool, String> {
+    // A learner answers no reads that are linearizable; it has just answered for itself.
+    if hand.is_learner {
+        return Ok(false);
+    }
+    match connection.health(&hand.endpoint).await.trouble {
+        None => Ok(false),
+        Some(Trouble::Failed(failure)) => Err(failure.to_string()),
+        Some(Trouble::Alarms(names)) if names.iter().all(|name| *name == "NOSPACE") => Ok(true),
+        Some(Trouble::Alarms(names)) => Err(format!("alarm {}", names.join(", "))),
+        Some(Trouble::AlarmsUnknown) => Err("its alarms cannot be read".to_owned()),
+    }
+}
+
+async fn well_again(hand: &Hand, connection: &Connection) -> Result<(), Stop> {
+    let since = Instant::now();
+    loop {
+        match ill(hand, connection).await {
+            Ok(_) => return Ok(()),
+            Err(why) if since.elapsed() > WELL_WITHIN => {
+                return Err(stop(format!("{} is not well after it: {why}", hand.name)));
+            }
+            Err(_) => sleep(ASKED_EVERY).await,
+        }
+    }
+}
+
+fn patient(connection: &Connection) -> Result<Connection, Failure> {
+    let config = connection.config().clone();
+    let command_timeout = config.command_timeout.max(DEFRAGMENTS_WITHIN);
+    let patient = Connection::new(Config { command_timeout, ..config })?;
+    patient.set_read_only(connection.is_read_only());
+    Ok(patient)
+}
+
+fn size(status: &kvorum_client::pb::StatusResponse) -> u64 {
+    status.db_size.unsigned_abs()
+}
+
+struct Done<'a> {
+    hand: &'a Hand,
+    before: u64,
+    after: u64,
+    took: Duration,
+}
+
+impl Row for Done<'_> {
+    fn simple(&self, style: &Style) -> String {
+        let name = style.paint.of(Tone::Key, &style.shown(&self.hand.name));
+        let (before, after) = (shown::bytes(self.before), shown::bytes(self.after));
+        let (endpoint, took) = (&self.hand.endpoint, go::duration(self.took));
+        format!("{name} at {endpoint}: {before} before, {after} after, took {took}")
+    }
+
+    fn value(&self) -> Value {
+        Value::map([
+            ("member", Value::text(&self.hand.name)),
+            ("member_id", Value::id(self.hand.id)),
+            ("endpoint", Value::text(self.hand.endpoint.to_string())),
+            ("bytes_before", Value::Uint(self.before)),
+            ("bytes_after", Value::Uint(self.after)),
+            ("took_ms", Value::Uint(u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX))),
+        ])
+    }
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.hand.name.clone(),
+            self.hand.endpoint.to_string(),
+            shown::bytes(self.before),
+            shown::bytes(self.after),
+            go::duration(self.took),
+        ]
+    }
+}

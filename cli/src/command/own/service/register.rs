@@ -1,0 +1,187 @@
+//! `service register`: an address that is there for as long as a command runs, or until a signal
+//! comes.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use kvorum_client::explore::KeyValue;
+use kvorum_client::naming::{NotRegistered, Occupant, Registration, register, stored};
+use kvorum_client::{Connection, LeaseSession};
+use tokio::time::sleep;
+
+use super::shown::{HEADER, Place};
+use crate::args::own::ServiceRegisterArgs;
+use crate::command::child::{self, Child, Order};
+use crate::command::own::shown;
+use crate::command::{CommandError, Session};
+use crate::exit;
+use crate::output::print_one;
+use crate::signals::Relayed;
+
+/// A pause before another try to register, after an outage: at first and at most. What is shorter
+/// would be so for every instance of the service at once.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+pub(super) async fn execute(
+    args: &ServiceRegisterArgs,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    let registration = args.registration()?;
+    let (name, address) = (&registration.name, &registration.address);
+    let what = shown::line(format!("{address} for {name}").as_bytes());
+    if session.manner.dry_run {
+        return session
+            .say(&format!("would register {what}, for {} s at a time", registration.ttl_s));
+    }
+    let mut signals = Relayed::new()?;
+    let registered = tokio::select! {
+        registered = register(&session.connection, &registration, |_| args.replace) => registered,
+        signal = signals.next() => return Err(CommandError::Silent { code: child::code_of(signal.as_raw()) }),
+    };
+    let (lease, revision) = registered.map_err(|error| refused(&what, error))?;
+    tell(&registration, &lease, revision, args.command.is_empty(), session)?;
+    let mut kept = Kept { registration, what, past: vec![lease.lease()], lease: Some(lease) };
+    let child = if args.command.is_empty() { None } else { Some(start(args, session)) };
+    let outcome = match child.transpose() {
+        Ok(child) => kept.keep(child, &mut signals, session).await,
+        Err(error) => Err(error),
+    };
+    // Whatever came of it, nobody is to dial this one until its lease expires.
+    let released = kept.release().await;
+    outcome?;
+    released
+}
+
+fn start(args: &ServiceRegisterArgs, session: &Session) -> Result<Child, CommandError> {
+    let order = Order {
+        words: &args.command,
+        variables: Vec::new(),
+        reads_input: Order::may_read(&session.input),
+    };
+    Ok(order.start()?)
+}
+
+/// Says that it is registered; on the side, where the output is the command's.
+fn tell(
+    registration: &Registration,
+    lease: &LeaseSession,
+    revision: i64,
+    is_alone: bool,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    let kv = KeyValue {
+        key: registration.name.key(&registration.address).into(),
+        value: stored(&registration.address, registration.metadata.as_ref()).into(),
+        lease: lease.lease(),
+        create_revision: revision,
+        mod_revision: revision,
+        ..KeyValue::default()
+    };
+    let Some(place) = Place::of(&kv).filter(|_| is_alone) else { return Ok(()) };
+    Ok(print_one(&place, &HEADER, &session.style, &mut session.out)?)
+}
+
+fn refused(what: &str, error: NotRegistered) -> CommandError {
+    match error {
+        NotRegistered::Failure(failure) => failure.into(),
+        NotRegistered::Taken(_) => CommandError::Hinted {
+            code: exit::ERROR,
+            message: format!("{what} is not registered: {error}"),
+            hint: "if that was this service before it was killed, it goes when its lease does; \
+                   --replace takes it over"
+                .to_owned(),
+        },
+    }
+}
+
+/// A registration, through outages.
+struct Kept {
+    registration: Registration,
+    what: String,
+    /// `None` while it is being registered again.
+    lease: Option<LeaseSession>,
+    /// Leases it was registered under: what hangs on one of them is its own.
+    past: Vec<i64>,
+}
+
+/// Leases that are remembered. Those before have expired long since.
+const MOST_PAST: usize = 16;
+
+/// Why the keeping is over.
+enum End {
+    Signal,
+    Child(ExitStatus),
+}
+
+impl Kept {
+    async fn keep(
+        &mut self,
+        mut child: Option<Child>,
+        signals: &mut Relayed,
+        session: &mut Session,
+    ) -> Result<(), CommandError> {
+        let end = loop {
+            tokio::select! {
+                biased;
+                status = ended(&mut child) => break End::Child(status?),
+                signal = signals.next() => match &child {
+                    Some(child) => child.pass_on(signal),
+                    None => break End::Signal,
+                },
+                () = self.tend(session) => {}
+            }
+        };
+        match end {
+            End::Signal => Ok(()),
+            End::Child(status) => child::outcome(status),
+        }
+    }
+
+    /// Waits until the lease is lost, or registers again. Dropping the future on the way leaves the
+    /// one or the other to be done.
+    async fn tend(&mut self, session: &mut Session) {
+        if let Some(lease) = &self.lease {
+            lease.ended().await;
+            // Its beats have ended, and what may be left of it goes in the background.
+            self.lease = None;
+            session
+                .remark(&format!("warning: the lease of {} is gone: registering again", self.what));
+        }
+        let lease = again(&session.connection, &self.registration, &self.past).await;
+        session.remark(&format!("{} is registered again", self.what));
+        self.past.push(lease.lease());
+        if self.past.len() > MOST_PAST {
+            self.past.remove(0);
+        }
+        self.lease = Some(lease);
+    }
+
+    async fn release(self) -> Result<(), CommandError> {
+        match self.lease {
+            Some(lease) => Ok(lease.close().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tries until it is registered. Somebody else who has it meanwhile is waited for: this instance
+/// serves at the address, so the other does not.
+async fn again(connection: &Connection, registration: &Registration, past: &[i64]) -> LeaseSession {
+    let is_own = |occupant: Occupant| past.contains(&occupant.lease);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Ok((lease, _)) = register(connection, registration, is_own).await {
+            return lease;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
