@@ -76,6 +76,8 @@ pub(crate) const LINES: &[Line] = &[
     // It asks which alarms there are, and there are none.
     reads("alarm disarm", "alarm disarm"),
     writes("defrag", "defrag"),
+    writes("defrag", "defrag --rolling"),
+    reads("backup", "backup backups"),
     reads("snapshot save", "snapshot save saved.db"),
     writes("move-leader", "move-leader 1234"),
     writes("downgrade validate", "downgrade validate 3.5"),
@@ -117,6 +119,13 @@ pub(crate) const LINES: &[Line] = &[
     Line { goes_on: true, ..writes("elect", "elect e me") },
     Line { goes_on: true, ..reads("elect", "elect e --listen") },
     Line { goes_on: true, ..reads("watch", "watch a") },
+    writes("service register", "service register web 127.0.0.1:1 -- true"),
+    reads("service list", "service list"),
+    reads("service list", "service list web"),
+    reads("service resolve", "service resolve web"),
+    Line { goes_on: true, ..reads("service watch", "service watch web") },
+    writes("seq put", "seq put /jobs one"),
+    reads("seq list", "seq list /jobs"),
     writes("del", "del a"),
     writes("del", "del --prefix a"),
 ];

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use kvorum_tests::cluster::Cluster;
@@ -22,11 +23,14 @@ pub(crate) struct Stage {
     pub(crate) folder: TempDir,
 }
 
-/// Plays a scene on our server and on Debian's etcd, with so many members.
-pub(crate) fn on_both(members: usize, scene: impl Fn(Stage)) {
-    scene(Stage::ours(members));
-    let etcd = or_skip!(real_etcd(), NO_ETCD);
-    scene(Stage::at(&etcd, Names::of(binary!()), members));
+/// Plays a scene on our server and at the same time on Debian's etcd, with so many members: most of
+/// it is waiting.
+pub(crate) fn on_both(members: usize, scene: impl Fn(Stage) + Sync) {
+    thread::scope(|scope| {
+        scope.spawn(|| scene(Stage::ours(members)));
+        let etcd = or_skip!(real_etcd(), NO_ETCD);
+        scene(Stage::at(&etcd, Names::of(binary!()), members));
+    });
 }
 
 impl Stage {

@@ -55,8 +55,18 @@ pub(super) async fn execute(args: &BackupArgs, session: &mut Session) -> Result<
     };
     let folder = Folder::new(&args.folder);
     let deleted = match args.keep {
-        Some(keep) => keep_newest(&folder, &saved.backup, keep, session)?,
         None => Vec::new(),
+        Some(keep) => tokio::select! {
+            deleted = keep_newest(&folder, &saved.backup, keep, session) => deleted?,
+            signal = signals.next() => return Err(CommandError::Other {
+                code: code_of(signal.as_raw()),
+                message: format!(
+                    "interrupted: {} is saved, and not all that is older than the newest {keep} is \
+                     deleted",
+                    saved.backup
+                ),
+            }),
+        },
     };
     let row = Saved { deleted, from, ..saved };
     Ok(print_one(&row, &HEADER, &session.style, &mut session.out)?)
@@ -105,38 +115,44 @@ async fn look_through(path: PathBuf) -> Result<Status, CommandError> {
 }
 
 /// Deletes what is older than the newest that are whole, and gives the names.
-fn keep_newest(
+async fn keep_newest(
     folder: &Folder,
     new: &Backup,
     keep: u32,
     session: &mut Session,
 ) -> Result<Vec<String>, CommandError> {
-    let mut whole = 0;
+    // That of a moment ago was just read.
+    let mut whole = 1;
     let mut deleted = Vec::new();
-    for backup in folder.newest_first(new)? {
+    for backup in folder.newest_first(new)?.into_iter().filter(|backup| backup != new) {
         let path = folder.path_of(&backup);
-        let shown = session.style.shown(&path.display().to_string());
-        if backup != *new && !folder::is_file(&path) {
+        if !folder::is_file(&path) {
             continue;
         }
-        if backup != *new && whole >= keep {
-            match fs::remove_file(&path) {
-                Ok(()) => deleted.push(backup.to_string()),
-                Err(error) => {
-                    session.remark(&format!("warning: {shown} cannot be deleted: {error}"))
+        if whole < keep {
+            match is_whole(path).await {
+                Ok(()) => whole += 1,
+                Err(why) => {
+                    session.remark(&format!("warning: a backup is damaged, and not counted: {why}"))
                 }
             }
             continue;
         }
-        // That of a moment ago was just read.
-        match if backup == *new { Ok(()) } else { snapshot::open(&path, false).map(drop) } {
-            Ok(()) => whole += 1,
-            Err(error) => {
-                session.remark(&format!("warning: a backup is damaged, and not counted: {error}"))
-            }
+        match fs::remove_file(&path) {
+            Ok(()) => deleted.push(backup.to_string()),
+            Err(why) => session.remark(&format!("warning: {backup} cannot be deleted: {why}")),
         }
     }
     Ok(deleted)
+}
+
+/// Compares a file with the hash behind it; on a thread of its own, as it may be large.
+async fn is_whole(path: PathBuf) -> Result<(), String> {
+    let opened = tokio::task::spawn_blocking(move || snapshot::open(&path, false).map(drop)).await;
+    match opened {
+        Ok(opened) => opened.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 const HEADER: [&str; 6] = ["file", "revision", "keys", "bytes", "from", "deleted"];
