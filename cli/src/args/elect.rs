@@ -32,6 +32,11 @@ pub struct ElectArgs {
     #[arg(last = true, value_name = "COMMAND", help_heading = BEYOND)]
     pub command: Vec<OsString>,
 
+    /// Seconds after which another leads if whoever leads dies; 60, as of etcdctl, without
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..),
+          help_heading = BEYOND)]
+    pub ttl: Option<i64>,
+
     /// What happens to the command when the leadership is lost while it runs
     #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = BEYOND)]
     pub on_lost: OnLost,
@@ -72,7 +77,7 @@ impl ElectArgs {
                 ));
             }
         };
-        let ttl_s = super::lock::DEFAULT_TTL_S;
+        let ttl_s = self.ttl.unwrap_or(super::lock::DEFAULT_TTL_S);
         Ok(ElectPlan { name: bytes_of(name), proposal, command, ttl_s })
     }
 }

@@ -70,7 +70,7 @@ impl Holding<'_> {
             OnLost::Term => "the command is asked to end",
             OnLost::Kill => "the command is killed",
         };
-        format!("warning: the {what} is lost, its lease was not renewed in time: {then}")
+        format!("warning: the {what} is lost, its lease is gone: {then}")
     }
 
     fn ended(&self, status: ExitStatus) -> CommandError {
@@ -92,7 +92,7 @@ impl Holding<'_> {
 pub(super) fn lost(what: &str) -> CommandError {
     CommandError::Other {
         code: exit::LOST,
-        message: format!("the {what} is lost: its lease was not renewed in time"),
+        message: format!("the {what} is lost: its lease is gone"),
     }
 }
 

@@ -91,7 +91,8 @@ async fn obtain(
 fn taken(name: &[u8], taken: &Tried) -> CommandError {
     let by = match taken {
         Tried::Taken { token, lease, waiting } => {
-            format!(" by lease {lease:016x}, token {token}, and {waiting} wait for it")
+            let queue = if *waiting == 0 { String::new() } else { format!(", {waiting} waiting") };
+            format!(" by lease {lease:016x}, token {token}{queue}")
         }
         Tried::Held(_) => String::new(),
     };
