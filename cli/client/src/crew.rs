@@ -68,15 +68,13 @@ impl Connection {
         let find = |member: pb::Member| {
             let known = known.iter().find(|(id, ..)| *id == member.id).cloned();
             async move {
-                let found = match known {
-                    Some(found) => Some(found),
-                    None => {
-                        let urls = member.client_ur_ls.iter();
-                        let endpoints = urls.filter_map(|url| Endpoint::parse(url).ok());
-                        let answers = join_all(endpoints.map(ask)).await.into_iter().flatten();
-                        answers.into_iter().find(|(id, ..)| *id == member.id)
-                    }
-                };
+                let mut found = known;
+                if found.is_none() {
+                    let urls = member.client_ur_ls.iter();
+                    let endpoints = urls.filter_map(|url| Endpoint::parse(url).ok());
+                    let answers = join_all(endpoints.map(ask)).await.into_iter().flatten();
+                    found = answers.into_iter().find(|(id, ..)| *id == member.id);
+                }
                 (member, found)
             }
         };

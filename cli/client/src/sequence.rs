@@ -243,7 +243,7 @@ impl Sequence {
         let last = match last {
             Some(kv) => Some(
                 self.number(&kv.key)
-                    .ok_or_else(|| SequenceError::NoNumber { key: kv.key.to_vec() })?,
+                    .ok_or_else(|| SequenceError::NoNumber { key: kv.key.clone() })?,
             ),
             None => None,
         };

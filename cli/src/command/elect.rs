@@ -59,7 +59,7 @@ async fn lead(
             what: LEADERSHIP,
             command: &plan.command,
             variables: vec![
-                ("KVORUM_LEADER_KEY".into(), OsString::from_vec(leader.key.to_vec())),
+                ("KVORUM_LEADER_KEY".into(), OsString::from_vec(leader.key.clone())),
                 ("KVORUM_LOCK_TOKEN".into(), leader.create_revision.to_string().into()),
             ],
             on_lost: candidate.on_lost,
