@@ -109,8 +109,13 @@ impl ServiceRegisterArgs {
     pub fn registration(&self) -> Result<Registration, UsageError> {
         Ok(Registration {
             name: name(&self.name)?,
-            address: ServiceAddress::parse(&self.addr).map_err(bad)?,
-            metadata: self.meta.as_deref().map(Metadata::parse).transpose().map_err(bad)?,
+            address: ServiceAddress::parse(&self.addr).map_err(|error| bad(&error))?,
+            metadata: self
+                .meta
+                .as_deref()
+                .map(Metadata::parse)
+                .transpose()
+                .map_err(|error| bad(&error))?,
             ttl_s: self.ttl,
         })
     }
@@ -136,9 +141,9 @@ impl ServiceWatchArgs {
 }
 
 fn name(text: &str) -> Result<ServiceName, UsageError> {
-    ServiceName::parse(text).map_err(bad)
+    ServiceName::parse(text).map_err(|error| bad(&error))
 }
 
-fn bad(error: BadService) -> UsageError {
+fn bad(error: &BadService) -> UsageError {
     UsageError::arguments(error.to_string())
 }

@@ -113,7 +113,9 @@ impl Child {
         let deadline = Instant::now() + grace;
         let family = self.process.id().map(family::below).unwrap_or_default();
         self.signal(Signal::TERM);
-        family.iter().for_each(|relative| relative.signal(Signal::TERM));
+        for relative in &family {
+            relative.signal(Signal::TERM);
+        }
         let ended = timeout_at(deadline, async {
             let status = self.ended().await;
             family::gone(&family).await;
@@ -123,7 +125,9 @@ impl Child {
             return status;
         }
         // Whose parent has ended is below nobody here any more.
-        family.iter().for_each(|relative| relative.signal(Signal::KILL));
+        for relative in &family {
+            relative.signal(Signal::KILL);
+        }
         self.kill().await
     }
 
@@ -131,7 +135,9 @@ impl Child {
     pub(crate) async fn kill(&mut self) -> io::Result<ExitStatus> {
         let family = self.process.id().map(family::below).unwrap_or_default();
         self.signal(Signal::KILL);
-        family.iter().for_each(|relative| relative.signal(Signal::KILL));
+        for relative in &family {
+            relative.signal(Signal::KILL);
+        }
         self.ended().await
     }
 }

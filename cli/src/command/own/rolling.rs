@@ -41,7 +41,7 @@ pub(in crate::command) async fn execute(session: &mut Session) -> Result<(), Com
             },
         }),
     };
-    outcome.map_err(|stop| round.stopped(stop))
+    outcome.map_err(|stop| round.stopped(&stop))
 }
 
 /// How far it is.
@@ -169,7 +169,7 @@ impl Round {
     }
 
     /// What is said at the end of a round that is not whole.
-    fn stopped(&self, stop: Stop) -> CommandError {
+    fn stopped(&self, stop: &Stop) -> CommandError {
         let done: Vec<_> = self.done.iter().map(|(_, name)| name.as_str()).collect();
         let left = self.members.iter().map(String::as_str).filter(|name| !done.contains(name));
         let left: Vec<_> = left.collect();
