@@ -59,6 +59,15 @@ enum Verb {
     Server,
 }
 
+/// What etcdctl's watch does not do.
+const GAPS: &str = "\
+A lost connection is found again without missing a change. If the history that was to come next has \
+been compacted, also that before --rev, the missing revisions are named, and what they came to is \
+told as events marked SYNTHETIC: \"synthetic\":true in JSON, KVORUM_WATCH_SYNTHETIC=true for a \
+command. With -o ndjson every event is one line with its type (PUT, DELETE); GAP names missing \
+revisions, and its \"deletions\" say whether those that fell in there are told, told in_part, or \
+unknown, and then every key follows that is there.";
+
 /// Runs one command line; the first word is the program's name.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     if tab::answer(&args) {
@@ -165,6 +174,7 @@ fn lean(command: clap::Command, path: &str) -> clap::Command {
     // What both programs say of this is about the script of the one that is asked.
     let known = known.map(|text| match path {
         "completion" => text.replace("etcdctl", "kvorum"),
+        "watch" => format!("{GAPS}\n\n{text}"),
         _ => text,
     });
     let examples = EXAMPLES.iter().find(|(words, _)| *words == path);

@@ -55,6 +55,8 @@ const NO_LEADER: [&str; 5] = [
 
 pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 
+pub(crate) const FUTURE_REVISION: &str = "etcdserver: mvcc: required revision is a future revision";
+
 const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
 
 const BAD_CREDENTIALS: &str = "etcdserver: authentication failed, invalid user ID or password";

@@ -31,6 +31,7 @@ mod endpoint;
 mod escape;
 pub mod explore;
 mod failure;
+pub mod follow;
 mod gate;
 mod health;
 mod http;

@@ -257,7 +257,7 @@ impl Watcher {
 }
 
 /// Whether trying again can help: a refusal other than "not now" stays a refusal.
-fn recovers(failure: &Failure) -> bool {
+pub(crate) fn recovers(failure: &Failure) -> bool {
     failure.is_connection()
         || matches!(failure.code(), Some(tonic::Code::Unavailable | tonic::Code::Internal))
 }

@@ -51,6 +51,7 @@ pub(crate) use guard::admit;
 pub use input::Input;
 pub(crate) use printout::Printout;
 pub use version::{API_VERSION, ETCD_VERSION};
+pub(crate) use watch::{follow, gap_text};
 
 use crate::args::{Command, UsageError, WatchVariables};
 use crate::exit;

@@ -22,7 +22,12 @@ impl Printer for Fields {
             Answer::Get(get) => self.get(get, out)?,
             Answer::Delete(delete) => self.delete(delete, out)?,
             Answer::Txn(txn) => self.txn(txn, out)?,
-            Answer::Watch(watch) => self.watch(watch, out)?,
+            Answer::Watch(watch) => self.watch(watch, false, out)?,
+            Answer::Difference(watch) => self.watch(watch, true, out)?,
+            Answer::Gap(gap) => {
+                writeln!(out, "\"GapFrom\" : {}", gap.from)?;
+                writeln!(out, "\"GapTo\" : {}", gap.to)?;
+            }
             Answer::Grant(grant) => self.lease(grant.header.as_ref(), grant.id, grant.ttl, out)?,
             Answer::KeepAlive(beat) => self.lease(beat.header.as_ref(), beat.id, beat.ttl, out)?,
             Answer::Revoke(_, revoke) => self.header(revoke.header.as_ref(), out)?,
@@ -152,10 +157,18 @@ impl Fields {
         Ok(())
     }
 
-    fn watch(self, watch: &pb::WatchResponse, out: &mut dyn Write) -> io::Result<()> {
+    fn watch(
+        self,
+        watch: &pb::WatchResponse,
+        synthetic: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         self.header(watch.header.as_ref(), out)?;
         for event in &watch.events {
             writeln!(out, "\"Type\" : {}", event_type(event))?;
+            if synthetic {
+                writeln!(out, "\"Synthetic\" : true")?;
+            }
             event.prev_kv.iter().try_for_each(|kv| self.kv("Prev", kv, out))?;
             event.kv.iter().try_for_each(|kv| self.kv("", kv, out))?;
         }

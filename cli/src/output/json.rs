@@ -24,7 +24,13 @@ impl Printer for Json {
             Answer::Get(get) => self::get(get),
             Answer::Delete(delete) => self::delete(delete),
             Answer::Txn(txn) => self::txn(txn),
-            Answer::Watch(watch) => self::watch(watch),
+            Answer::Watch(watch) => self::watch(watch).end(),
+            Answer::Difference(watch) => self::watch(watch).always("Synthetic", true).end(),
+            Answer::Gap(gap) => Object::new()
+                .always("GapFrom", gap.from)
+                .always("GapTo", gap.to)
+                .always("Synthetic", true)
+                .end(),
             Answer::Grant(grant) => inlined_header(grant.header.as_ref())
                 .always("ID", grant.id)
                 .always("TTL", grant.ttl)
@@ -216,7 +222,7 @@ fn txn(txn: &pb::TxnResponse) -> String {
         .end()
 }
 
-fn watch(watch: &pb::WatchResponse) -> String {
+fn watch(watch: &pb::WatchResponse) -> Object {
     let events = watch.events.iter().map(|event| {
         let mut object = Object::new().unless_zero("type", event.r#type);
         if let Some(current) = &event.kv {
@@ -233,7 +239,6 @@ fn watch(watch: &pb::WatchResponse) -> String {
         .always("CompactRevision", watch.compact_revision)
         .always("Canceled", watch.canceled)
         .always("Created", watch.created)
-        .end()
 }
 
 fn time_to_live(lease: &pb::LeaseTimeToLiveResponse) -> String {

@@ -50,12 +50,13 @@ fn masked<R>(prefixes: &[Vec<u8>], answer: Answer<'_>, show: impl FnOnce(Answer<
             hide(&mut delete.prev_kvs.iter_mut());
             show(Answer::Delete(&delete))
         }
-        Answer::Watch(watch) => {
+        Answer::Watch(watch) | Answer::Difference(watch) => {
+            let is_made_up = matches!(answer, Answer::Difference(_));
             let mut watch = watch.clone();
             for event in &mut watch.events {
                 hide(&mut event.kv.iter_mut().chain(&mut event.prev_kv));
             }
-            show(Answer::Watch(&watch))
+            show(if is_made_up { Answer::Difference(&watch) } else { Answer::Watch(&watch) })
         }
         Answer::Txn(txn) => {
             let mut txn = txn.clone();
@@ -84,7 +85,7 @@ fn hides(prefixes: &[Vec<u8>], answer: Answer<'_>) -> bool {
         Answer::Get(get) => any(&get.kvs),
         Answer::Put(put) => any(put.prev_kv.as_slice()),
         Answer::Delete(delete) => any(&delete.prev_kvs),
-        Answer::Watch(watch) => watch
+        Answer::Watch(watch) | Answer::Difference(watch) => watch
             .events
             .iter()
             .any(|event| any(event.kv.as_slice()) || any(event.prev_kv.as_slice())),

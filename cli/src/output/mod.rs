@@ -23,6 +23,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use kvorum_client::follow::Gap;
 use kvorum_client::pb;
 use thiserror::Error;
 
@@ -52,6 +53,10 @@ pub enum Answer<'a> {
     Delete(&'a pb::DeleteRangeResponse),
     Txn(&'a pb::TxnResponse),
     Watch(&'a pb::WatchResponse),
+    /// Changes of a watch that nobody can tell any more.
+    Gap(&'a Gap),
+    /// What they came to, as events that were made up.
+    Difference(&'a pb::WatchResponse),
     Grant(&'a pb::LeaseGrantResponse),
     Revoke(i64, &'a pb::LeaseRevokeResponse),
     KeepAlive(&'a pb::LeaseKeepAliveResponse),
@@ -379,6 +384,9 @@ fn alarm_type(alarm: i32) -> String {
 pub(crate) fn event_type(event: &pb::Event) -> &'static str {
     if event.r#type == pb::EVENT_DELETE { "DELETE" } else { "PUT" }
 }
+
+/// What stands before the type of an event that was made up, where there is no field to say so.
+const SYNTHETIC: &str = "SYNTHETIC";
 
 #[cfg(test)]
 mod tests;

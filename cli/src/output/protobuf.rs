@@ -5,7 +5,7 @@ use std::io::Write;
 use kvorum_client::pb;
 use prost::Message as _;
 
-use super::{Answer, PrintError, Printer};
+use super::{Answer, PrintError, Printer, SYNTHETIC};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Protobuf;
@@ -18,6 +18,11 @@ impl Printer for Protobuf {
             Answer::Delete(delete) => delete.encode_to_vec(),
             Answer::Txn(txn) => txn.encode_to_vec(),
             Answer::Watch(watch) => self::watch(watch),
+            Answer::Difference(watch) => marked(watch.clone()),
+            Answer::Gap(gap) => marked(pb::WatchResponse {
+                compact_revision: gap.to,
+                ..pb::WatchResponse::default()
+            }),
             // Of what it keeps in a structure of its own, etcdctl writes the header alone.
             Answer::Grant(grant) => bare_header(grant.header.as_ref()),
             Answer::KeepAlive(beat) => bare_header(beat.header.as_ref()),
@@ -55,6 +60,12 @@ impl Printer for Protobuf {
 
 fn bare_header(header: Option<&pb::ResponseHeader>) -> Vec<u8> {
     header.map(prost::Message::encode_to_vec).unwrap_or_default()
+}
+
+/// A message that no server has sent. The wire has no field to say so, but one for words that comes
+/// with no event.
+fn marked(watch: pb::WatchResponse) -> Vec<u8> {
+    pb::WatchResponse { cancel_reason: SYNTHETIC.to_owned(), ..watch }.encode_to_vec()
 }
 
 /// The fields that etcd's client keeps of an answer.

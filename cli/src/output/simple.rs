@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use kvorum_client::{KeyRange, pb};
 
 use super::{
-    Answer, LeaderMove, Paint, PrintError, Printer, Tone, access, alarm_type, escape_control,
-    event_type, file_hash_columns, hash_columns, member_columns, one_line, snapshot_columns,
-    status_columns,
+    Answer, LeaderMove, Paint, PrintError, Printer, SYNTHETIC, Tone, access, alarm_type,
+    escape_control, event_type, file_hash_columns, hash_columns, member_columns, one_line,
+    snapshot_columns, status_columns,
 };
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,7 +26,10 @@ impl Printer for Simple {
             Answer::Get(get) => self.kvs(&get.kvs, out)?,
             Answer::Delete(delete) => self.delete(delete, out)?,
             Answer::Txn(txn) => self.txn(txn, out)?,
-            Answer::Watch(watch) => self.watch(watch, out)?,
+            Answer::Watch(watch) => self.watch(watch, "", out)?,
+            Answer::Difference(watch) => self.watch(watch, &format!("{SYNTHETIC} "), out)?,
+            // Where it is said, it is said on the side.
+            Answer::Gap(_) => {}
             Answer::Grant(grant) => {
                 writeln!(out, "lease {:016x} granted with TTL({}s)", grant.id, grant.ttl)?;
             }
@@ -123,9 +126,9 @@ impl Simple {
         Ok(())
     }
 
-    fn watch(self, watch: &pb::WatchResponse, out: &mut dyn Write) -> io::Result<()> {
+    fn watch(self, watch: &pb::WatchResponse, mark: &str, out: &mut dyn Write) -> io::Result<()> {
         for event in &watch.events {
-            writeln!(out, "{}", event_type(event))?;
+            writeln!(out, "{mark}{}", event_type(event))?;
             self.kvs(event.prev_kv.as_slice(), out)?;
             self.kvs(event.kv.as_slice(), out)?;
         }

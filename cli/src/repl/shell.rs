@@ -261,7 +261,7 @@ impl Shell {
             Err(error) => return self.report(&error.into()),
         };
         let opened = tokio::select! {
-            opened = self.session.connection.watch(plan.watch) => opened,
+            opened = self.session.connection.follow(crate::command::follow(plan.watch)) => opened,
             _ = self.interrupts.recv() => return self.cancelled(),
         };
         match opened {

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use kvorum_client::{Failure, WatchItem, WatchStream, pb};
-
+use kvorum_client::follow::{FollowItem, Following};
+use kvorum_client::{Failure, pb};
 use tokio::sync::Notify;
 
 use super::screen::Screen;
+use crate::command::gap_text;
 use crate::output::{Answer, Style};
 
 /// Where a watch says what it has to say.
@@ -23,42 +24,41 @@ pub(super) struct Report {
 }
 
 /// Prints what a watch brings until it ends.
-pub(super) async fn run(mut stream: WatchStream, report: Report) {
+pub(super) async fn run(mut following: Following, report: Report) {
     let Report { number, style, screen, alarm } = report;
-    while let Some(item) = stream.next().await {
+    while let Some(item) = following.next().await {
         let text = match item {
-            WatchItem::Watching { .. } => continue,
-            WatchItem::Events(response) | WatchItem::Progress(response) => {
-                printed(&response, &style)
+            FollowItem::Watching { .. } | FollowItem::State { .. } => continue,
+            FollowItem::Changes(response) | FollowItem::Progress(response) => {
+                printed(Answer::Watch(&response), &style)
             }
-            WatchItem::Lost(_) => {
+            FollowItem::Gap(gap) => {
+                let text = gap_text(&gap);
+                format!("[{number}] {text}\n{}", printed(Answer::Gap(&gap), &style))
+            }
+            FollowItem::Difference(response) => printed(Answer::Difference(&response), &style),
+            FollowItem::Lost(_) => {
                 alarm.notify_one();
                 continue;
             }
-            WatchItem::Ended(response) => ended(number, &response),
-            WatchItem::Failed(failure) => failed(number, &failure),
+            FollowItem::Ended(response) => ended(number, &response),
+            FollowItem::Failed(failure) => failed(number, &failure),
         };
         screen.print(text).await;
     }
 }
 
 /// An answer as `watch` prints it on the command line.
-fn printed(response: &pb::WatchResponse, style: &Style) -> String {
+fn printed(answer: Answer<'_>, style: &Style) -> String {
     let mut bytes = Vec::new();
-    match style.printer().print(Answer::Watch(response), &mut bytes) {
+    match style.printer().print(answer, &mut bytes) {
         Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => format!("{error}\n"),
     }
 }
 
 fn ended(number: usize, response: &pb::WatchResponse) -> String {
-    match (response.compact_revision, response.cancel_reason.as_str()) {
-        (0, reason) => format!("[{number}] watch ended by the server: {reason}\n"),
-        (revision, _) => format!(
-            "[{number}] watch ended: revisions before {revision} have been compacted; get the \
-             keys and watch from {revision} on\n"
-        ),
-    }
+    format!("[{number}] watch ended by the server: {}\n", response.cancel_reason)
 }
 
 fn failed(number: usize, failure: &Failure) -> String {

@@ -5,3 +5,4 @@ mod locks;
 mod order;
 mod stage;
 mod upkeep;
+mod watch;

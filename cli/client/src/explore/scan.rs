@@ -22,7 +22,7 @@ use tonic::Code;
 use super::keyspace::{Chunks, Keyspace, Wire};
 use super::page_size::PageSize;
 use crate::connection::Connection;
-use crate::failure::{COMPACTED, Failure};
+use crate::failure::{COMPACTED, FUTURE_REVISION, Failure};
 use crate::range::KeyRange;
 
 /// What to read.
@@ -66,8 +66,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Numbers and tags around key and value.
 const FRAME_BYTES: usize = 32;
-
-const FUTURE_REVISION: &str = "etcdserver: mvcc: required revision is a future revision";
 
 impl Scan {
     /// Begins to read. Must be called within a runtime.

@@ -43,7 +43,8 @@ fn keys(answer: Answer<'_>) -> Result<Vec<&[u8]>, PrintError> {
         Answer::Get(get) => of_kvs(&get.kvs),
         Answer::Delete(delete) => of_kvs(&delete.prev_kvs),
         Answer::Put(put) => of_kvs(put.prev_kv.as_slice()),
-        Answer::Watch(watch) => {
+        Answer::Gap(_) => Vec::new(),
+        Answer::Watch(watch) | Answer::Difference(watch) => {
             watch.events.iter().filter_map(|event| Some(&*event.kv.as_ref()?.key)).collect()
         }
         Answer::TimeToLive(lease, _) => lease.keys.iter().map(Vec::as_slice).collect(),
@@ -58,7 +59,8 @@ fn of_kvs(kvs: &[pb::KeyValue]) -> Vec<&[u8]> {
 fn raw(answer: Answer<'_>, out: &mut dyn Write) -> Result<(), PrintError> {
     match answer {
         Answer::Get(get) => get.kvs.iter().try_for_each(|kv| out.write_all(&kv.value))?,
-        Answer::Watch(watch) => {
+        Answer::Gap(_) => {}
+        Answer::Watch(watch) | Answer::Difference(watch) => {
             let kvs = watch.events.iter().filter_map(|event| event.kv.as_ref());
             kvs.map(|kv| &kv.value).try_for_each(|value| out.write_all(value))?;
         }

@@ -5,8 +5,8 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::tree;
 use crate::output::{
-    Answer, Value, alarm_type, escape_control, event_type, file_hash_columns, hash_columns,
-    health_columns, member_columns, snapshot_columns, status_columns,
+    Answer, SYNTHETIC, Value, alarm_type, escape_control, event_type, file_hash_columns,
+    hash_columns, health_columns, member_columns, snapshot_columns, status_columns,
 };
 
 type Columns = (Vec<&'static str>, Vec<Vec<String>>);
@@ -41,7 +41,8 @@ pub(super) fn of(answer: Answer<'_>, whole: bool) -> Columns {
         Answer::Get(get) => kvs(&get.kvs),
         Answer::Put(pb::PutResponse { prev_kv: Some(kv), .. }) => kvs(std::slice::from_ref(kv)),
         Answer::Delete(delete) if !delete.prev_kvs.is_empty() => kvs(&delete.prev_kvs),
-        Answer::Watch(watch) => events(watch),
+        Answer::Watch(watch) => events(watch, ""),
+        Answer::Difference(watch) => events(watch, &format!("{SYNTHETIC} ")),
         other => fields(tree::tree(other)),
     };
     if whole {
@@ -70,10 +71,10 @@ fn kv(kv: &pb::KeyValue) -> Vec<String> {
     ]
 }
 
-fn events(watch: &pb::WatchResponse) -> Columns {
+fn events(watch: &pb::WatchResponse, mark: &str) -> Columns {
     let rows = watch.events.iter().map(|event| {
         let kv = event.kv.as_ref().map(kv).unwrap_or_default();
-        [vec![event_type(event).to_owned()], kv].concat()
+        [vec![format!("{mark}{}", event_type(event))], kv].concat()
     });
     ([&["event"], &KV_COLUMNS[..]].concat(), rows.collect())
 }

@@ -1,5 +1,6 @@
 //! One answer of each sort in every format of `-o`, in a pipe and on a terminal.
 
+use kvorum_client::follow::{Deletions, Gap};
 use kvorum_client::pb;
 
 use crate::output::{Answer, Format, PrintError, Style};
@@ -107,6 +108,31 @@ fn a_watch_is_a_line_for_each_event() {
     let progress = pb::WatchResponse { header: Some(HEADER), ..pb::WatchResponse::default() };
     let line = printed(Answer::Watch(&progress), &style("jsonpath={.header.revision}"));
     assert_eq!(line, "9\n");
+}
+
+#[test]
+fn events_that_were_made_up_are_marked_wherever_there_is_room_for_it() {
+    let answer = watch();
+    let made_up = Answer::Difference(&answer);
+    let lines = "{\"type\":\"PUT\",\"key\":\"/a\",\"value\":\"b\",\"create_revision\":2,\"mod_revision\":7,\"version\":4,\"synthetic\":true}\n\
+                 {\"type\":\"DELETE\",\"key\":\"/b\",\"synthetic\":true}\n";
+    assert_eq!(printed(made_up, &style("ndjson")), lines);
+    for format in ["simple", "fields", "table", "json", "yaml"] {
+        let shown = printed(made_up, &style(format)).to_lowercase();
+        assert!(shown.contains("synthetic"), "{format}: {shown}");
+        assert!(!printed(Answer::Watch(&answer), &style(format)).contains("ynthetic"), "{format}");
+    }
+    for format in [Format::Json, Format::Protobuf] {
+        let bytes = print(made_up, &Style { format, ..Style::default() }).unwrap();
+        let shown = String::from_utf8_lossy(&bytes).to_lowercase();
+        assert!(shown.contains("synthetic"), "{shown}");
+    }
+    let gap = Gap { from: 3, to: 9, deletions: Deletions::InPart };
+    assert_eq!(
+        printed(Answer::Gap(&gap), &style("ndjson")),
+        "{\"type\":\"GAP\",\"from_revision\":3,\"to_revision\":9,\"deletions\":\"in_part\",\"synthetic\":true}\n"
+    );
+    assert_eq!(printed(Answer::Gap(&gap), &style("keys")), "");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! `simple`, because 64 bits do not fit into the numbers of most readers of JSON; revisions, counts
 //! and sizes are numbers. What is not set is left out.
 
+use kvorum_client::follow::{Deletions, Gap};
 use kvorum_client::pb;
 
 use super::cluster;
@@ -17,6 +18,11 @@ pub(super) fn tree(answer: Answer<'_>) -> Value {
         Answer::Delete(answer) => headed(answer.header.as_ref(), delete(answer)),
         Answer::Txn(answer) => headed(answer.header.as_ref(), txn(answer)),
         Answer::Watch(answer) => headed(answer.header.as_ref(), watch(answer)),
+        Answer::Difference(answer) => {
+            let events = Value::list(answer.events.iter().map(made_up));
+            Value::map([("events", events), ("synthetic", true.into())])
+        }
+        Answer::Gap(missing) => gap(*missing),
         Answer::Grant(grant) => headed(grant.header.as_ref(), lease(grant.id, grant.ttl)),
         Answer::Revoke(id, revoke) => {
             headed(revoke.header.as_ref(), Value::map([("id", Value::lease(id))]))
@@ -61,6 +67,8 @@ pub(super) fn rows(answer: Answer<'_>) -> Vec<Value> {
         Answer::Watch(watch) if !watch.events.is_empty() => {
             watch.events.iter().map(event).collect()
         }
+        Answer::Watch(watch) if !watch.canceled => vec![progress(watch)],
+        Answer::Difference(watch) => watch.events.iter().map(made_up).collect(),
         Answer::Members(list) => members(list).collect(),
         Answer::Leases(list) => leases(list).collect(),
         Answer::Health(rows) => rows.iter().map(health).collect(),
@@ -129,6 +137,39 @@ fn event(event: &pb::Event) -> Value {
         }
     });
     kind.and(event_kv).with_some("prev_kv", event.prev_kv.as_ref().map(kv))
+}
+
+/// An event that no server has sent.
+fn made_up(event: &pb::Event) -> Value {
+    let event = match &event.kv {
+        Some(gone) if event.r#type == pb::EVENT_DELETE => {
+            let key = Value::bytes(&gone.key);
+            Value::map([("type", event_type(event).into()), ("key", key)])
+        }
+        _ => self::event(event),
+    };
+    event.with("synthetic", true.into())
+}
+
+/// Every event up to here has been sent.
+fn progress(watch: &pb::WatchResponse) -> Value {
+    let revision = watch.header.as_ref().map_or(0, |header| header.revision);
+    Value::map([("type", "PROGRESS".into()), ("revision", revision.into())])
+}
+
+fn gap(gap: Gap) -> Value {
+    let deletions = match gap.deletions {
+        Deletions::Told => "told",
+        Deletions::InPart => "in_part",
+        Deletions::Unknown => "unknown",
+    };
+    Value::map([
+        ("type", "GAP".into()),
+        ("from_revision", gap.from.into()),
+        ("to_revision", gap.to.into()),
+        ("deletions", deletions.into()),
+        ("synthetic", true.into()),
+    ])
 }
 
 pub(crate) fn kv(kv: &pb::KeyValue) -> Value {

@@ -1,0 +1,165 @@
+//! Watching over a lost member and a compaction.
+
+use std::collections::BTreeMap;
+
+use kvorum_tests::keyspace::Keyspace;
+use kvorum_tests::process::Process;
+use serde_json::Value;
+
+use crate::stage::{Stage, await_that, on_both};
+
+/// What a command of a watch does with an event.
+const NOTE: &str =
+    "echo $ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY ${KVORUM_WATCH_SYNTHETIC:-real} >> ran";
+
+/// The rows of JSON among what a process has printed.
+fn rows(process: &Process) -> Vec<Value> {
+    let log = process.log();
+    let lines = log.lines().filter(|line| line.starts_with('{') && line.ends_with('}'));
+    lines.map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// A row in short: type, key, revision, and whether it was made up.
+fn brief(row: &Value) -> String {
+    let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+    let made_up = if row["synthetic"] == true { " synthetic" } else { "" };
+    if row["type"] == "GAP" {
+        let (from, to) = (&row["from_revision"], &row["to_revision"]);
+        return format!("GAP {from} to {to}, deletions {}{made_up}", text("deletions"));
+    }
+    let revision = row["mod_revision"].as_i64().map(|it| format!(" {it}")).unwrap_or_default();
+    format!("{} {}{revision}{made_up}", text("type"), text("key"))
+}
+
+/// Applies events to a state, as a program would that keeps one.
+fn state(rows: &[Value]) -> BTreeMap<String, String> {
+    let mut state = BTreeMap::new();
+    for row in rows {
+        let key = row["key"].as_str().unwrap_or_default().to_owned();
+        match row["type"].as_str() {
+            Some("PUT") => _ = state.insert(key, row["value"].as_str().unwrap_or("").to_owned()),
+            Some("DELETE") => _ = state.remove(&key),
+            _ => {}
+        }
+    }
+    state
+}
+
+#[test]
+fn over_a_compaction_the_missing_revisions_are_named_and_what_they_came_to_is_told() {
+    on_both(1, |mut stage| {
+        let mut simple = stage.start("simple", &["watch", "--prefix", "/w/"]);
+        let mut lines = stage.start("lines", &["watch", "--prefix", "/w/", "-o", "ndjson"]);
+        let mut running =
+            stage.start("running", &["watch", "--prefix", "/w/", "--", "sh", "-c", NOTE]);
+        let keyspace = Keyspace::of(&stage.cluster);
+        keyspace.watched(3);
+        for key in ["/w/a", "/w/b", "/w/c"] {
+            keyspace.put(key, "1");
+        }
+        await_that("everybody has seen it", || {
+            let seen = |text: &str| text.contains("/w/c");
+            seen(&simple.log()) && seen(&lines.log()) && seen(&stage.read("ran"))
+        });
+        // While nobody looks, the member is another process, and has forgotten what happened.
+        for watch in [&mut simple, &mut lines, &mut running] {
+            watch.suspend();
+        }
+        stage.cluster.members[0].kill();
+        stage.cluster.members[0].start();
+        stage.cluster.await_serving();
+        let keyspace = Keyspace::of(&stage.cluster);
+        keyspace.put("/w/a", "2");
+        keyspace.delete("/w/b");
+        keyspace.put("/w/d", "1");
+        keyspace.delete("/w/d");
+        keyspace.put("/w/e", "1");
+        keyspace.compact();
+        for watch in [&mut simple, &mut lines, &mut running] {
+            watch.resume();
+        }
+        await_that("the difference is told", || {
+            let told = |text: &str| text.contains("/w/e");
+            told(&simple.log()) && told(&lines.log()) && told(&stage.read("ran"))
+        });
+        keyspace.put("/w/c", "2");
+        await_that("it goes on", || {
+            rows(&lines).len() == 8
+                && simple.log().ends_with("\nPUT\n/w/c\n2\n")
+                && stage.read("ran").lines().count() == 7
+        });
+        assert_eq!(
+            rows(&lines).iter().map(brief).collect::<Vec<_>>(),
+            [
+                "PUT /w/a 2",
+                "PUT /w/b 3",
+                "PUT /w/c 4",
+                "GAP 5 to 9, deletions told synthetic",
+                "PUT /w/a 5 synthetic",
+                "DELETE /w/b synthetic",
+                "PUT /w/e 9 synthetic",
+                "PUT /w/c 10",
+            ]
+        );
+        let log = simple.log();
+        assert!(log.contains("the changes of revisions 5 to 9 are missing"), "{log}");
+        let told = "SYNTHETIC PUT\n/w/a\n2\nSYNTHETIC DELETE\n/w/b\n\nSYNTHETIC PUT\n/w/e\n1\n";
+        assert!(log.contains(told), "{log}");
+        assert_eq!(
+            stage.read("ran").lines().skip(3).collect::<Vec<_>>(),
+            [
+                "\"PUT\" \"/w/a\" true",
+                "\"DELETE\" \"/w/b\" true",
+                "\"PUT\" \"/w/e\" true",
+                "\"PUT\" \"/w/c\" real",
+            ]
+        );
+        from_before_the_compaction(&stage);
+        let listed = stage.say(&["get", "--prefix", "/w/", "-o", "jsonpath={.kvs[*].value}"]);
+        let values: Vec<_> = state(&rows(&lines)).into_values().collect();
+        assert_eq!(values, listed.lines().collect::<Vec<_>>());
+    });
+}
+
+/// `--rev` names a revision that is no longer kept.
+fn from_before_the_compaction(stage: &Stage) {
+    let early = stage.start("early", &["watch", "--prefix", "/w/", "--rev", "1", "-o", "ndjson"]);
+    await_that("it comes to what is kept", || rows(&early).len() == 5);
+    assert_eq!(
+        rows(&early).iter().map(brief).collect::<Vec<_>>(),
+        [
+            "GAP 1 to 9, deletions unknown synthetic",
+            "PUT /w/a 5 synthetic",
+            "PUT /w/c 4 synthetic",
+            "PUT /w/e 9 synthetic",
+            "PUT /w/c 10",
+        ]
+    );
+    let told = early.log();
+    assert!(told.contains("every key that was there after them follows"), "{told}");
+    // As etcdctl, that is the end.
+    let mut etcdctl = stage.names.etcdctl().command();
+    etcdctl.args(["--endpoints", &stage.cluster.endpoints(), "watch", "--prefix", "/w/"]);
+    let ended = etcdctl.args(["--rev", "1"]).output().expect("etcdctl runs");
+    let complaint = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(!ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
+    assert!(complaint.contains("required revision has been compacted"), "{complaint}");
+}
+
+#[test]
+fn how_far_the_server_is_stands_in_rows_of_its_own() {
+    let stage = Stage::ours(1);
+    let mut command = stage.command(&["watch", "-i", "-o", "ndjson"]);
+    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().expect("kvorum runs");
+    let mut input = child.stdin.take().expect("its input is a pipe");
+    std::io::Write::write_all(&mut input, b"watch /p\n").expect("it reads");
+    Keyspace::of(&stage.cluster).watched(1);
+    std::io::Write::write_all(&mut input, b"progress\n").expect("it reads");
+    let mut line = String::new();
+    let mut output = std::io::BufReader::new(child.stdout.take().expect("its output is a pipe"));
+    std::io::BufRead::read_line(&mut output, &mut line).expect("a line comes");
+    assert_eq!(line, "{\"type\":\"PROGRESS\",\"revision\":1}\n");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+}
