@@ -79,6 +79,12 @@ pub fn columns() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
+/// How many lines the terminal of standard output has.
+pub fn rows() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_row)).filter(|rows| *rows > 0)
+}
+
 fn stdin_line() -> io::Result<String> {
     let mut line = String::new();
     io::stdin().lock().take(MAX_LINE_BYTES).read_line(&mut line)?;

@@ -9,7 +9,7 @@ use super::words::Words;
 use crate::output::{FORMATS, OWN_FORMATS};
 
 /// Commands whose plain arguments are keys.
-const TAKES_KEYS: [&str; 18] = [
+const TAKES_KEYS: [&str; 19] = [
     "get",
     "put",
     "del",
@@ -28,6 +28,7 @@ const TAKES_KEYS: [&str; 18] = [
     "diff",
     "restore",
     "rollback",
+    "top",
 ];
 
 /// What could stand at the end of a line.

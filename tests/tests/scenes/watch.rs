@@ -1,9 +1,11 @@
-//! Watching over a lost member and a compaction.
+//! Watching: over a lost member and a compaction, and what is written most.
 
 use std::collections::BTreeMap;
 
 use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::process::Process;
+use kvorum_tests::terminal::Terminal;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::stage::{Stage, await_that, on_both};
@@ -162,4 +164,62 @@ fn how_far_the_server_is_stands_in_rows_of_its_own() {
     assert_eq!(line, "{\"type\":\"PROGRESS\",\"revision\":1}\n");
     child.kill().expect("it runs");
     child.wait().expect("it ends");
+}
+
+#[test]
+fn top_tells_what_is_written_most_and_ends_well() {
+    let stage = Stage::ours(1);
+    let keyspace = Keyspace::of(&stage.cluster);
+    let mut by_branch = stage.start("by-branch", &["top", "/t/", "--depth", "1"]);
+    let mut each = stage.start("each", &["top", "/t/", "-o", "ndjson", "--interval", "50ms"]);
+    keyspace.watched(2);
+    for key in ["/t/hot/1", "/t/hot/2", "/t/hot/1", "/t/cold", "/elsewhere"] {
+        keyspace.put(key, "12");
+    }
+    keyspace.delete("/t/cold");
+    await_that("the rows have everything", || {
+        let named = |row: &&Value| row["name"] == "/t/cold";
+        let rows = rows(&each);
+        rows.iter().filter(named).filter_map(|row| row["deletes"].as_i64()).sum::<i64>() == 1
+    });
+    let sum = |field: &str| -> i64 {
+        let of = |row: &&Value| row["kind"] == "total";
+        rows(&each).iter().filter(of).filter_map(|row| row[field].as_i64()).sum()
+    };
+    assert_eq!((sum("puts"), sum("deletes"), sum("bytes")), (4, 1, 3 * 10 + 9 + 7));
+    for top in [&mut by_branch, &mut each] {
+        top.signal(Signal::INT);
+    }
+    assert_eq!(each.ended().code(), Some(0));
+    let log = || stage.read("by-branch");
+    await_that("the sum is told", || log().contains("(total)"));
+    assert_eq!(by_branch.ended().code(), Some(0));
+    let words = |name: &str| -> Vec<String> {
+        let log = log();
+        let line = log.lines().find(|line| line.ends_with(name)).unwrap_or_default();
+        line.split_whitespace().skip(1).take(2).map(str::to_owned).collect()
+    };
+    assert_eq!(
+        [words("/t/hot/"), words("/t/cold"), words("(total)")],
+        [["3", "0"], ["1", "1"], ["4", "1"]]
+    );
+    let short = stage.say(&["top", "--for", "100ms", "-o", "jsonpath={[*].kind}"]);
+    assert_eq!(short, "total\n");
+}
+
+#[test]
+fn top_is_drawn_in_place_on_a_narrow_terminal() {
+    let stage = Stage::ours(1);
+    let keyspace = Keyspace::of(&stage.cluster);
+    let args = ["top", "--interval", "50ms", "--limit", "3"];
+    let mut top = Terminal::start(stage.command(&args), 50, 12);
+    keyspace.watched(1);
+    keyspace.put("/a/very/long/name/that/is/wider/than/the/terminal", "1");
+    top.shows("/a/very");
+    let once = |screen: &str| screen.matches("events/s").count() == 1;
+    top.becomes("one table", once);
+    assert!(!top.is_coloured());
+    top.keys("\x03");
+    assert!(top.ended().success());
+    assert!(top.screen().contains("(total)"));
 }

@@ -38,6 +38,7 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
     ("backup", ALL, OWN_TEST),
     ("seq put", ALL, OWN_TEST),
     ("seq list", ALL, OWN_TEST),
+    ("top", ALL, OWN_TEST),
     ("ui", ALL, OWN_TEST),
     ("playground", ALL, OWN_TEST),
     ("server", ALL, OWN_TEST),

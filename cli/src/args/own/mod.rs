@@ -10,6 +10,7 @@ mod man;
 mod seq;
 mod service;
 mod show;
+mod top;
 mod travel;
 
 use clap::Subcommand;
@@ -31,6 +32,7 @@ pub use service::{
 };
 pub(crate) use show::split_revision;
 pub use show::{ShowArgs, ViewAs};
+pub use top::TopArgs;
 pub use travel::{DiffArgs, HistoryArgs, RestoreArgs, RollbackArgs, State, Travel, UndoArgs};
 
 use super::{HashkvArgs, UsageError};
@@ -48,6 +50,7 @@ pub enum Own {
     Service(ServiceArgs),
     Seq(SeqArgs),
     Doctor(DoctorArgs),
+    Top(TopArgs),
 }
 
 /// What asks no cluster.
@@ -85,13 +88,14 @@ impl Own {
             Self::Service(args) => args.check(),
             Self::Seq(args) => args.check(),
             Self::Backup(_) | Self::Doctor(_) => Ok(()),
+            Self::Top(args) => args.check(),
         }
     }
 
     /// Whether its output is something to be read at leisure.
     pub fn is_paged(&self) -> bool {
         match self {
-            Self::Explore(Explore::Wait(_)) | Self::Edit(_) | Self::Backup(_) => false,
+            Self::Explore(Explore::Wait(_)) | Self::Edit(_) | Self::Backup(_) | Self::Top(_) => false,
             Self::Travel(travel) => travel.is_paged(),
             Self::Service(args) => matches!(args.command, ServiceCommand::List(_)),
             Self::Seq(args) => matches!(args.command, SeqCommand::List(_)),

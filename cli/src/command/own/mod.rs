@@ -16,6 +16,7 @@ mod seq;
 mod service;
 mod show;
 mod shown;
+mod top;
 mod travel;
 
 use super::{CommandError, Effect, Printout, Session, files};
@@ -36,6 +37,7 @@ pub async fn execute(own: &Own, session: &mut Session) -> Result<(), CommandErro
         Own::Service(args) => service::execute(args, session).await,
         Own::Seq(args) => seq::execute(args, session).await,
         Own::Doctor(args) => doctor::execute(args, session).await,
+        Own::Top(args) => top::execute(args, session).await,
     }
 }
 
@@ -61,7 +63,9 @@ pub fn alone(
 /// What a verb does to the cluster.
 pub fn effect(own: &Own) -> Effect {
     match own {
-        Own::Explore(_) | Own::Show(_) | Own::Doctor(_) | Own::Backup(_) => Effect::Reads,
+        Own::Explore(_) | Own::Show(_) | Own::Doctor(_) | Own::Backup(_) | Own::Top(_) => {
+            Effect::Reads
+        }
         Own::Edit(_) => Effect::Writes,
         Own::Travel(travel) => travel::effect(travel),
         Own::Service(args) => service::effect(args),
