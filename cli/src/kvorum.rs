@@ -75,7 +75,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
     }
     let mut streams = Streams::standard();
     let args = help_flag(args);
-    let program = match parse(&args) {
+    let mut program = match parse(&args) {
         Ok(program) => program,
         Err(error) => {
             let color = color(&args);
@@ -94,6 +94,9 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             };
         }
     };
+    if let Some(Verb::Own(own)) = &mut program.verb {
+        own.take_options(&mut program.preferences);
+    }
     let invocation = Invocation {
         global: &program.global,
         preferences: &program.preferences,

@@ -23,6 +23,7 @@ mod connection;
 pub mod contexts;
 mod crew;
 pub mod decode;
+pub mod deliver;
 mod discover;
 pub mod doctor;
 pub mod edit;

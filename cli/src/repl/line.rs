@@ -59,7 +59,11 @@ pub(super) const ALIASES: &[&str] = &["quit"];
 impl ShellLine {
     pub(super) fn parse(words: Vec<OsString>) -> Result<Self, clap::Error> {
         let mut matches = Self::shown().try_get_matches_from(words)?;
-        Self::from_arg_matches_mut(&mut matches)
+        let mut line = Self::from_arg_matches_mut(&mut matches)?;
+        if let Verb::Own(own) = &mut line.verb {
+            own.take_options(&mut line.preferences);
+        }
+        Ok(line)
     }
 
     /// What lines are parsed with, for completion.
@@ -123,7 +127,8 @@ impl ShellLine {
 #[cfg(test)]
 mod tests {
     use super::{ShellLine, Verb};
-    use crate::args::Command;
+    use crate::args::own::ConfigCommand;
+    use crate::args::{Command, Own};
     use crate::output::{Format, Style};
 
     fn parse(line: &str) -> ShellLine {
@@ -134,6 +139,15 @@ mod tests {
     fn commands_are_those_of_the_command_line() {
         assert!(matches!(parse("get --prefix /a").verb, Verb::Cluster(Command::Get(_))));
         assert!(matches!(parse("kill 3").verb, Verb::Kill { number: 3 }));
+    }
+
+    #[test]
+    fn where_a_file_is_made_the_output_option_names_it() {
+        let line = parse("config render a.j2 -o b.conf");
+        assert_eq!(line.preferences.output, None);
+        let Verb::Own(Own::Config(args)) = line.verb else { panic!("another verb") };
+        let ConfigCommand::Render(args) = args.command else { panic!("another verb") };
+        assert_eq!(args.file(), Ok(&"b.conf".into()));
     }
 
     #[test]

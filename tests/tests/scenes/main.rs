@@ -1,5 +1,6 @@
 //! What people build on etcd, with several real processes, on our server and on Debian's etcd.
 
+mod configuration;
 mod discovery;
 mod locks;
 mod order;

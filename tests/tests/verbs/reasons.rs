@@ -39,6 +39,8 @@ pub(crate) const REASONS: &[(&str, &[&str], &str)] = &[
     ("seq put", ALL, OWN_TEST),
     ("seq list", ALL, OWN_TEST),
     ("top", ALL, OWN_TEST),
+    ("config run", ALL, OWN_TEST),
+    ("config render", ALL, OWN_TEST),
     ("ui", ALL, OWN_TEST),
     ("playground", ALL, OWN_TEST),
     ("server", ALL, OWN_TEST),

@@ -1,6 +1,9 @@
 //! The verbs that only `kvorum` has. As everywhere in [`args`](crate::args), this is parsing only.
 
 mod backup;
+mod config;
+mod config_render;
+mod config_run;
 mod ctx;
 mod doctor;
 mod edit;
@@ -16,6 +19,9 @@ mod travel;
 use clap::Subcommand;
 
 pub use backup::BackupArgs;
+pub use config::{ConfigArgs, ConfigCommand};
+pub use config_render::ConfigRenderArgs;
+pub use config_run::ConfigRunArgs;
 pub use ctx::{CtxAddArgs, CtxArgs, CtxCommand, CtxImportArgs};
 pub use doctor::DoctorArgs;
 pub use edit::EditArgs;
@@ -35,7 +41,7 @@ pub use show::{ShowArgs, ViewAs};
 pub use top::TopArgs;
 pub use travel::{DiffArgs, HistoryArgs, RestoreArgs, RollbackArgs, State, Travel, UndoArgs};
 
-use super::{HashkvArgs, UsageError};
+use super::{HashkvArgs, Preferences, UsageError};
 
 /// What etcdctl has no word for, asked of a cluster.
 #[derive(Debug, Clone, Subcommand)]
@@ -51,6 +57,7 @@ pub enum Own {
     Seq(SeqArgs),
     Doctor(DoctorArgs),
     Top(TopArgs),
+    Config(ConfigArgs),
 }
 
 /// What asks no cluster.
@@ -89,13 +96,25 @@ impl Own {
             Self::Seq(args) => args.check(),
             Self::Backup(_) | Self::Doctor(_) => Ok(()),
             Self::Top(args) => args.check(),
+            Self::Config(args) => args.check(),
+        }
+    }
+
+    /// Takes those of the global options that mean something else to a verb.
+    pub fn take_options(&mut self, preferences: &mut Preferences) {
+        if let Self::Config(args) = self {
+            args.take_file(preferences);
         }
     }
 
     /// Whether its output is something to be read at leisure.
     pub fn is_paged(&self) -> bool {
         match self {
-            Self::Explore(Explore::Wait(_)) | Self::Edit(_) | Self::Backup(_) | Self::Top(_) => false,
+            Self::Explore(Explore::Wait(_))
+            | Self::Edit(_)
+            | Self::Backup(_)
+            | Self::Top(_)
+            | Self::Config(_) => false,
             Self::Travel(travel) => travel.is_paged(),
             Self::Service(args) => matches!(args.command, ServiceCommand::List(_)),
             Self::Seq(args) => matches!(args.command, SeqCommand::List(_)),

@@ -2,6 +2,7 @@
 
 mod backup;
 mod change;
+mod config;
 mod ctx;
 mod doctor;
 mod edit;
@@ -38,6 +39,7 @@ pub async fn execute(own: &Own, session: &mut Session) -> Result<(), CommandErro
         Own::Seq(args) => seq::execute(args, session).await,
         Own::Doctor(args) => doctor::execute(args, session).await,
         Own::Top(args) => top::execute(args, session).await,
+        Own::Config(args) => config::execute(args, session).await,
     }
 }
 
@@ -70,6 +72,7 @@ pub fn effect(own: &Own) -> Effect {
         Own::Travel(travel) => travel::effect(travel),
         Own::Service(args) => service::effect(args),
         Own::Seq(args) => seq::effect(args),
+        Own::Config(args) => config::effect(args),
     }
 }
 

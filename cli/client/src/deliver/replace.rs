@@ -1,0 +1,139 @@
+//! Replacing a file as a whole: a reader sees the old one or the new one, and a full disk or a crash
+//! leaves the old one.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A file could not be replaced; it is as it was.
+#[derive(Debug, Error)]
+#[error("{} cannot be written: {cause}", .path.display())]
+pub struct ReplaceError {
+    pub path: PathBuf,
+    pub cause: io::Error,
+}
+
+/// The new file, complete and durable, beside the one that it is to replace. Dropped before it has
+/// replaced it, it is removed.
+#[derive(Debug)]
+pub struct Draft {
+    path: PathBuf,
+    to: PathBuf,
+    done: bool,
+}
+
+/// Who may read a file that was not there, before what the umask takes away.
+const NEW_FILE: u32 = 0o666;
+
+impl Draft {
+    /// Writes a draft in the folder of `to`, with the permissions that `to` has.
+    pub fn write(to: &Path, content: &[u8]) -> Result<Self, ReplaceError> {
+        let failed = |cause| ReplaceError { path: to.to_owned(), cause };
+        // What a link leads to is replaced, not the link.
+        let to = match fs::canonicalize(to) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => to.to_owned(),
+            found => found.map_err(failed)?,
+        };
+        let there = fs::metadata(&to).ok();
+        if there.as_ref().is_some_and(|there| !there.is_file()) {
+            return Err(failed(io::Error::other("it is no regular file")));
+        }
+        let path = beside(&to).map_err(failed)?;
+        let mode = there.map(|there| there.permissions().mode() & 0o7777);
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(mode.map_or(NEW_FILE, |_| 0o600))
+            .open(&path)
+            .map_err(failed)?;
+        let draft = Self { path, to: to.clone(), done: false };
+        let written = file.write_all(content).and_then(|()| {
+            if let Some(mode) = mode {
+                file.set_permissions(Permissions::from_mode(mode))?;
+            }
+            file.sync_all()
+        });
+        written.map_err(failed)?;
+        Ok(draft)
+    }
+
+    /// Where it is until it has replaced the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn replace(mut self) -> Result<(), ReplaceError> {
+        let folder = folder(&self.to).to_owned();
+        let renamed = fs::rename(&self.path, &self.to).and_then(|()| {
+            self.done = true;
+            File::open(folder)?.sync_all()
+        });
+        renamed.map_err(|cause| ReplaceError { path: self.to.clone(), cause })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A name in the same folder that no other process takes. What one that was killed has left there
+/// is taken over.
+fn beside(to: &Path) -> io::Result<PathBuf> {
+    let name = to.file_name().ok_or_else(|| io::Error::other("it is no name of a file"))?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(format!(".{}.new", std::process::id()));
+    let path = folder(to).join(hidden);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(path),
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::Draft;
+
+    #[test]
+    fn a_file_is_replaced_with_its_permissions_and_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("app.conf"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        symlink(&file, &link).unwrap();
+        let draft = Draft::write(&link, b"new").unwrap();
+        assert_eq!(fs::read(draft.path()).unwrap(), b"new");
+        assert_eq!(fs::read(&file).unwrap(), b"old");
+        draft.replace().unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn a_draft_that_is_not_wanted_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Draft::write(&folder.path().join("new"), b"x").unwrap());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let error = Draft::write(folder.path(), b"x").unwrap_err().to_string();
+        assert!(error.ends_with("cannot be written: it is no regular file"), "{error}");
+        assert!(Draft::write(&folder.path().join("no/folder"), b"x").is_err());
+    }
+}
