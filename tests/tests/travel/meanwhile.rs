@@ -129,11 +129,11 @@ pub(crate) fn interrupted(server: &Program) {
     assert!(said.contains(&format!("{} of 1,000 keys", transactions * 128)), "{said}");
 
     // What was printed goes on, and spares what somebody has changed since.
-    let go_on = format!("kvorum rollback --to {before} --planned-at {planned_at} /many/");
-    assert!(said.contains(&go_on), "{said}");
+    let go_on = format!("rollback --to {before} --planned-at {planned_at} /many/");
+    assert!(said.contains(&format!("{} {go_on}", person.far)), "{said}");
     let last = "/many/9/key-000999";
     keyspace.put(last, "somebody else's");
-    let mut words: Vec<&str> = go_on.split(' ').skip(1).collect();
+    let mut words: Vec<&str> = go_on.split(' ').collect();
     words.push("--yes");
     let refused = person.runs(&words);
     assert_eq!(refused.status.code(), Some(1));
