@@ -114,7 +114,8 @@ fn subject(path: &str, arg: &Arg) -> Option<Subject> {
         (_, "KEY" | "KEY VALUE" | "KEY[@REV]" | "KEY@REV" | "KEY|PREFIX[@REV]" | "PREFIX") => {
             Some(Subject::Key)
         }
-        ("lease" | "put", "ID") => Some(Subject::Lease),
+        ("cp" | "mv", "SOURCE" | "DEST") => Some(Subject::Key),
+        ("lease" | "put" | "cas", "ID") => Some(Subject::Lease),
         ("member" | "move-leader", "ID" | "MEMBER") => Some(Subject::Member),
         (_, "USER" | "USER NAME") => Some(Subject::User),
         (_, "ROLE" | "ROLE NAME") => Some(Subject::Role),

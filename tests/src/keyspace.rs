@@ -104,6 +104,11 @@ impl Keyspace {
         self.fill_as(keys, "", |i| format!("{value} {i}"));
     }
 
+    /// Other values for the keys of [`Keyspace::fill_with`].
+    pub fn fill_again_with(&self, keys: usize, more: usize, value: &str) {
+        self.fill_as(keys, &"x".repeat(more), |i| format!("{value} {i}"));
+    }
+
     /// As [`Keyspace::fill`], with so many bytes more in the name of each key.
     pub fn fill_with(&self, keys: usize, more: usize) {
         self.fill_as(keys, &"x".repeat(more), |i| format!("value {i}"));

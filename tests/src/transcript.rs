@@ -86,12 +86,13 @@ impl Transcript {
     }
 
     pub fn at(path: PathBuf, kvorum: Program, endpoint: &str) -> Transcript {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
         Transcript {
             path,
             kvorum,
-            home: tempfile::tempdir().expect("a temporary folder can be made"),
+            hidden: vec![(home.path().display().to_string(), "HOME")],
+            home,
             endpoint: endpoint.to_owned(),
-            hidden: Vec::new(),
             text: String::new(),
         }
     }
@@ -100,6 +101,11 @@ impl Transcript {
     pub fn hiding(mut self, what: &str, name: &'static str) -> Transcript {
         self.hidden.push((what.to_owned(), name));
         self
+    }
+
+    /// The folder of whoever types, written `HOME`.
+    pub fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Runs a command in a pipe.

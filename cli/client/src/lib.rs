@@ -15,6 +15,7 @@
 
 mod auth;
 mod boot_clock;
+pub mod bundle;
 pub mod change;
 mod cluster;
 mod config;
@@ -30,9 +31,11 @@ pub mod edit;
 mod election;
 mod endpoint;
 mod escape;
+mod exact;
 pub mod explore;
 mod failure;
 pub mod follow;
+pub mod flatten;
 mod gate;
 mod health;
 mod hot;
@@ -53,6 +56,7 @@ mod sequence;
 mod session;
 mod snapshot;
 mod tls;
+pub mod transfer;
 pub mod travel;
 mod unary;
 mod watch;

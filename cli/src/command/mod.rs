@@ -26,6 +26,7 @@ mod make_mirror;
 mod member;
 mod move_leader;
 pub mod own;
+mod part;
 mod plan;
 mod printout;
 mod put;

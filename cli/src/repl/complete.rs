@@ -9,7 +9,7 @@ use super::words::Words;
 use crate::output::{FORMATS, OWN_FORMATS};
 
 /// Commands whose plain arguments are keys.
-const TAKES_KEYS: [&str; 19] = [
+const TAKES_KEYS: [&str; 23] = [
     "get",
     "put",
     "del",
@@ -29,6 +29,10 @@ const TAKES_KEYS: [&str; 19] = [
     "restore",
     "rollback",
     "top",
+    "export",
+    "cp",
+    "mv",
+    "cas",
 ];
 
 /// What could stand at the end of a line.
@@ -85,7 +89,7 @@ pub(super) fn wanted<'a>(
         return (start, Wanted::Words(names));
     }
     let keys = match command.get_name() {
-        "get" | "del" | "watch" | "diff" => 0..2,
+        "get" | "del" | "watch" | "diff" | "cp" | "mv" => 0..2,
         // What is searched for comes first.
         "grep" => 1..2,
         _ => 0..1,

@@ -4,7 +4,11 @@
 //! What is said stands in `transcripts/`, one for each scene and the same for both servers;
 //! `KVORUM_UPDATE=1` writes them anew.
 
+mod bundles;
+mod copy;
 mod meanwhile;
+mod person;
+mod pushed;
 mod scenes;
 
 use std::path::PathBuf;
@@ -60,3 +64,25 @@ on_both!(
     another_writer_in_the_middle_of_a_plan_on_etcd,
     meanwhile::another_writer_in_the_middle
 );
+on_both!(bundles_on_ours, bundles_on_etcd, bundles::told);
+on_both!(a_round_trip_on_ours, a_round_trip_on_etcd, bundles::round_trip);
+on_both!(a_bundle_that_is_cut_on_ours, a_bundle_that_is_cut_on_etcd, bundles::cut);
+on_both!(leases_of_a_bundle_on_ours, leases_of_a_bundle_on_etcd, bundles::leases);
+on_both!(no_room_for_a_bundle_on_ours, no_room_for_a_bundle_on_etcd, bundles::no_room);
+on_both!(a_large_bundle_on_ours, a_large_bundle_on_etcd, bundles::many);
+on_both!(
+    an_import_is_interrupted_and_resumed_on_ours,
+    an_import_is_interrupted_and_resumed_on_etcd,
+    bundles::interrupted
+);
+on_both!(
+    another_writer_during_an_import_on_ours,
+    another_writer_during_an_import_on_etcd,
+    bundles::another_writer
+);
+on_both!(copies_on_ours, copies_on_etcd, copy::told);
+on_both!(a_key_is_moved_at_once_on_ours, a_key_is_moved_at_once_on_etcd, copy::at_once);
+on_both!(a_move_is_interrupted_on_ours, a_move_is_interrupted_on_etcd, copy::interrupted);
+on_both!(from_another_cluster_on_ours, from_another_cluster_on_etcd, copy::from_elsewhere);
+on_both!(compare_and_swap_on_ours, compare_and_swap_on_etcd, copy::swapped);
+on_both!(a_configuration_on_ours, a_configuration_on_etcd, pushed::told);

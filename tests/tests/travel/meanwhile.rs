@@ -1,60 +1,16 @@
 //! Scenes in which something happens while a plan is shown or carried out.
 
-use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::keyspace::Keyspace;
-use kvorum_tests::program::{Names, Program};
+use kvorum_tests::program::Program;
+use kvorum_tests::slow;
 use kvorum_tests::terminal::Terminal;
 use kvorum_tests::wait::until;
-use kvorum_tests::{binary, slow};
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 
-/// A person with a home, at one cluster.
-struct Person {
-    kvorum: Program,
-    home: TempDir,
-    endpoint: String,
-    /// The same, over a slow line.
-    far: String,
-}
-
-impl Person {
-    fn at(endpoint: &str) -> Person {
-        let home = tempfile::tempdir().expect("a temporary folder can be made");
-        let kvorum = Names::of(binary!()).kvorum();
-        Person { kvorum, home, endpoint: endpoint.to_owned(), far: endpoint.to_owned() }
-    }
-
-    /// A command that takes its time, and has begun.
-    fn begins_far_away(&self, words: &[&str]) -> Child {
-        let mut command = self.kvorum.command();
-        command.env("HOME", self.home.path()).args(["--endpoints", &self.far]).args(words);
-        command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("kvorum runs")
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = self.kvorum.command();
-        command.env("HOME", self.home.path()).args(["--endpoints", &self.endpoint]).args(words);
-        command
-    }
-
-    fn runs(&self, words: &[&str]) -> Output {
-        self.command(words).stdin(Stdio::null()).output().expect("kvorum runs")
-    }
-
-    fn says(&self, words: &[&str]) -> String {
-        let output = self.runs(words);
-        assert!(output.status.success(), "{words:?}: {output:?}");
-        String::from_utf8(output.stdout).expect("it is text")
-    }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use crate::person::{Person, stderr};
 
 /// Between the plan and the yes.
 pub(crate) fn another_writer(server: &Program) {

@@ -10,11 +10,10 @@ use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, Open
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::contexts::Places;
+use crate::exact::Exact;
 use crate::range::KeyRange;
 
 /// One transaction of a person's.
@@ -33,21 +32,13 @@ pub struct Entry {
     pub revision: i64,
     /// What may have been changed at the revision: keys…
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<Bytes>,
+    pub keys: Vec<Exact<'static>>,
     /// …and ranges, which were deleted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub ranges: Vec<(Bytes, Bytes)>,
+    pub ranges: Vec<(Exact<'static>, Exact<'static>)>,
     /// The write that this one takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<u64>,
-}
-
-/// Bytes as text if they are text, else in base64.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Bytes {
-    Text(String),
-    Base64 { base64: String },
 }
 
 /// The file of one person.
@@ -62,33 +53,11 @@ pub const MAX_JOURNAL_BYTES: u64 = 16 << 20;
 /// A line of keys as long as a server takes them, which are not many.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
-impl From<&[u8]> for Bytes {
-    fn from(bytes: &[u8]) -> Self {
-        match str::from_utf8(bytes) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Base64 { base64: STANDARD.encode(bytes) },
-        }
-    }
-}
-
-impl Bytes {
-    /// `None`: it is no base64, and nothing that was written here.
-    pub fn bytes(&self) -> Option<Vec<u8>> {
-        match self {
-            Self::Text(text) => Some(text.clone().into_bytes()),
-            Self::Base64 { base64 } => STANDARD.decode(base64).ok(),
-        }
-    }
-}
-
 impl Entry {
     /// The keys and ranges that may have been changed.
     pub fn touched(&self) -> Vec<KeyRange> {
-        let keys = self.keys.iter().filter_map(Bytes::bytes).map(KeyRange::single);
-        let ranges = self
-            .ranges
-            .iter()
-            .filter_map(|(key, end)| Some(KeyRange::between(key.bytes()?, end.bytes()?)));
+        let keys = self.keys.iter().map(|key| KeyRange::single(&*key.0));
+        let ranges = self.ranges.iter().map(|(key, end)| KeyRange::between(&*key.0, &*end.0));
         keys.chain(ranges).collect()
     }
 }
@@ -227,7 +196,7 @@ mod hexadecimal {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::{Bytes, Entry, Journal, MAX_JOURNAL_BYTES};
+    use super::{Entry, Journal, MAX_JOURNAL_BYTES};
     use crate::contexts::Places;
 
     fn journal() -> (tempfile::TempDir, Journal) {
@@ -245,7 +214,7 @@ mod tests {
             write,
             part: 1,
             revision: 7,
-            keys: keys.iter().map(|key| Bytes::from(*key)).collect(),
+            keys: keys.iter().map(|key| (*key).into()).collect(),
             ranges: Vec::new(),
             undoes: None,
         }
@@ -257,7 +226,7 @@ mod tests {
         assert_eq!(journal.entries().unwrap(), []);
         let first = entry(1, &[b"/a", b"\xff\n"]);
         let second = Entry {
-            ranges: vec![(Bytes::from(&b"/b"[..]), Bytes::from(&b"\0"[..]))],
+            ranges: vec![(b"/b"[..].into(), b"\0"[..].into())],
             undoes: Some(1),
             ..entry(2, &[])
         };

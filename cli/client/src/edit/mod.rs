@@ -20,6 +20,15 @@ pub enum Swap {
     Changed(Option<pb::KeyValue>),
 }
 
+/// What a key is to be before it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    Absent,
+    /// Of its last modification.
+    Revision(i64),
+    Value(Vec<u8>),
+}
+
 /// The key as it is, confirmed by the leader.
 pub async fn read(connection: &Connection, key: &[u8]) -> Result<Option<pb::KeyValue>, Failure> {
     Ok(connection.get(Get::key(key)).await?.kvs.pop())
@@ -44,15 +53,22 @@ pub async fn swap(
     base: Option<&pb::KeyValue>,
     value: Vec<u8>,
 ) -> Result<Swap, Failure> {
-    let target = match base {
-        Some(kv) => CompareTarget::ModRevision(kv.mod_revision),
-        None => CompareTarget::CreateRevision(0),
-    };
+    let expected = base.map_or(Expected::Absent, |kv| Expected::Revision(kv.mod_revision));
     let put = Put { ignore_lease: base.is_some(), ..Put::new(key, value) };
+    swap_if(connection, &expected, put).await
+}
+
+/// Puts if the key is as expected.
+pub async fn swap_if(
+    connection: &Connection,
+    expected: &Expected,
+    put: Put,
+) -> Result<Swap, Failure> {
+    let (range, get) = (KeyRange::single(put.key.clone()), Get::key(put.key.clone()));
     let txn = Txn {
-        compares: vec![Compare { range: KeyRange::single(key), op: CompareOp::Equal, target }],
+        compares: vec![Compare { range, op: CompareOp::Equal, target: expected.target() }],
         success: vec![Op::Put(put)],
-        failure: vec![Op::Get(Get::key(key))],
+        failure: vec![Op::Get(get)],
     };
     let answer = connection.txn(txn).await?;
     if answer.succeeded {
@@ -63,6 +79,25 @@ pub async fn swap(
         _ => None,
     });
     Ok(Swap::Changed(found))
+}
+
+impl Expected {
+    /// Whether a key is so; `None`: it is not there.
+    pub fn holds(&self, kv: Option<&pb::KeyValue>) -> bool {
+        match self {
+            Self::Absent => kv.is_none(),
+            Self::Revision(revision) => kv.is_some_and(|kv| kv.mod_revision == *revision),
+            Self::Value(value) => kv.is_some_and(|kv| kv.value == *value),
+        }
+    }
+
+    fn target(&self) -> CompareTarget {
+        match self {
+            Self::Absent => CompareTarget::CreateRevision(0),
+            Self::Revision(revision) => CompareTarget::ModRevision(*revision),
+            Self::Value(value) => CompareTarget::Value(value.clone()),
+        }
+    }
 }
 
 /// Whether a [`swap`] that failed so may have written all the same: it was sent, and no answer says

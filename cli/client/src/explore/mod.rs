@@ -45,5 +45,19 @@ pub use tree::{TreeFold, TreeKind, TreeRow};
 pub use usage::{MAX_BRANCHES, Usage, UsageFold, UsageReport};
 pub use wait::{Happened, WaitFor, wait};
 
+use crate::pb;
+
 /// Questions asked at the same time when one is asked per row.
 pub(crate) const AT_ONCE: usize = 16;
+
+/// A key of an answer, as a scan has it.
+pub fn shared(kv: pb::KeyValue) -> KeyValue {
+    KeyValue {
+        key: kv.key.into(),
+        create_revision: kv.create_revision,
+        mod_revision: kv.mod_revision,
+        version: kv.version,
+        value: kv.value.into(),
+        lease: kv.lease,
+    }
+}

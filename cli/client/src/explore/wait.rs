@@ -1,6 +1,6 @@
 //! Waiting until a key is as wanted, without asking again and again.
 
-use super::KeyValue;
+use super::{KeyValue, shared};
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::pb;
@@ -86,17 +86,6 @@ fn find(events: Vec<pb::Event>, wanted: &WaitFor) -> Option<Happened> {
         let met = wanted.is_met(kv.as_ref());
         met.then(|| Happened { revision, kv: kv.map(shared), at_once: false })
     })
-}
-
-fn shared(kv: pb::KeyValue) -> KeyValue {
-    KeyValue {
-        key: kv.key.into(),
-        create_revision: kv.create_revision,
-        mod_revision: kv.mod_revision,
-        version: kv.version,
-        value: kv.value.into(),
-        lease: kv.lease,
-    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! `config run`, `config render`
+//! `config run`, `config render`, `config push`
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ConfigRenderArgs, ConfigRunArgs};
+use super::{ConfigPushArgs, ConfigRenderArgs, ConfigRunArgs};
 use crate::args::{Preferences, UsageError};
 
 /// Give programs a configuration that lies in the cluster
@@ -18,12 +18,13 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     Run(ConfigRunArgs),
     Render(ConfigRenderArgs),
+    Push(ConfigPushArgs),
 }
 
 impl ConfigArgs {
     pub fn check(&self) -> Result<(), UsageError> {
         match &self.command {
-            ConfigCommand::Run(_) => Ok(()),
+            ConfigCommand::Run(_) | ConfigCommand::Push(_) => Ok(()),
             ConfigCommand::Render(args) => args.check(),
         }
     }

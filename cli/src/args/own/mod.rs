@@ -4,6 +4,7 @@ mod backup;
 mod config;
 mod config_render;
 mod config_run;
+mod config_push;
 mod ctx;
 mod doctor;
 mod edit;
@@ -14,6 +15,7 @@ mod seq;
 mod service;
 mod show;
 mod top;
+mod transfer;
 mod travel;
 
 use clap::Subcommand;
@@ -22,6 +24,7 @@ pub use backup::BackupArgs;
 pub use config::{ConfigArgs, ConfigCommand};
 pub use config_render::ConfigRenderArgs;
 pub use config_run::ConfigRunArgs;
+pub use config_push::ConfigPushArgs;
 pub use ctx::{CtxAddArgs, CtxArgs, CtxCommand, CtxImportArgs};
 pub use doctor::DoctorArgs;
 pub use edit::EditArgs;
@@ -39,6 +42,9 @@ pub use service::{
 pub(crate) use show::split_revision;
 pub use show::{ShowArgs, ViewAs};
 pub use top::TopArgs;
+pub use transfer::{
+    ApplyArgs, BundleArgs, CasArgs, CopyNames, CpArgs, ExportArgs, ImportArgs, MvArgs, Transfer,
+};
 pub use travel::{DiffArgs, HistoryArgs, RestoreArgs, RollbackArgs, State, Travel, UndoArgs};
 
 use super::{HashkvArgs, Preferences, UsageError};
@@ -55,6 +61,8 @@ pub enum Own {
     Backup(BackupArgs),
     Service(ServiceArgs),
     Seq(SeqArgs),
+    #[command(flatten)]
+    Transfer(Transfer),
     Doctor(DoctorArgs),
     Top(TopArgs),
     Config(ConfigArgs),
@@ -96,6 +104,7 @@ impl Own {
             Self::Seq(args) => args.check(),
             Self::Backup(_) | Self::Doctor(_) => Ok(()),
             Self::Top(args) => args.check(),
+            Self::Transfer(transfer) => transfer.check(),
             Self::Config(args) => args.check(),
         }
     }
@@ -114,6 +123,7 @@ impl Own {
             | Self::Edit(_)
             | Self::Backup(_)
             | Self::Top(_)
+            | Self::Transfer(_)
             | Self::Config(_) => false,
             Self::Travel(travel) => travel.is_paged(),
             Self::Service(args) => matches!(args.command, ServiceCommand::List(_)),

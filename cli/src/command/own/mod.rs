@@ -18,6 +18,7 @@ mod service;
 mod show;
 mod shown;
 mod top;
+mod transfer;
 mod travel;
 
 use super::{CommandError, Effect, Printout, Session, files};
@@ -37,6 +38,7 @@ pub async fn execute(own: &Own, session: &mut Session) -> Result<(), CommandErro
         Own::Backup(args) => backup::execute(args, session).await,
         Own::Service(args) => service::execute(args, session).await,
         Own::Seq(args) => seq::execute(args, session).await,
+        Own::Transfer(transfer) => transfer::execute(transfer, session).await,
         Own::Doctor(args) => doctor::execute(args, session).await,
         Own::Top(args) => top::execute(args, session).await,
         Own::Config(args) => config::execute(args, session).await,
@@ -72,6 +74,7 @@ pub fn effect(own: &Own) -> Effect {
         Own::Travel(travel) => travel::effect(travel),
         Own::Service(args) => service::effect(args),
         Own::Seq(args) => seq::effect(args),
+        Own::Transfer(transfer) => transfer::effect(transfer),
         Own::Config(args) => config::effect(args),
     }
 }

@@ -96,6 +96,15 @@ impl Progress {
         done
     }
 
+    /// So many keys are compared, of nobody knows how many.
+    pub(super) fn compared(&mut self, keys: u64) {
+        self.keys = keys;
+        let Some(bar) = &self.bar else { return };
+        bar.set_message(format!("compared {}", super::shown::number(keys)));
+        bar.set_position(keys);
+        self.choose_style(bar);
+    }
+
     /// So many keys are written of all that are to be.
     pub(super) fn wrote(&mut self, keys: u64, total: u64) {
         self.keys = keys;

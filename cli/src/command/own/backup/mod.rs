@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::shown;
 use crate::args::own::BackupArgs;
 use crate::command::child::code_of;
-use crate::command::snapshot::Part;
+use crate::command::snapshot::Received;
 use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::{Row, Style, Tone, Value, print_one};
@@ -81,7 +81,7 @@ async fn save(path: &Path, hand: &Hand, session: &mut Session) -> Result<Saved, 
     let folder = Folder::new(path);
     let unnamed = folder.unnamed();
     let mut progress = Progress::new(&session.manner);
-    let mut part = Part::begin(&unnamed)?;
+    let mut part = Received::begin(&unnamed)?;
     let mut stream = session.connection.snapshot(&hand.endpoint).await?;
     while let Some(message) = progress.until(stream.next()).await? {
         part.put(&message.blob)?;

@@ -3,6 +3,8 @@
 
 mod apply;
 mod plan;
+mod written;
 
 pub(crate) use apply::{Done, Work, carry_out};
-pub(crate) use plan::{PlanRow, Question, Summary, agree};
+pub(crate) use plan::{PLAN_HEADER, PlanRow, Question, Summary, agree, settle};
+pub(crate) use written::Written;

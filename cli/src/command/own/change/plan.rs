@@ -114,6 +114,8 @@ pub(crate) struct Summary {
     pub(crate) deleted: u64,
     /// Keys that are already as they are to be.
     pub(crate) unchanged: u64,
+    /// Keys that are not as they are to be, and are left alone.
+    pub(crate) spared: u64,
     first: Vec<PlanRow>,
     /// What else a person has to know: about leases, about what does not come back.
     pub(crate) notes: Vec<String>,
@@ -141,13 +143,14 @@ impl Summary {
         self.created + self.overwritten + self.deleted
     }
 
-    /// `+ 3 to create  ~ 2 to overwrite  - 1 to delete  = 9 unchanged`
+    /// `+ 3 to create  ~ 2 to overwrite  - 1 to delete  = 9 unchanged  ! 1 left alone`
     pub(crate) fn sentence(&self) -> String {
         let parts = [
             ("+", self.created, "to create"),
             ("~", self.overwritten, "to overwrite"),
             ("-", self.deleted, "to delete"),
             ("=", self.unchanged, "unchanged"),
+            ("!", self.spared, "left alone"),
         ];
         let parts = parts.iter().filter(|(_, count, _)| *count > 0);
         let parts: Vec<_> = parts
@@ -179,12 +182,23 @@ pub(crate) async fn agree(
         rows.into_iter().try_for_each(|row| printed.row(&row))?;
         printed.end()?;
     }
+    settle(summary, question, session).await
+}
+
+/// As [`agree`], when the rows of a plan too large to be kept were listed where they are wanted.
+pub(crate) async fn settle(
+    summary: &Summary,
+    question: &Question<'_>,
+    session: &mut Session,
+) -> Result<bool, CommandError> {
     let asks = !session.manner.yes && (session.confirm == Confirm::Ask || !question.one_key);
     if !session.manner.quiet {
         if asks || session.manner.dry_run {
             show(summary, question, session);
         } else if summary.changes() > 0 {
             summary.notes.iter().for_each(|note| session.remark(note));
+        } else if summary.spared > 0 {
+            session.remark(&summary.sentence());
         }
     }
     if session.manner.dry_run || summary.changes() == 0 {

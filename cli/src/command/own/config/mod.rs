@@ -4,6 +4,7 @@ mod render;
 mod run;
 mod settled;
 
+use super::transfer::push;
 use crate::args::own::{ConfigArgs, ConfigCommand};
 use crate::command::{CommandError, Effect, Session};
 
@@ -11,6 +12,7 @@ pub(super) async fn execute(args: &ConfigArgs, session: &mut Session) -> Result<
     match &args.command {
         ConfigCommand::Run(args) => run::execute(args, session).await,
         ConfigCommand::Render(args) => render::execute(args, session).await,
+        ConfigCommand::Push(args) => push::execute(args, session).await,
     }
 }
 
@@ -18,5 +20,6 @@ pub(super) async fn execute(args: &ConfigArgs, session: &mut Session) -> Result<
 pub(super) fn effect(args: &ConfigArgs) -> Effect {
     match &args.command {
         ConfigCommand::Run(_) | ConfigCommand::Render(_) => Effect::Reads,
+        ConfigCommand::Push(_) => Effect::Writes,
     }
 }

@@ -5,14 +5,14 @@ mod history;
 mod restore;
 mod rollback;
 mod undo;
-mod written;
 
+use kvorum_client::Failure;
 use kvorum_client::travel::DifferenceError;
 
 use crate::args::own::Travel;
 use crate::command::{CommandError, Effect, Session};
 use crate::exit;
-use crate::output::shell_word;
+use crate::output::{shell_operand, shell_word};
 
 pub(super) async fn execute(travel: &Travel, session: &mut Session) -> Result<(), CommandError> {
     match travel {
@@ -34,7 +34,7 @@ pub(super) fn effect(travel: &Travel) -> Effect {
 }
 
 /// A command to paste that goes to the same cluster.
-fn command(words: &str, session: &Session) -> String {
+pub(super) fn command(words: &str, session: &Session) -> String {
     let flags = session.manner.connection.iter();
     let flags: Vec<String> = flags.map(|flag| shell_word(flag.as_bytes())).collect();
     match flags.is_empty() {
@@ -44,11 +44,20 @@ fn command(words: &str, session: &Session) -> String {
 }
 
 /// What can no longer be read; `history` are the words behind that verb that show what can.
-fn compacted(revision: i64, history: &str) -> CommandError {
+pub(super) fn compacted(revision: i64, history: &str) -> CommandError {
     CommandError::Hinted {
         code: exit::ERROR,
         message: format!("the history at revision {revision} was compacted"),
         hint: format!("kvorum history {history} shows what is kept"),
+    }
+}
+
+/// Why the keys of a prefix cannot be read at a revision.
+pub(super) fn unreadable(failure: Failure, prefix: &[u8], revision: i64) -> CommandError {
+    if failure.is_compacted() {
+        compacted(revision, &format!("--prefix {}", shell_operand(prefix)))
+    } else {
+        failure.into()
     }
 }
 

@@ -4,10 +4,11 @@ use futures::stream;
 use kvorum_client::change::{Change, Target, settle_leases};
 use kvorum_client::{Failure, Get, pb};
 
-use super::written::{HEADER, Written};
 use super::{command, compacted};
 use crate::args::own::RestoreArgs;
-use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
+use crate::command::own::change::{
+    Done, PlanRow, Question, Summary, Work, Written, agree, carry_out,
+};
 use crate::command::own::shown;
 use crate::command::{CommandError, Session};
 use crate::exit;
@@ -47,7 +48,7 @@ pub(super) async fn execute(args: &RestoreArgs, session: &mut Session) -> Result
         return Ok(());
     }
     let written = Written { verb: "restored", done };
-    Ok(print_one(&written, &HEADER, &session.style, &mut session.out)?)
+    Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 
 fn notes(then: &pb::KeyValue, now: Option<&pb::KeyValue>, lease: i64) -> Vec<String> {

@@ -3,10 +3,11 @@
 use futures::stream;
 use kvorum_client::travel::{DifferenceError, Rollback, RollbackRequest, rollback};
 
-use super::written::{HEADER, Written};
 use super::{command, compacted};
 use crate::args::own::RollbackArgs;
-use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
+use crate::command::own::change::{
+    Done, PlanRow, Question, Summary, Work, Written, agree, carry_out,
+};
 use crate::command::own::progress::Progress;
 use crate::command::own::shown;
 use crate::command::{CommandError, Session};
@@ -53,7 +54,7 @@ pub(super) async fn execute(
         return Ok(());
     }
     let written = Written { verb: "rolled back", done };
-    Ok(print_one(&written, &HEADER, &session.style, &mut session.out)?)
+    Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 
 fn summary(planned: &Rollback) -> Summary {

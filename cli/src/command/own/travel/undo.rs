@@ -8,9 +8,10 @@ use kvorum_client::change::{Entry, Journal};
 use kvorum_client::travel::{DifferenceError, Undoing, undoing};
 
 use super::command;
-use super::written::{HEADER, Written};
 use crate::args::own::UndoArgs;
-use crate::command::own::change::{Done, PlanRow, Question, Summary, Work, agree, carry_out};
+use crate::command::own::change::{
+    Done, PlanRow, Question, Summary, Work, Written, agree, carry_out,
+};
 use crate::command::own::progress::Progress;
 use crate::command::own::shown;
 use crate::command::remember::settled;
@@ -101,7 +102,7 @@ async fn take_back(
     }
     settled(write.number, write.cluster_id, session);
     let written = Written { verb: "as before again", done };
-    Ok(print_one(&written, &HEADER, &session.style, &mut session.out)?)
+    Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 
 /// A write that can be taken back.
@@ -282,7 +283,7 @@ impl Row for Listed<'_> {
 
     fn value(&self) -> Value {
         let keys = self.write.parts.iter().flat_map(|part| &part.keys);
-        let keys = keys.filter_map(|key| Some(Value::bytes(&key.bytes()?)));
+        let keys = keys.map(|key| Value::bytes(&key.0));
         Value::map([
             ("number", Value::Uint(self.number as u64)),
             ("when", Value::text(self.when())),

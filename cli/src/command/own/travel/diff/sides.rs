@@ -1,7 +1,7 @@
 //! The two states that are compared, and how it is found out whether a key is the same in both.
 
 use kvorum_client::Connection;
-use kvorum_client::explore::KeyValue;
+use kvorum_client::explore::{KeyValue, shared};
 use kvorum_client::travel::{Difference, DifferenceError, Pair, Source};
 use kvorum_client::{Failure, Get};
 use kvorum_server::etcd::latest;
@@ -170,15 +170,7 @@ async fn source(
     let Some(kv) = found.kvs.into_iter().next() else {
         return absent(connection, state, revision).await;
     };
-    let kv = KeyValue {
-        key: kv.key.into(),
-        create_revision: kv.create_revision,
-        mod_revision: kv.mod_revision,
-        version: kv.version,
-        value: kv.value.into(),
-        lease: kv.lease,
-    };
-    Ok(Source::other(Box::new(std::iter::once(Ok(kv))), state.name.len()))
+    Ok(Source::other(Box::new(std::iter::once(Ok(shared(kv)))), state.name.len()))
 }
 
 /// A key that is not there is no error: it may have been deleted. A prefix that was meant is one.

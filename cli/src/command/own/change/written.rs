@@ -1,17 +1,20 @@
 //! What a write of many keys came to.
 
-use crate::command::own::change::Done;
+use super::Done;
 use crate::command::own::shown;
 use crate::output::{Row, Style, Value};
 
-/// The columns of [`Written`].
-pub(super) const HEADER: [&str; 4] = ["keys", "transactions", "first revision", "last revision"];
-
 /// Says what was done to how many keys, and where it can be seen.
-pub(super) struct Written<'a> {
+pub(crate) struct Written<'a> {
     /// `rolled back`
-    pub(super) verb: &'a str,
-    pub(super) done: Done,
+    pub(crate) verb: &'a str,
+    pub(crate) done: Done,
+}
+
+impl Written<'_> {
+    /// The columns of a table.
+    pub(crate) const HEADER: [&'static str; 4] =
+        ["keys", "transactions", "first revision", "last revision"];
 }
 
 impl Row for Written<'_> {

@@ -1,0 +1,37 @@
+//! Keys that leave a cluster, or come into one: one file a verb.
+
+mod carry;
+mod cas;
+mod copy;
+mod export;
+mod import;
+pub(super) mod push;
+
+use crate::args::own::Transfer;
+use crate::command::{CommandError, Effect, Session};
+
+pub(super) async fn execute(
+    transfer: &Transfer,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    match transfer {
+        Transfer::Export(args) => export::execute(args, session).await,
+        Transfer::Import(args) => import::execute(&import::IMPORT, &args.bundle, session).await,
+        Transfer::Apply(args) => import::execute(&import::APPLY, &args.bundle, session).await,
+        Transfer::Cp(args) => copy::copy(args, session).await,
+        Transfer::Mv(args) => copy::rename(args, session).await,
+        Transfer::Cas(args) => cas::execute(args, session).await,
+    }
+}
+
+/// What a verb does to the cluster.
+pub(super) fn effect(transfer: &Transfer) -> Effect {
+    match transfer {
+        Transfer::Export(_) => Effect::Reads,
+        Transfer::Import(_)
+        | Transfer::Apply(_)
+        | Transfer::Cp(_)
+        | Transfer::Mv(_)
+        | Transfer::Cas(_) => Effect::Writes,
+    }
+}
