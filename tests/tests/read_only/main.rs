@@ -40,6 +40,8 @@ impl Field {
             recorder.endpoint()
         );
         fs::write(folder.join("contexts.toml"), careful).expect("a file can be written");
+        let settings = home.path().join("settings.env");
+        fs::write(settings, "COLOR=blue\n").expect("a file can be written");
         let editor = home.path().join("editor");
         fs::write(&editor, "#!/bin/sh\necho changed > \"$1\"\n").expect("a file can be written");
         make_executable(&editor);

@@ -50,7 +50,6 @@ fn a_change_reaches_the_command_soon_and_over_an_outage() {
             .collect();
         took.sort();
         let median = took[took.len() / 2];
-        println!("a change reaches the command after {median:?} (median), {:?} at most", took[8]);
         assert!(median < NOTICED, "{took:?}");
         // Without a cluster it goes on, and hears of what it missed.
         let pid = stage.read("pid");

@@ -87,7 +87,8 @@ fn eight_writers_make_one_order_without_a_gap_or_a_duplicate_while_items_are_tak
 #[test]
 fn lines_are_put_together_and_the_list_begins_where_it_is_told() {
     on_both(1, |stage| {
-        let lines: String = (0..200).map(|n| format!("line {n}\n")).collect();
+        let lines: Vec<_> = (0..200).map(|n| format!("line {n}")).collect();
+        let lines = lines.join("\n") + "\n";
         stage.write("lines", &lines);
         let input = std::fs::File::open(stage.path("lines")).expect("it was written");
         let mut command = stage.command(&["seq", "put", "/jobs", "--lines", "-o", "keys"]);

@@ -124,7 +124,9 @@ mod tests {
 
     fn bundle(prefix: &[u8], records: &[Record]) -> Vec<u8> {
         let mut writer = Writer::begin(Vec::new(), &header(prefix)).unwrap();
-        records.iter().for_each(|record| writer.record(record).unwrap());
+        for record in records {
+            writer.record(record).unwrap();
+        }
         writer.finish().unwrap()
     }
 

@@ -108,9 +108,12 @@ impl<R: BufRead> Iterator for Reader<R> {
 
 fn header<R>(lines: &Lines<R>) -> Result<Header, BundleError> {
     let text = lines.trimmed();
-    let foreign = |problem: String| match lines.is_cut() && text.starts_with(b"{") {
-        true => BundleError::Cut(0),
-        false => BundleError::Foreign(problem),
+    let foreign = |problem: String| {
+        if lines.is_cut() && text.starts_with(b"{") {
+            BundleError::Cut(0)
+        } else {
+            BundleError::Foreign(problem)
+        }
     };
     let version: Result<VersionLine, _> = serde_json::from_slice(text);
     let version = version.map_err(|error| foreign(problem(&error)))?;

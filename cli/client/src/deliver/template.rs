@@ -193,7 +193,7 @@ fn invalid(message: String) -> Error {
 }
 
 fn bad(error: &Error) -> BadTemplate {
-    let detail = error.detail().map(str::to_owned).unwrap_or_else(|| error.kind().to_string());
+    let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     BadTemplate(match error.line() {
         Some(line) => format!("line {line}: {detail}"),
         None => detail,

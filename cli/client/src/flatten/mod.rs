@@ -141,6 +141,7 @@ mod tests {
         Ok(flatten(text.as_bytes(), format, b'/')?.into_iter().collect())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may fail")]
     fn pairs(pairs: &[(&str, &str)]) -> Result<Vec<(String, String)>, FlattenError> {
         Ok(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
     }

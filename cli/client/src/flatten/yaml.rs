@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Node, FlattenError> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| FlattenError::Line {
             line: error.marker().line(),
-            problem: error.info().to_string(),
+            problem: error.info().clone(),
         })?;
         let line = span.start.line();
         let bad = |problem: &str| FlattenError::Line { line, problem: problem.to_owned() };

@@ -270,7 +270,9 @@ mod tests {
         let mut comparison = known.compare();
         for page in list(&history.at(listed)).chunks(page) {
             let events = comparison.page(&mut known, page.to_vec());
-            events.iter().for_each(|event| apply(&mut state, event));
+            for event in &events {
+                apply(&mut state, event);
+            }
         }
         let deletions = known.deletions();
         comparison.end(&mut known, listed).iter().for_each(|event| apply(&mut state, event));

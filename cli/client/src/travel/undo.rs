@@ -210,11 +210,13 @@ mod tests {
     use crate::change::Target;
     use crate::pb;
 
+    #[expect(clippy::unnecessary_wraps, reason = "a key may not be there")]
     fn kv(value: &str, mod_revision: i64, lease: i64) -> Option<pb::KeyValue> {
         let value = value.into();
         Some(pb::KeyValue { value, mod_revision, lease, ..pb::KeyValue::default() })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "whoever calls has no use for them")]
     fn undo(now: Option<pb::KeyValue>, before: Option<pb::KeyValue>, deleted: bool) -> Undoing {
         let mut undoing = Undoing::default();
         let lease_before = before.as_ref().map(|kv| kv.lease);

@@ -2,9 +2,9 @@
 
 mod backup;
 mod config;
+mod config_push;
 mod config_render;
 mod config_run;
-mod config_push;
 mod ctx;
 mod doctor;
 mod edit;
@@ -22,9 +22,9 @@ use clap::Subcommand;
 
 pub use backup::BackupArgs;
 pub use config::{ConfigArgs, ConfigCommand};
+pub use config_push::ConfigPushArgs;
 pub use config_render::ConfigRenderArgs;
 pub use config_run::ConfigRunArgs;
-pub use config_push::ConfigPushArgs;
 pub use ctx::{CtxAddArgs, CtxArgs, CtxCommand, CtxImportArgs};
 pub use doctor::DoctorArgs;
 pub use edit::EditArgs;

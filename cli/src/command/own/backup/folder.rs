@@ -101,7 +101,9 @@ mod tests {
     fn the_new_one_is_the_newest_even_if_the_clock_went_back() {
         let dir = tempfile::tempdir().unwrap();
         let names = ["kvorum-20300101T000000Z-r1.db", "kvorum-20260101T000000Z-r2.db", "other.db"];
-        names.iter().for_each(|name| fs::write(dir.path().join(name), "").unwrap());
+        for name in names {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
         let new = Backup::named("kvorum-20270101T000000Z-r9.db").unwrap();
         let found = Folder::new(dir.path()).newest_first(&new).unwrap();
         let found: Vec<_> = found.iter().map(ToString::to_string).collect();

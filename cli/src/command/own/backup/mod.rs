@@ -133,7 +133,8 @@ async fn keep_newest(
             match is_whole(path).await {
                 Ok(()) => whole += 1,
                 Err(why) => {
-                    session.remark(&format!("warning: a backup is damaged, and not counted: {why}"))
+                    session
+                        .remark(&format!("warning: a backup is damaged, and not counted: {why}"));
                 }
             }
             continue;

@@ -91,16 +91,15 @@ where
             outcome = &mut work => Some(outcome),
             () = interrupted.wait() => None,
         };
-        match once {
-            Some(outcome) => outcome,
-            None => {
-                stop.store(true, Ordering::Relaxed);
-                locked(&state).progress.hide();
-                session.remark("stopping after this transaction; Ctrl-C again stops at once");
-                tokio::select! {
-                    outcome = &mut work => outcome,
-                    () = interrupted.wait() => Err(End::Cut),
-                }
+        if let Some(outcome) = once {
+            outcome
+        } else {
+            stop.store(true, Ordering::Relaxed);
+            locked(&state).progress.hide();
+            session.remark("stopping after this transaction; Ctrl-C again stops at once");
+            tokio::select! {
+                outcome = &mut work => outcome,
+                () = interrupted.wait() => Err(End::Cut),
             }
         }
     };
@@ -118,7 +117,7 @@ where
     memory.conclude(session);
     match outcome {
         Ok(()) => Ok(done),
-        Err(end) => Err(explained(end, &done, work)),
+        Err(end) => Err(explained(&end, &done, work)),
     }
 }
 
@@ -174,7 +173,7 @@ where
     Ok(writer.finish().await?)
 }
 
-fn explained(end: End, done: &Done, work: &Work<'_>) -> CommandError {
+fn explained(end: &End, done: &Done, work: &Work<'_>) -> CommandError {
     let so_far = match done.transactions {
         0 => "nothing was written".to_owned(),
         _ => format!(
@@ -185,7 +184,7 @@ fn explained(end: End, done: &Done, work: &Work<'_>) -> CommandError {
         ),
     };
     let unknown = "whether the last transaction happened is unknown";
-    let (code, why) = match &end {
+    let (code, why) = match end {
         End::Stopped(Stopped::Interrupted) => (exit::SIGINT, "interrupted".to_owned()),
         End::Stopped(Stopped::Conflict(conflicts)) => (exit::ERROR, conflict(conflicts)),
         End::Stopped(Stopped::Unknown { cause, keys }) => {
@@ -200,7 +199,7 @@ fn explained(end: End, done: &Done, work: &Work<'_>) -> CommandError {
         End::Source(error) => (error.code(), error.to_string()),
         End::Cut => (exit::SIGINT, format!("interrupted in the middle: {unknown}")),
     };
-    CommandError::Hinted { code, message: format!("{why}; {so_far}"), hint: hint(&end, done, work) }
+    CommandError::Hinted { code, message: format!("{why}; {so_far}"), hint: hint(end, done, work) }
 }
 
 /// The words for a write of which nobody knows whether it happened; most say so themselves.

@@ -124,7 +124,7 @@ impl Render<'_> {
     /// Renders as often as it takes to know what it asks for.
     async fn text(&mut self, session: &Session) -> Result<Vec<u8>, CommandError> {
         loop {
-            let known = self.ranges.iter().map(|(used, it)| (used.clone(), it.values.clone()));
+            let known = self.ranges.iter().map(|(used, it)| (used.clone(), it.held.clone()));
             let keys: Arc<Keys> = Arc::new(known.collect());
             let named = |error| format!("{}: {error}", self.args.template.display());
             match self.template.render(&keys).map_err(|error| failed(named(error)))? {

@@ -25,7 +25,7 @@ pub(super) async fn execute(
 ) -> Result<(), CommandError> {
     let prefix = args.prefix();
     let values = Values::of(&session.connection, KeyRange::prefix(prefix.clone())).await?;
-    let current = variables(&prefix, &values.values).map_err(|error| bad(&error))?;
+    let current = variables(&prefix, &values.held).map_err(|error| bad(&error))?;
     if current.is_empty() {
         remark(session, &format!("no key begins with {}", shown::line(&prefix)));
     }
@@ -33,7 +33,7 @@ pub(super) async fn execute(
     let reads_input = Order::may_read(&session.input);
     let mut run = Run { args, prefix, current, reads_input, offered: None };
     let child = run.start()?;
-    run.to_the_end(child, values, &mut signals, session).await
+    run.until_the_end(child, values, &mut signals, session).await
 }
 
 struct Run<'a> {
@@ -63,7 +63,7 @@ impl Run<'_> {
         Ok(Order { words, variables, reads_input: self.reads_input }.start()?)
     }
 
-    async fn to_the_end(
+    async fn until_the_end(
         &mut self,
         mut child: Child,
         mut values: Values,
@@ -115,7 +115,7 @@ impl Run<'_> {
         signals: &mut Relayed,
         session: &mut Session,
     ) -> Result<Again, CommandError> {
-        let wanted = match variables(&self.prefix, &values.values) {
+        let wanted = match variables(&self.prefix, &values.held) {
             Ok(wanted) => wanted,
             Err(error) => {
                 if self.offered.as_ref() != Some(&error) {

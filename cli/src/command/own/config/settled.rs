@@ -8,7 +8,7 @@ use kvorum_client::{Connection, Failure, KeyRange, pb};
 /// Every value of a range, kept up to date.
 pub(super) struct Values {
     following: Following,
-    pub(super) values: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) held: BTreeMap<Vec<u8>, Vec<u8>>,
     bytes: usize,
 }
 
@@ -35,7 +35,7 @@ impl Values {
     pub(super) async fn of(connection: &Connection, range: KeyRange) -> Result<Self, Failure> {
         let follow = Follow { range, begin: Begin::State, ..Follow::default() };
         let following = connection.follow(follow).await?;
-        let mut values = Self { following, values: BTreeMap::new(), bytes: 0 };
+        let mut values = Self { following, held: BTreeMap::new(), bytes: 0 };
         loop {
             match values.next().await {
                 // The first time, it says that everything was told.
@@ -61,11 +61,15 @@ impl Values {
         };
         match item {
             FollowItem::State { kvs, .. } => {
-                kvs.into_iter().for_each(|kv| self.put(kv));
+                for kv in kvs {
+                    self.put(kv);
+                }
                 self.told(News::Nothing)
             }
             FollowItem::Changes(response) | FollowItem::Difference(response) => {
-                response.events.into_iter().for_each(|event| self.apply(event));
+                for event in response.events {
+                    self.apply(event);
+                }
                 self.told(News::Changed)
             }
             FollowItem::Watching { .. } => News::Found,
@@ -88,7 +92,7 @@ impl Values {
     fn apply(&mut self, event: pb::Event) {
         let Some(kv) = event.kv else { return };
         if event.r#type == pb::EVENT_DELETE {
-            if let Some(value) = self.values.remove(&kv.key) {
+            if let Some(value) = self.held.remove(&kv.key) {
                 self.bytes -= kv.key.len() + value.len();
             }
         } else {
@@ -99,7 +103,7 @@ impl Values {
     fn put(&mut self, kv: pb::KeyValue) {
         let key_bytes = kv.key.len();
         self.bytes += key_bytes + kv.value.len();
-        if let Some(old) = self.values.insert(kv.key, kv.value) {
+        if let Some(old) = self.held.insert(kv.key, kv.value) {
             self.bytes -= key_bytes + old.len();
         }
     }

@@ -212,12 +212,11 @@ async fn grant(
     let mut unknown = 0;
     let granted_ttls_s = origin.granted_ttls_s(&wanted).await?;
     for (lease, granted_ttl_s) in wanted.into_iter().zip(granted_ttls_s) {
-        let new = match granted_ttl_s {
-            Some(ttl_s) => Some(session.connection.lease_grant(ttl_s).await?.id),
-            None => {
-                unknown += 1;
-                None
-            }
+        let new = if let Some(ttl_s) = granted_ttl_s {
+            Some(session.connection.lease_grant(ttl_s).await?.id)
+        } else {
+            unknown += 1;
+            None
         };
         book.became(lease, new);
     }

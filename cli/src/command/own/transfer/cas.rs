@@ -13,24 +13,24 @@ use crate::output::{Row, Style, Value, go, instead_of, is_masked, print_one};
 
 pub(super) async fn execute(args: &CasArgs, session: &mut Session) -> Result<(), CommandError> {
     let (key, expected, lease) = (args.key()?, args.expected(), args.lease()?);
-    let value = match &args.new {
-        Some(value) => bytes_of(value),
-        None => {
-            let value = session.input.rest().await?;
-            if value.is_empty() {
-                let text = "there is no new value: give it, or write it to standard input";
-                return Err(UsageError::arguments(text).into());
-            }
-            value
+    let value = if let Some(value) = &args.new {
+        bytes_of(value)
+    } else {
+        let value = session.input.rest().await?;
+        if value.is_empty() {
+            let text = "there is no new value: give it, or write it to standard input";
+            return Err(UsageError::arguments(text).into());
         }
+        value
     };
     let connection = session.connection.clone();
     let dry_run = session.manner.dry_run;
     let swap = if dry_run {
         let found = read(&connection, &key).await?;
-        match expected.holds(found.as_ref()) {
-            true => Swap::Written(pb::ResponseHeader::default()),
-            false => Swap::Changed(found),
+        if expected.holds(found.as_ref()) {
+            Swap::Written(pb::ResponseHeader::default())
+        } else {
+            Swap::Changed(found)
         }
     } else {
         // What must not be there has no lease to keep.

@@ -44,7 +44,7 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<(), CommandE
         let out = &mut session.out;
         let failed = |error| match error {
             WriteError::Io(error) => error.into(),
-            other => too_long(&other),
+            other @ WriteError::TooLong(_) => too_long(&other),
         };
         let export = Export { header: &header, connection, progress };
         let (keys, _) = export.run(out, failed).await?;

@@ -2,6 +2,8 @@
 
 mod sides;
 
+use std::fmt::Write as _;
+
 use kvorum_client::edit::difference;
 use kvorum_client::explore::KeyValue;
 use kvorum_client::travel::{COMPARED_AT_ONCE, Pair, read_each};
@@ -15,7 +17,7 @@ use crate::exit;
 use crate::output::{
     Row, Rows, Style, Tone, Value, escape_message, instead_of, is_masked, one_line,
 };
-use sides::Sides;
+use sides::{Sides, compacted};
 
 const HEADER: [&str; 4] = ["what", "key", "first", "second"];
 
@@ -50,13 +52,12 @@ pub(super) async fn execute(args: &DiffArgs, session: &mut Session) -> Result<()
             let told = progress.until(sides.read(std::mem::take(&mut waiting))).await?;
             unread = 0;
             progress.aside(|| {
-                told.into_iter().try_for_each(|pair| match Differing::of(pair, leases) {
-                    Some(differing) => {
+                told.into_iter().try_for_each(|pair| {
+                    if let Some(differing) = Differing::of(pair, leases) {
                         count.add(&differing);
                         let hidden = is_masked(&masked, &differing.key);
                         rows.row(&Shown { differing, hidden, names: args.names })
-                    }
-                    None => {
+                    } else {
                         count.written_again += 1;
                         Ok(())
                     }
@@ -222,15 +223,15 @@ impl Row for Shown {
             return line;
         }
         let at = |kv: &Option<pb::KeyValue>| kv.as_ref().map_or(0, |kv| kv.mod_revision);
-        line.push_str(&match (at(first), at(second)) {
-            (0, revision) => format!("  at revision {revision}"),
-            (revision, 0) => format!("  was at revision {revision}"),
-            (first, second) => format!("  revision {first} → {second}"),
-        });
+        let _ = match (at(first), at(second)) {
+            (0, revision) => write!(line, "  at revision {revision}"),
+            (revision, 0) => write!(line, "  was at revision {revision}"),
+            (first, second) => write!(line, "  revision {first} → {second}"),
+        };
         if let (Some(first), Some(second)) = (first, second)
             && first.lease != second.lease
         {
-            line.push_str(&format!(", lease {} → {}", lease(first.lease), lease(second.lease)));
+            let _ = write!(line, ", lease {} → {}", lease(first.lease), lease(second.lease));
         }
         if self.hidden {
             return line;
@@ -286,7 +287,7 @@ async fn with_values(sides: &Sides, pairs: Vec<Pair>) -> Result<Vec<Pair>, Comma
     });
     let gets = gets.flatten().map(|(kv, revision)| Get { revision, ..Get::key(&kv.key[..]) });
     let read = read_each(connection, gets.collect()).await.map_err(|failure| {
-        if failure.is_compacted() { sides.compacted(first.min(second)) } else { failure.into() }
+        if failure.is_compacted() { compacted(first.min(second)) } else { failure.into() }
     })?;
     let mut values = read.into_iter();
     let mut value = |kv: KeyValue| {

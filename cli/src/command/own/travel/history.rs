@@ -1,6 +1,7 @@
 //! `history KEY`
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write as _;
 
 use kvorum_client::travel::{
     End, Happening, Kind, Replay, ReplayError, Window, follower, read_each, walk, window,
@@ -229,7 +230,7 @@ struct Newest {
     /// There were more keys than are remembered.
     forgot: bool,
     /// Keys and what they were last, as far as they are few: for what a deletion took.
-    last: std::collections::HashMap<Vec<u8>, i64>,
+    last: HashMap<Vec<u8>, i64>,
 }
 
 /// Keys whose last revision is remembered; of more, a deletion does not say what it took.
@@ -245,7 +246,7 @@ impl Newest {
             dropped: false,
             any: false,
             forgot: false,
-            last: std::collections::HashMap::new(),
+            last: HashMap::new(),
         }
     }
 
@@ -344,19 +345,19 @@ impl Row for Change {
         let mut line =
             format!("{:>9}  {}", kv.mod_revision, style.paint.padded(tone, self.what(), 6));
         if self.told.kind != Kind::Delete {
-            line.push_str(&format!("  version {}", kv.version));
+            let _ = write!(line, "  version {}", kv.version);
         }
         if kv.lease != 0 {
-            line.push_str(&format!("  lease {:016x}", kv.lease));
+            let _ = write!(line, "  lease {:016x}", kv.lease);
         }
         if self.named {
-            line.push_str(&format!("  {}", style.paint.of(Tone::Key, &one_line(&kv.key))));
+            let _ = write!(line, "  {}", style.paint.of(Tone::Key, &one_line(&kv.key)));
         }
         if let Some(took) = self.took() {
-            line.push_str(&format!("  {took}"));
+            let _ = write!(line, "  {took}");
         }
         if let Some(value) = self.shown_value() {
-            line.push_str(&format!("  {value}"));
+            let _ = write!(line, "  {value}");
         }
         line
     }
@@ -376,9 +377,10 @@ impl Row for Change {
                 value = value.with("lease", Value::lease(kv.lease));
             }
             if self.told.values {
-                let shown = match self.hidden {
-                    true => Value::Text(instead_of(kv.value.len())),
-                    false => Value::bytes(&kv.value),
+                let shown = if self.hidden {
+                    Value::Text(instead_of(kv.value.len()))
+                } else {
+                    Value::bytes(&kv.value)
                 };
                 value = value.with("value", shown);
             }

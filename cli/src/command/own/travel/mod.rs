@@ -37,9 +37,10 @@ pub(super) fn effect(travel: &Travel) -> Effect {
 pub(super) fn command(words: &str, session: &Session) -> String {
     let flags = session.manner.connection.iter();
     let flags: Vec<String> = flags.map(|flag| shell_word(flag.as_bytes())).collect();
-    match flags.is_empty() {
-        true => format!("kvorum {words}"),
-        false => format!("kvorum {} {words}", flags.join(" ")),
+    if flags.is_empty() {
+        format!("kvorum {words}")
+    } else {
+        format!("kvorum {} {words}", flags.join(" "))
     }
 }
 

@@ -30,8 +30,8 @@ pub(super) async fn execute(args: &RestoreArgs, session: &mut Session) -> Result
     let row = PlanRow::of(&change);
     if now.as_ref().is_some_and(|now| now.value == then.value && now.lease == lease) {
         summary.unchanged = 1;
-    } else {
-        row.iter().for_each(|row| summary.add(row));
+    } else if let Some(row) = &row {
+        summary.add(row);
     }
     summary.notes = notes(&then, now.as_ref(), lease);
     let name = shown::line(&key);

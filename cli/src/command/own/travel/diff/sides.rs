@@ -110,10 +110,6 @@ impl Sides {
     pub(super) fn names(&self) -> String {
         format!("{} → {}", self.first, self.second)
     }
-
-    pub(super) fn compacted(&self, revision: i64) -> CommandError {
-        compacted(revision)
-    }
 }
 
 /// The value of a key that only one side has is not shown, and its page is let go.
@@ -127,7 +123,7 @@ fn without_lone_value(pair: Pair) -> Pair {
     }
 }
 
-fn compacted(revision: i64) -> CommandError {
+pub(super) fn compacted(revision: i64) -> CommandError {
     CommandError::Hinted {
         code: exit::ERROR,
         message: format!("the history at revision {revision} was compacted"),
