@@ -4,6 +4,7 @@ mod configuration;
 mod discovery;
 mod locks;
 mod order;
+mod readme;
 mod stage;
 mod upkeep;
 mod watch;
