@@ -30,6 +30,12 @@ const fn with_input(verb: &'static str, text: &'static str, input: &'static str)
     Line { verb, text, input, writes: true, goes_on: false }
 }
 
+/// As `export` makes it, without the sum.
+const BUNDLE: &str = r#"{"kvorum_bundle":1,"cluster_id":"1","prefix":"","revision":9}
+{"key":"c","value":"2","create_revision":7,"mod_revision":7,"version":1}
+{"keys":1}
+"#;
+
 /// Verbs that never speak to a cluster.
 pub(crate) const ASKS_NO_CLUSTER: &[&str] = &[
     "completion",
@@ -65,9 +71,9 @@ pub(crate) const LINES: &[Line] = &[
     writes("cas", "cas c --value 1 2"),
     reads("export", "export --to bundle"),
     writes("del", "del c"),
-    writes("import", "import bundle"),
+    with_input("import", "import -", BUNDLE),
     writes("put", "put d 1"),
-    writes("apply", "apply bundle"),
+    with_input("apply", "apply -", BUNDLE),
     writes("config push", "config push settings.env /settings/"),
     reads("config run", "config run /settings/ -- true"),
     reads("config render", "config render settings.env -o rendered --once"),

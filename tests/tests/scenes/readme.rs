@@ -15,7 +15,8 @@ fn every_scene_of_the_readme_works_when_it_is_pasted() {
         for (name, script) in &scenes {
             assert!(script.lines().count() <= MOST_LINES, "{name}");
             let strict = format!("set -e\n{script}\nwait || true");
-            let output = stage.shell(&strict).output().expect("a shell runs");
+            let mut shell = stage.shell(&strict);
+            let output = shell.env("HOME", stage.folder.path()).output().expect("a shell runs");
             let said = String::from_utf8_lossy(&output.stdout);
             let complaint = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{name}: {said}\n{complaint}");

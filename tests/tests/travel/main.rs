@@ -86,3 +86,10 @@ on_both!(a_move_is_interrupted_on_ours, a_move_is_interrupted_on_etcd, copy::int
 on_both!(from_another_cluster_on_ours, from_another_cluster_on_etcd, copy::from_elsewhere);
 on_both!(compare_and_swap_on_ours, compare_and_swap_on_etcd, copy::swapped);
 on_both!(a_configuration_on_ours, a_configuration_on_etcd, pushed::told);
+on_both!(a_key_of_many_lives_on_ours, a_key_of_many_lives_on_etcd, meanwhile::many_lives);
+on_both!(
+    few_operations_at_a_time_on_ours,
+    few_operations_at_a_time_on_etcd,
+    meanwhile::few_operations
+);
+on_both!(what_is_not_ones_own_on_ours, what_is_not_ones_own_on_etcd, meanwhile::not_ones_own);

@@ -1,5 +1,7 @@
 //! Scenes in which something happens while a plan is shown or carried out.
 
+use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use kvorum_tests::cluster::Cluster;
@@ -131,4 +133,63 @@ pub(crate) fn another_writer_in_the_middle(server: &Program) {
     assert_eq!(left.lines().count(), 1000 - 896);
     let theirs = person.says(&["get", "/many/9/key-000999"]);
     assert_eq!(theirs, "/many/9/key-000999\nsomebody else's\n");
+}
+
+/// A server of which one answer to a watch in the past is not all.
+pub(crate) fn many_lives(server: &Program) {
+    const LIVES: usize = 600;
+    let cluster = Cluster::start(server, 1);
+    let keyspace = Keyspace::of(&cluster);
+    for life in 0..LIVES {
+        keyspace.put("/c/often", &format!("{life}"));
+        keyspace.delete("/c/often");
+    }
+    keyspace.put("/c/once", "1");
+    let person = Person::at(&cluster.endpoints());
+    let told = person.says(&["history", "/c/often", "--all", "--limit", "5000"]);
+    assert_eq!(told.lines().count(), 2 * LIVES);
+    assert_eq!(told.matches("  delete  what it had since revision ").count(), LIVES);
+    let nothing = person.runs(&["history", "/c/never", "--all"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(stderr(&nothing).contains("nothing has happened to /c/never"), "{nothing:?}");
+}
+
+/// A server that takes fewer operations in a transaction than others do.
+pub(crate) fn few_operations(server: &Program) {
+    let cluster = Cluster::start_with(server, 1, &["--max-txn-ops=10"]);
+    let keyspace = Keyspace::of(&cluster);
+    let person = Person::at(&cluster.endpoints());
+    for value in ["old", "new"] {
+        for key in 0..40 {
+            keyspace.put(format!("/m/{key:02}"), value);
+        }
+    }
+    assert_eq!(person.says(&["history", "/m/07"]).lines().count(), 2);
+    assert_eq!(person.says(&["diff", "/m/@41", "--names"]).lines().count(), 40);
+    let said = person.says(&["rollback", "/m/", "--to", "41", "--yes"]);
+    assert!(said.starts_with("40 keys rolled back at revisions 82 to "), "{said}");
+    assert_eq!(person.says(&["diff", "/m/@41"]), "");
+    assert!(person.says(&["undo", "--yes"]).starts_with("40 keys as before again"));
+    assert_eq!(person.says(&["diff", "/m/@81"]), "");
+}
+
+/// What is not one's own is not taken back.
+pub(crate) fn not_ones_own(server: &Program) {
+    let cluster = Cluster::start(server, 1);
+    let keyspace = Keyspace::of(&cluster);
+    let person = Person::at(&cluster.endpoints());
+    keyspace.put("/c/theirs", "1");
+    keyspace.delete("/c/theirs");
+    let mut txn = person.command(&["txn"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let txn = txn.as_mut().expect("kvorum runs");
+    let input = b"\ndel --prefix /c/\n\n\n";
+    txn.stdin.take().expect("it was asked for").write_all(input).expect("it is read");
+    assert!(txn.wait().expect("it ends").success());
+    assert!(stderr(&person.runs(&["undo"])).contains("nothing that was written from here"));
+
+    // A lease that was revoked took its keys, and they come back without it.
+    keyspace.lease_put(0x77, "/c/leased", "l");
+    person.says(&["lease", "revoke", "77"]);
+    assert!(person.says(&["undo"]).starts_with("1 key as before again"));
+    assert_eq!(person.says(&["get", "/c/leased"]), "/c/leased\nl\n");
 }
