@@ -115,7 +115,8 @@ async fn open(
 
 /// Who may not read the range is told so as by a watch that was ended for it.
 fn refused(failure: Failure) -> CommandError {
-    let code = if failure.code().is_some() { exit::INTERRUPTED } else { exit::ERROR };
+    let told = failure.code().is_some() && !failure.is_no_leader();
+    let code = if told { exit::INTERRUPTED } else { exit::ERROR };
     CommandError::Failure { failure, code, context: None }
 }
 
