@@ -19,7 +19,7 @@ const LATEST: TableDefinition<'static, &'static [u8], &'static [u8]> =
     TableDefinition::new("latest");
 
 /// What of the database is kept in memory.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// Rows that are read at a time. A value is at most 1.5 MiB, unless a server was set otherwise.
 const PAGE_ROWS: usize = 8;
