@@ -48,8 +48,7 @@ pub struct Keys {
 /// Reads a snapshot whose hash is right, or the `db` of a data directory, and yields the keys that
 /// begin with `prefix`.
 pub fn keys(path: &Path, prefix: &[u8]) -> Result<Keys, LatestError> {
-    let has_hash =
-        std::fs::metadata(path).is_ok_and(|file| file.len() % 512 == snapshot::HASH_BYTES);
+    let has_hash = std::fs::metadata(path).is_ok_and(|file| snapshot::ends_in_hash(file.len()));
     let bolt = snapshot::open(path, !has_hash)?;
     let file = tempfile::tempfile().map_err(scratch)?;
     let file = FileBackend::new(file).map_err(scratch)?;

@@ -58,7 +58,7 @@ pub struct Status {
 pub fn open(path: &Path, skip_hash_check: bool) -> Result<Bolt, SnapshotError> {
     let unreadable = |source| SnapshotError::Io { path: path.to_owned(), source };
     let (file, size) = open_file(path)?;
-    let has_hash = size % SECTOR == HASH_BYTES;
+    let has_hash = ends_in_hash(size);
     let content = if has_hash { size - HASH_BYTES } else { size };
     if !skip_hash_check {
         if !has_hash {
@@ -108,6 +108,11 @@ fn look_through(bolt: &Bolt) -> Result<Status, SchemaError> {
     }
     status.total_keys = keys.len() as u64;
     Ok(status)
+}
+
+/// Whether a file of so many bytes has its hash behind it.
+pub fn ends_in_hash(size: u64) -> bool {
+    size % SECTOR == HASH_BYTES
 }
 
 fn open_file(path: &Path) -> Result<(Arc<File>, u64), SnapshotError> {

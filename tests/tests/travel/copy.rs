@@ -5,13 +5,12 @@ use std::time::Duration;
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::program::Program;
-use kvorum_tests::slow;
 use kvorum_tests::terminal::Terminal;
 use kvorum_tests::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::transcript;
-use crate::person::{Person, stderr};
+use crate::person::{Person, far_from_many, stderr};
 
 pub(crate) fn told(server: &Program) {
     let cluster = Cluster::start(server, 1);
@@ -91,17 +90,8 @@ pub(crate) fn at_once(server: &Program) {
     assert_eq!(person.says(&["get", "/b"]), "/b\ntheirs\n");
 }
 
-const KEYS: usize = 1000;
-/// Long enough to come in between two transactions, whatever else the machine does.
-const ROUND_TRIP: Duration = Duration::from_millis(20);
-
 pub(crate) fn interrupted(server: &Program) {
-    let cluster = Cluster::start(server, 1);
-    let keyspace = Keyspace::of(&cluster);
-    keyspace.fill(KEYS);
-    let port = cluster.members[0].client_port();
-    let far = slow::line_to(port, ROUND_TRIP / 2).expect("a port can be had");
-    let person = Person { far, ..Person::at(&cluster.endpoints()) };
+    let (_cluster, keyspace, person) = far_from_many(server);
     let before = keyspace.revision();
     let words = ["mv", "/many/", "/moved/", "--yes"];
     let moving = person.begins_far_away(&words);

@@ -7,12 +7,11 @@ use std::time::Duration;
 use kvorum_tests::cluster::Cluster;
 use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::program::Program;
-use kvorum_tests::slow;
 use kvorum_tests::terminal::Terminal;
 use kvorum_tests::wait::until;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::person::{Person, stderr};
+use crate::person::{KEYS, Person, far_from_many, stderr};
 
 /// Between the plan and the yes.
 pub(crate) fn another_writer(server: &Program) {
@@ -48,22 +47,11 @@ pub(crate) fn another_writer(server: &Program) {
     assert_eq!(person.says(&["get", "/c/mine"]), "/c/mine\ntheirs\n");
 }
 
-/// Keys of the plan that is stopped: eight transactions.
-const KEYS: usize = 1000;
-
-/// Long enough to come in between two transactions, whatever else the machine does.
-const ROUND_TRIP: Duration = Duration::from_millis(20);
-
 /// A thousand keys that were changed, with a slow line to them; answers the revision before.
 fn a_thousand(server: &Program) -> (Cluster, Keyspace, Person, i64) {
-    let cluster = Cluster::start(server, 1);
-    let keyspace = Keyspace::of(&cluster);
-    keyspace.fill(KEYS);
+    let (cluster, keyspace, person) = far_from_many(server);
     let before = keyspace.revision();
     keyspace.fill_again(KEYS, "changed");
-    let port = cluster.members[0].client_port();
-    let far = slow::line_to(port, ROUND_TRIP / 2).expect("a port can be had");
-    let person = Person { far, ..Person::at(&cluster.endpoints()) };
     (cluster, keyspace, person, before)
 }
 

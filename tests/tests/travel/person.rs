@@ -1,9 +1,12 @@
 //! Somebody who types commands.
 
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
-use kvorum_tests::binary;
+use kvorum_tests::cluster::Cluster;
+use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::program::{Names, Program};
+use kvorum_tests::{binary, slow};
 use tempfile::TempDir;
 
 /// A person with a home, at one cluster.
@@ -13,6 +16,23 @@ pub(crate) struct Person {
     pub(crate) endpoint: String,
     /// The same, over a slow line.
     pub(crate) far: String,
+}
+
+/// Keys of a plan that is stopped: eight transactions.
+pub(crate) const KEYS: usize = 1000;
+
+/// Long enough to come in between two transactions, whatever else the machine does.
+const ROUND_TRIP: Duration = Duration::from_millis(20);
+
+/// A member with so many keys, and somebody with a slow line to it.
+pub(crate) fn far_from_many(server: &Program) -> (Cluster, Keyspace, Person) {
+    let cluster = Cluster::start(server, 1);
+    let keyspace = Keyspace::of(&cluster);
+    keyspace.fill(KEYS);
+    let port = cluster.members[0].client_port();
+    let far = slow::line_to(port, ROUND_TRIP / 2).expect("a port can be had");
+    let person = Person { far, ..Person::at(&cluster.endpoints()) };
+    (cluster, keyspace, person)
 }
 
 impl Person {

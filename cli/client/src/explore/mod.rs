@@ -50,6 +50,18 @@ use crate::pb;
 /// Questions asked at the same time when one is asked per row.
 pub(crate) const AT_ONCE: usize = 16;
 
+/// A key of a scan, as an answer has it: with bytes of its own, that keep no page.
+pub fn owned(kv: KeyValue) -> pb::KeyValue {
+    pb::KeyValue {
+        key: kv.key.into(),
+        create_revision: kv.create_revision,
+        mod_revision: kv.mod_revision,
+        version: kv.version,
+        value: kv.value.into(),
+        lease: kv.lease,
+    }
+}
+
 /// A key of an answer, as a scan has it.
 pub fn shared(kv: pb::KeyValue) -> KeyValue {
     KeyValue {

@@ -3,14 +3,13 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use kvorum_proto::mvccpb;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::sleep;
 
 use super::known::{Known, Limits};
 use super::{Begin, Follow, FollowItem, Gap};
 use crate::connection::Connection;
-use crate::explore::{Scan, ScanRequest};
+use crate::explore::{Scan, ScanRequest, owned};
 use crate::failure::{FUTURE_REVISION, Failure};
 use crate::pb;
 use crate::queue;
@@ -338,15 +337,4 @@ impl Follower {
 /// A member that has not heard of a revision yet will.
 fn is_behind(failure: &Failure) -> bool {
     matches!(failure, Failure::Refused { message, .. } if message == FUTURE_REVISION)
-}
-
-fn owned(kv: mvccpb::KeyValue) -> pb::KeyValue {
-    pb::KeyValue {
-        key: kv.key.into(),
-        create_revision: kv.create_revision,
-        mod_revision: kv.mod_revision,
-        version: kv.version,
-        value: kv.value.into(),
-        lease: kv.lease,
-    }
 }

@@ -5,7 +5,7 @@ mod sides;
 use std::fmt::Write as _;
 
 use kvorum_client::edit::difference;
-use kvorum_client::explore::KeyValue;
+use kvorum_client::explore::{KeyValue, owned};
 use kvorum_client::travel::{COMPARED_AT_ONCE, Pair, read_each};
 use kvorum_client::{Get, pb};
 
@@ -133,27 +133,19 @@ struct Differing {
 impl Differing {
     /// `None`: the values are the same, and the leases too, where they can be.
     fn of(pair: Pair, leases: bool) -> Option<Self> {
-        let kept = |kv: KeyValue| pb::KeyValue {
-            key: kv.key.to_vec(),
-            create_revision: kv.create_revision,
-            mod_revision: kv.mod_revision,
-            version: kv.version,
-            value: kv.value.to_vec(),
-            lease: kv.lease,
-        };
         Some(match pair {
             Pair::First(first) => {
-                Self { key: first.key.to_vec(), first: Some(kept(first)), second: None }
+                Self { key: first.key.to_vec(), first: Some(owned(first)), second: None }
             }
             Pair::Second(second) => {
-                Self { key: second.key.to_vec(), first: None, second: Some(kept(second)) }
+                Self { key: second.key.to_vec(), first: None, second: Some(owned(second)) }
             }
             Pair::Both(first, second) => {
                 if first.value == second.value && !(leases && first.lease != second.lease) {
                     return None;
                 }
                 let key = second.key.to_vec();
-                Self { key, first: Some(kept(first)), second: Some(kept(second)) }
+                Self { key, first: Some(owned(first)), second: Some(owned(second)) }
             }
         })
     }
