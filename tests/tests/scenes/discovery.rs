@@ -89,6 +89,22 @@ fn what_is_stored_is_what_etcds_resolver_reads_byte_for_byte() {
 }
 
 #[test]
+fn a_service_that_was_killed_is_registered_again_when_it_is_started_again() {
+    on_both(1, |stage| {
+        let address = "127.0.0.1:1001";
+        let mut first = register(&stage, address, &[]);
+        await_that("it is registered", || stage.count("web/") == 1);
+        let before = lease(&stage, "web/127.0.0.1:1001");
+        first.kill();
+        let second = register(&stage, address, &[]);
+        await_that("it says what it waits for", || second.log().contains("unless somebody keeps"));
+        await_that("the new lease has it", || {
+            stage.count("web/") == 1 && lease(&stage, "web/127.0.0.1:1001") != before
+        });
+    });
+}
+
+#[test]
 fn an_address_that_somebody_has_is_taken_over_only_on_request() {
     on_both(1, |stage| {
         let address = "10.0.0.1:80";

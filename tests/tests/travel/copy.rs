@@ -99,7 +99,9 @@ pub(crate) fn interrupted(server: &Program) {
     until(Duration::from_secs(60), two_are_done).expect("transactions happen one by one");
     kill_process(Pid::from_child(&moving), Signal::INT).expect("it is there");
     let output = moving.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains(" of 2,000 puts and deletes are written, at revisions "), "{said}");
     let count = |prefix: &str| -> i64 {
         let count = person.says(&["count", prefix]);
         count.trim().parse().expect("it is a number")

@@ -60,6 +60,11 @@ on_both!(
     meanwhile::interrupted
 );
 on_both!(
+    a_plan_thought_better_of_on_ours,
+    a_plan_thought_better_of_on_etcd,
+    meanwhile::thought_better_of
+);
+on_both!(
     another_writer_in_the_middle_of_a_plan_on_ours,
     another_writer_in_the_middle_of_a_plan_on_etcd,
     meanwhile::another_writer_in_the_middle

@@ -47,6 +47,43 @@ pub(crate) fn another_writer(server: &Program) {
     assert_eq!(person.says(&["get", "/c/mine"]), "/c/mine\ntheirs\n");
 }
 
+/// Ctrl-C instead of an answer, and before there is a question.
+pub(crate) fn thought_better_of(server: &Program) {
+    let mut cluster = Cluster::start(server, 1);
+    let keyspace = Keyspace::of(&cluster);
+    keyspace.put("/c/a", "1");
+    keyspace.put("/c/a", "2");
+    let person = Person::at(&cluster.endpoints());
+    person.says(&["put", "/c/b", "1"]);
+    let plans: [&[&str]; 5] = [
+        &["rollback", "/c/", "--to", "2"],
+        &["restore", "/c/a@2"],
+        &["undo"],
+        &["cp", "/c/", "/d/"],
+        &["mv", "/c/", "/d/"],
+    ];
+    let ends = |mut terminal: Terminal| {
+        terminal.keys("\x03");
+        let code = terminal.ended().code();
+        let said = terminal.screen();
+        assert_eq!(code, Some(130), "{said}");
+        assert!(said.contains("error: interrupted: nothing was written"), "{said}");
+    };
+    let written = keyspace.revision();
+    for words in plans {
+        let terminal = Terminal::start(person.command(words), 100, 40);
+        terminal.shows("[y/N]");
+        ends(terminal);
+    }
+    assert_eq!(keyspace.revision(), written);
+
+    cluster.members[0].running().suspend();
+    let words = ["rollback", "/c/", "--to", "2", "--dial-timeout", "60s"];
+    let terminal = Terminal::start(person.command(&words), 100, 40);
+    terminal.shows("waiting for an answer");
+    ends(terminal);
+}
+
 /// A thousand keys that were changed, with a slow line to them; answers the revision before.
 fn a_thousand(server: &Program) -> (Cluster, Keyspace, Person, i64) {
     let (cluster, keyspace, person) = far_from_many(server);

@@ -28,8 +28,8 @@ pub enum ServiceCommand {
 #[command(
     override_usage = "service register [OPTIONS] <NAME> <ADDR> [-- COMMAND...]",
     after_help = "The key is NAME/ADDR, and the value is the JSON of etcd's naming resolver. It goes \
-                  when this ends, and at most the TTL after this was killed; after an outage it is \
-                  registered again.\nEnds with the command's own exit code, 128 and the number of a \
+                  when this ends, and at most the TTL after this was killed, which this waits for \
+                  when it is started again; after an outage it is registered again.\nEnds with the command's own exit code, 128 and the number of a \
                   signal that ended it.\n\nExamples:\n  kvorum service register web 10.0.0.1:8080 -- \
                   ./web --port 8080\n  kvorum service register web 10.0.0.1:8080 --ttl 5 --meta \
                   '{\"zone\":\"a\"}'"

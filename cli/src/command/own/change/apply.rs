@@ -24,6 +24,8 @@ pub(crate) struct Work<'a> {
     pub(crate) total: u64,
     /// The write that this one takes back.
     pub(crate) undoes: Option<u64>,
+    /// Keys are moved, each written in one place and deleted in another: two of the total.
+    pub(crate) moves: bool,
     /// The command that goes on where this one stopped.
     pub(crate) go_on: &'a str,
 }
@@ -176,12 +178,9 @@ where
 fn explained(end: &End, done: &Done, work: &Work<'_>) -> CommandError {
     let so_far = match done.transactions {
         0 => "nothing was written".to_owned(),
-        _ => format!(
-            "{} of {} are written, {}",
-            shown::number(done.keys),
-            shown::keys(work.total),
-            done.place()
-        ),
+        _ => {
+            format!("{} of {} are written, {}", shown::number(done.keys), total(work), done.place())
+        }
     };
     let unknown = "whether the last transaction happened is unknown";
     let (code, why) = match end {
@@ -200,6 +199,14 @@ fn explained(end: &End, done: &Done, work: &Work<'_>) -> CommandError {
         End::Cut => (exit::SIGINT, format!("interrupted in the middle: {unknown}")),
     };
     CommandError::Hinted { code, message: format!("{why}; {so_far}"), hint: hint(end, done, work) }
+}
+
+fn total(work: &Work<'_>) -> String {
+    if work.moves {
+        format!("{} puts and deletes", shown::number(work.total))
+    } else {
+        shown::keys(work.total)
+    }
 }
 
 /// The words for a write of which nobody knows whether it happened; most say so themselves.

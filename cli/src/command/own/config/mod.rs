@@ -6,13 +6,17 @@ mod settled;
 
 use super::transfer::push;
 use crate::args::own::{ConfigArgs, ConfigCommand};
+use crate::command::own::change::interruptible;
 use crate::command::{CommandError, Effect, Session};
 
 pub(super) async fn execute(args: &ConfigArgs, session: &mut Session) -> Result<(), CommandError> {
     match &args.command {
         ConfigCommand::Run(args) => run::execute(args, session).await,
         ConfigCommand::Render(args) => render::execute(args, session).await,
-        ConfigCommand::Push(args) => push::execute(args, session).await,
+        ConfigCommand::Push(args) => {
+            let unfinished = session.unfinished.clone();
+            interruptible(unfinished, push::execute(args, session)).await
+        }
     }
 }
 

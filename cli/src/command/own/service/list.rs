@@ -27,7 +27,7 @@ pub(super) async fn execute(
 
 /// The addresses alone, for whatever dials them.
 pub(super) async fn resolve(name: &ServiceName, session: &mut Session) -> Result<(), CommandError> {
-    let (places, _) = places(&session.connection, name).await?;
+    let places = places(&session.connection, name).await?;
     let Session { style, out, .. } = session;
     let mut rows = Rows::new(style, &["address"], out);
     for place in &places {
@@ -44,36 +44,31 @@ pub(super) async fn resolve(name: &ServiceName, session: &mut Session) -> Result
 }
 
 /// Addresses of a service that are held at once; a resolver holds all of them as well.
-const MOST_ADDRESSES: usize = 100_000;
+pub(super) const MOST_ADDRESSES: usize = 100_000;
 
-/// What is registered for a service, and at which revision.
-pub(super) async fn places(
-    connection: &Connection,
-    name: &ServiceName,
-) -> Result<(Vec<Place>, i64), CommandError> {
+/// What is registered for a service.
+async fn places(connection: &Connection, name: &ServiceName) -> Result<Vec<Place>, CommandError> {
     // A member that is behind would not know of what was just registered.
     let newest = Get { range: name.range(), count_only: true, ..Get::default() };
-    let mut revision = connection.get(newest).await?.header.map_or(0, |header| header.revision);
+    let revision = connection.get(newest).await?.header.map_or(0, |header| header.revision);
     let request = ScanRequest { ranges: vec![name.range()], revision, values: true };
     let mut scan = Scan::start(connection, request);
     let mut places = Vec::new();
     while let Some(page) = scan.next().await? {
         if page.anew {
             // The pages before are of a revision that is gone: with this one they make no whole.
-            places.clear();
             return Box::pin(self::places(connection, name)).await;
         }
-        revision = page.revision;
         places.extend(page.kvs.iter().filter_map(Place::of));
         if places.len() > MOST_ADDRESSES {
             return Err(too_many("addresses", MOST_ADDRESSES));
         }
     }
-    Ok((places, revision))
+    Ok(places)
 }
 
 async fn one(name: &ServiceName, session: &mut Session) -> Result<(), CommandError> {
-    let (places, _) = places(&session.connection, name).await?;
+    let places = places(&session.connection, name).await?;
     let Session { style, out, .. } = session;
     let mut rows = Rows::new(style, &HEADER, out);
     for place in &places {
@@ -114,7 +109,7 @@ async fn all(session: &mut Session) -> Result<(), CommandError> {
     nothing(found.is_empty(), "no service is registered", session)
 }
 
-fn too_many(what: &str, most: usize) -> CommandError {
+pub(super) fn too_many(what: &str, most: usize) -> CommandError {
     CommandError::Other { code: exit::ERROR, message: format!("there are more than {most} {what}") }
 }
 

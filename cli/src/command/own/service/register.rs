@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kvorum_client::explore::KeyValue;
 use kvorum_client::naming::{NotRegistered, Occupant, Registration, register, stored};
-use kvorum_client::{Connection, LeaseSession};
-use tokio::time::sleep;
+use kvorum_client::{Connection, Failure, LeaseSession};
+use tokio::time::{Instant, sleep};
 
 use super::shown::{HEADER, Place};
 use crate::args::own::ServiceRegisterArgs;
@@ -36,7 +36,7 @@ pub(super) async fn execute(
     }
     let mut signals = Relayed::new()?;
     let registered = tokio::select! {
-        registered = register(&session.connection, &registration, |_| args.replace) => registered,
+        registered = claim(&registration, args.replace, &what, session) => registered,
         signal = signals.next() => return Err(CommandError::Silent { code: child::code_of(signal.as_raw()) }),
     };
     let (lease, revision) = registered.map_err(|error| refused(&what, error))?;
@@ -51,6 +51,81 @@ pub(super) async fn execute(
     let released = kept.release().await;
     outcome?;
     released
+}
+
+/// Registers. Who has the address already may be this service before it was killed: its lease is
+/// waited for, unless somebody keeps it.
+async fn claim(
+    registration: &Registration,
+    replace: bool,
+    what: &str,
+    session: &mut Session,
+) -> Result<(LeaseSession, i64), NotRegistered> {
+    let connection = session.connection.clone();
+    let mut wait: Option<(Occupant, Wait)> = None;
+    loop {
+        let outcome = register(&connection, registration, |_| replace).await;
+        let Err(NotRegistered::Taken(occupant)) = outcome else { return outcome };
+        let left_s = match occupant.lease {
+            0 => return outcome,
+            lease => connection.lease_time_to_live(lease, false).await?.ttl,
+        };
+        let known = wait.take().filter(|(waited_for, _)| *waited_for == occupant);
+        let mut waiting = match known {
+            Some((_, waiting)) => waiting,
+            // Its times to live were those of this one, if it was this service.
+            None if left_s > registration.ttl_s => return outcome,
+            None => {
+                let lease = occupant.lease;
+                if left_s >= 0 {
+                    session.remark(&format!(
+                        "{what} is registered already; lease {lease:016x} ends in {left_s} s \
+                         unless somebody keeps it: waiting"
+                    ));
+                }
+                Wait::of(left_s)
+            }
+        };
+        if !waiting.goes_on(&connection, occupant.lease).await? {
+            return outcome;
+        }
+        wait = Some((occupant, waiting));
+    }
+}
+
+/// Waiting for a lease that nobody keeps.
+struct Wait {
+    least_s: i64,
+    deadline: Instant,
+}
+
+/// Between two looks at a lease that is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Servers tell whole seconds, and take some time to notice that a lease has ended.
+const LEASE_SLACK: Duration = Duration::from_secs(2);
+
+impl Wait {
+    fn of(left_s: i64) -> Self {
+        let left = Duration::from_secs(u64::try_from(left_s).unwrap_or(0));
+        Self { least_s: left_s, deadline: Instant::now() + left + LEASE_SLACK }
+    }
+
+    /// Returns when the lease has ended; `false` means that somebody keeps it.
+    async fn goes_on(&mut self, connection: &Connection, lease: i64) -> Result<bool, Failure> {
+        while Instant::now() < self.deadline {
+            sleep(LOOK_EVERY).await;
+            let left_s = connection.lease_time_to_live(lease, false).await?.ttl;
+            if left_s < 0 {
+                return Ok(true);
+            }
+            if left_s > self.least_s {
+                return Ok(false);
+            }
+            self.least_s = left_s;
+        }
+        Ok(false)
+    }
 }
 
 fn start(args: &ServiceRegisterArgs, session: &Session) -> Result<Child, CommandError> {
@@ -88,9 +163,7 @@ fn refused(what: &str, error: NotRegistered) -> CommandError {
         NotRegistered::Taken(_) => CommandError::Hinted {
             code: exit::ERROR,
             message: format!("{what} is not registered: {error}"),
-            hint: "if that was this service before it was killed, it goes when its lease does; \
-                   --replace takes it over"
-                .to_owned(),
+            hint: "--replace takes it over from whoever keeps it".to_owned(),
         },
     }
 }

@@ -3,46 +3,46 @@
 use std::collections::BTreeMap;
 
 use kvorum_client::explore::KeyValue;
+use kvorum_client::follow::{Begin, Deletions, Follow, FollowItem};
 use kvorum_client::naming::ServiceName;
-use kvorum_client::{Failure, Watch, WatchItem, pb};
+use kvorum_client::{Failure, pb};
 
-use super::list::places;
+use super::list::{MOST_ADDRESSES, too_many};
 use super::shown::Place;
 use crate::command::{CommandError, Session};
 use crate::output::{Row, Rows, Style, Tone, Value};
 
 pub(super) async fn execute(name: &ServiceName, session: &mut Session) -> Result<(), CommandError> {
-    let (found, mut revision) = places(&session.connection, name).await?;
-    let mut known = Known { places: BTreeMap::new() };
-    let changes = known.become_these(found, revision);
-    tell(&changes, session)?;
-    loop {
-        let watch = Watch { range: name.range(), start_revision: revision + 1, ..Watch::default() };
-        let mut stream = session.connection.watch(watch).await?;
-        loop {
-            match stream.next().await {
-                Some(WatchItem::Events(response)) => {
-                    let changes = known.follow(&response);
-                    tell(&changes, session)?;
-                }
-                Some(WatchItem::Lost(failure)) => {
-                    session.remark(&format!("{failure}; watching again as soon as possible"));
-                }
-                Some(WatchItem::Ended(end)) if end.compact_revision != 0 => break,
-                Some(WatchItem::Ended(end)) => {
-                    return Err(Failure::of_reason(&end.cancel_reason).into());
-                }
-                Some(WatchItem::Failed(failure)) => return Err(failure.into()),
-                Some(WatchItem::Watching { .. } | WatchItem::Progress(_)) => {}
-                None => return Err(Failure::of_reason("the watch ended").into()),
+    let follow = Follow { range: name.range(), begin: Begin::State, ..Follow::default() };
+    let mut following = session.connection.follow(follow).await?;
+    let mut known = Known::default();
+    while let Some(item) = following.next().await {
+        let changes = match item {
+            FollowItem::State { kvs, .. } => known.list(&kvs),
+            // What came and went in a gap is not known, and does not matter: who is there does.
+            FollowItem::Changes(response) | FollowItem::Difference(response) => {
+                known.follow(&response)
             }
-        }
-        // What came and went in between is not known, and does not matter: who is there does.
-        let (found, at) = places(&session.connection, name).await?;
-        revision = at;
-        let changes = known.become_these(found, revision);
+            FollowItem::Gap(gap) => {
+                if gap.deletions != Deletions::Told {
+                    session.remark("warning: who went meanwhile may still be told as there");
+                }
+                continue;
+            }
+            FollowItem::Lost(failure) => {
+                session.remark(&format!("{failure}; watching again as soon as possible"));
+                continue;
+            }
+            FollowItem::Watching { .. } | FollowItem::Progress(_) => continue,
+            FollowItem::Ended(end) => return Err(Failure::of_reason(&end.cancel_reason).into()),
+            FollowItem::Failed(failure) => return Err(failure.into()),
+        };
         tell(&changes, session)?;
+        if known.places.len() > MOST_ADDRESSES {
+            return Err(too_many("addresses", MOST_ADDRESSES));
+        }
     }
+    Ok(())
 }
 
 fn tell(changes: &[Change], session: &mut Session) -> Result<(), CommandError> {
@@ -67,6 +67,7 @@ fn as_read(kv: &pb::KeyValue) -> KeyValue {
 }
 
 /// Who is registered, by key.
+#[derive(Default)]
 struct Known {
     places: BTreeMap<Vec<u8>, Place>,
 }
@@ -86,25 +87,23 @@ const CHANGED: &str = "changed";
 const REMOVED: &str = "removed";
 
 impl Known {
+    fn list(&mut self, kvs: &[pb::KeyValue]) -> Vec<Change> {
+        let changes =
+            kvs.iter().filter_map(|kv| self.set(&kv.key, Place::of(&as_read(kv)), kv.mod_revision));
+        changes.collect()
+    }
+
     fn follow(&mut self, response: &pb::WatchResponse) -> Vec<Change> {
+        let seen_at = response.header.as_ref().map_or(0, |header| header.revision);
         let events = response.events.iter().filter_map(|event| Some((event, event.kv.as_ref()?)));
         let changes = events.filter_map(|(event, kv)| {
             let place =
                 (event.r#type != pb::EVENT_DELETE).then(|| Place::of(&as_read(kv))).flatten();
-            self.set(&kv.key, place, kv.mod_revision)
+            // Of who went in a gap, nobody knows when: there the revision is 0.
+            let revision = if kv.mod_revision > 0 { kv.mod_revision } else { seen_at };
+            self.set(&kv.key, place, revision)
         });
         changes.collect()
-    }
-
-    fn become_these(&mut self, places: Vec<Place>, revision: i64) -> Vec<Change> {
-        let gone: Vec<_> = self.places.keys().cloned().collect();
-        let gone = gone.into_iter().filter(|key| places.iter().all(|place| place.key != *key));
-        let gone: Vec<_> = gone.filter_map(|key| self.set(&key, None, revision)).collect();
-        let there = places.into_iter().filter_map(|place| {
-            let (key, revision) = (place.key.clone(), place.mod_revision);
-            self.set(&key, Some(place), revision)
-        });
-        gone.into_iter().chain(there.collect::<Vec<_>>()).collect()
     }
 
     /// What it means that this is at the key; nothing, if that is no news. Where there is no address,
@@ -159,33 +158,64 @@ impl Row for Change {
 
 #[cfg(test)]
 mod tests {
-    use kvorum_client::explore::KeyValue;
+    use kvorum_client::pb;
 
     use super::{Change, Known};
-    use crate::command::own::service::shown::Place;
 
-    fn place(name: &str, addr: &str, mod_revision: i64) -> Place {
+    fn kv(name: &str, addr: &str, mod_revision: i64) -> pb::KeyValue {
         let value = format!(r#"{{"Op":0,"Addr":"{addr}","Metadata":null}}"#);
         let (key, value) = (format!("web/{name}").into(), value.into());
-        Place::of(&KeyValue { key, value, mod_revision, ..KeyValue::default() }).unwrap()
+        pb::KeyValue { key, value, mod_revision, ..pb::KeyValue::default() }
     }
 
-    fn told(changes: &[Change]) -> Vec<(&str, &str, usize)> {
-        let told = |change: &Change| change.addresses.len();
-        changes.iter().map(|it| (it.event, it.place.instance.addr.as_str(), told(it))).collect()
+    fn response(revision: i64, events: Vec<pb::Event>) -> pb::WatchResponse {
+        let header = Some(pb::ResponseHeader { revision, ..pb::ResponseHeader::default() });
+        pb::WatchResponse { header, events, ..pb::WatchResponse::default() }
+    }
+
+    fn put(kv: pb::KeyValue) -> pb::Event {
+        pb::Event { kv: Some(kv), ..pb::Event::default() }
+    }
+
+    fn deleted(name: &str, mod_revision: i64) -> pb::Event {
+        let key = format!("web/{name}").into();
+        let kv = Some(pb::KeyValue { key, mod_revision, ..pb::KeyValue::default() });
+        pb::Event { r#type: pb::EVENT_DELETE, kv, ..pb::Event::default() }
+    }
+
+    fn told<'a>(changes: &'a [Change]) -> Vec<(&'a str, &'a str, i64, usize)> {
+        let told = |it: &'a Change| {
+            (it.event, it.place.instance.addr.as_str(), it.revision, it.addresses.len())
+        };
+        changes.iter().map(told).collect()
     }
 
     #[test]
-    fn what_is_listed_again_is_told_as_what_has_changed() {
-        let mut known = Known { places: std::collections::BTreeMap::new() };
-        let first = known.become_these(vec![place("a", "a:1", 2), place("b", "b:1", 3)], 3);
-        assert_eq!(told(&first), [("added", "a:1", 1), ("added", "b:1", 2)]);
-        let then = known.become_these(vec![place("b", "b:2", 5), place("c", "c:1", 6)], 7);
-        assert_eq!(
-            told(&then),
-            [("removed", "a:1", 1), ("changed", "b:2", 1), ("added", "c:1", 2)]
-        );
-        assert_eq!(known.become_these(vec![place("b", "b:2", 5), place("c", "c:1", 6)], 8), []);
-        assert_eq!(known.set(b"web/other", None, 9), None);
+    fn what_is_listed_and_what_happens_then_is_told_with_who_is_there_after_it() {
+        let mut known = Known::default();
+        let first = known.list(&[kv("a", "a:1", 2), kv("b", "b:1", 3)]);
+        assert_eq!(told(&first), [("added", "a:1", 2, 1), ("added", "b:1", 3, 2)]);
+        let then = [deleted("a", 4), put(kv("b", "b:2", 5)), put(kv("c", "c:1", 6))];
+        let then = known.follow(&response(6, then.to_vec()));
+        let want = [("removed", "a:1", 4, 1), ("changed", "b:2", 5, 1), ("added", "c:1", 6, 2)];
+        assert_eq!(told(&then), want);
+    }
+
+    #[test]
+    fn who_went_in_a_gap_went_before_the_revision_of_the_list() {
+        let mut known = Known::default();
+        known.list(&[kv("a", "a:1", 2)]);
+        let gone = known.follow(&response(9, vec![deleted("a", 0)]));
+        assert_eq!(told(&gone), [("removed", "a:1", 9, 0)]);
+    }
+
+    #[test]
+    fn what_is_no_address_and_what_is_no_news_is_not_told() {
+        let mut known = Known::default();
+        assert_eq!(known.list(&[kv("a", "", 2)]), []);
+        assert_eq!(known.follow(&response(3, vec![deleted("a", 3)])), []);
+        known.list(&[kv("b", "b:1", 4)]);
+        let emptied = known.follow(&response(5, vec![put(kv("b", "", 5))]));
+        assert_eq!(told(&emptied), [("removed", "b:1", 5, 0)]);
     }
 }

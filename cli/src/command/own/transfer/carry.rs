@@ -68,7 +68,7 @@ pub(super) async fn carry(
         grant(&mut book, origin, session).await?;
         let total = summary.changes();
         let Carry { verb, go_on, .. } = carry;
-        let work = Work { verb, total, undoes: None, go_on };
+        let work = Work { verb, total, undoes: None, moves: carry.aim.takes, go_on };
         let difference = place.beside(origin.open()?).await?;
         let steps = steps(difference, &carry.aim, &mut book);
         done = carry_out(&work, steps, session).await?;

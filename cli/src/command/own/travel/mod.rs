@@ -10,17 +10,19 @@ use kvorum_client::Failure;
 use kvorum_client::travel::DifferenceError;
 
 use crate::args::own::Travel;
+use crate::command::own::change::interruptible;
 use crate::command::{CommandError, Effect, Session};
 use crate::exit;
 use crate::output::{shell_operand, shell_word};
 
 pub(super) async fn execute(travel: &Travel, session: &mut Session) -> Result<(), CommandError> {
+    let unfinished = session.unfinished.clone();
     match travel {
         Travel::History(args) => history::execute(args, session).await,
         Travel::Diff(args) => diff::execute(args, session).await,
-        Travel::Restore(args) => restore::execute(args, session).await,
-        Travel::Rollback(args) => rollback::execute(args, session).await,
-        Travel::Undo(args) => undo::execute(args, session).await,
+        Travel::Restore(args) => interruptible(unfinished, restore::execute(args, session)).await,
+        Travel::Rollback(args) => interruptible(unfinished, rollback::execute(args, session)).await,
+        Travel::Undo(args) => interruptible(unfinished, undo::execute(args, session)).await,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn execute(args: &RestoreArgs, session: &mut Session) -> Result
     if agree(&summary, rows, &question, session).await? {
         let place = [&key[..], format!("@{revision}").as_bytes()].concat();
         let go_on = format!("{} {}", command("restore", session), shell_operand(&place));
-        let work = Work { verb: "restore", total: 1, undoes: None, go_on: &go_on };
+        let work = Work { verb: "restore", total: 1, undoes: None, moves: false, go_on: &go_on };
         done = carry_out(&work, stream::iter([Ok(vec![change])]), session).await?;
     } else if session.manner.dry_run {
         return Ok(());

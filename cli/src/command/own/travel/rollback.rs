@@ -47,7 +47,7 @@ pub(super) async fn execute(
         let go_on = command(&format!("rollback --to {to} --planned-at {planned_at}"), session);
         let go_on = format!("{go_on} {operand}");
         let total = summary.changes();
-        let work = Work { verb: "rollback", total, undoes: None, go_on: &go_on };
+        let work = Work { verb: "rollback", total, undoes: None, moves: false, go_on: &go_on };
         let steps = stream::iter(planned.changes.into_iter().map(|change| Ok(vec![change])));
         done = carry_out(&work, steps, session).await?;
     } else if session.manner.dry_run {

@@ -93,7 +93,8 @@ async fn take_back(
         let rest = if args.rest { " --rest" } else { "" };
         let go_on = command(&format!("undo{rest} --rev {}", write.revision()), session);
         let total = summary.changes();
-        let work = Work { verb: "undo", total, undoes: Some(write.number), go_on: &go_on };
+        let work =
+            Work { verb: "undo", total, undoes: Some(write.number), moves: false, go_on: &go_on };
         let steps = stream::iter(found.changes.into_iter().map(|change| Ok(vec![change])));
         done = carry_out(&work, steps, session).await?;
     }

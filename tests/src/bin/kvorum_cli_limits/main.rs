@@ -1,9 +1,13 @@
-//! Measures what looking into a large keyspace costs, and ends with 1 if it is more than promised.
+//! Measures what looking into a large keyspace costs and how soon others hear of what happens, and
+//! ends with 1 if it is more than promised.
 //!
 //! `kvorum-cli-limits` fills a member, ours and then etcd's, with keys that make a tree, and has
 //! `kvorum tree`, `du` and `grep` go through them. Beside them, in the same run, a bare scan reads
 //! the same bytes page by page and does nothing with them. Then it has `diff` and `export` go through
 //! them, which are to take no more memory, and `history` back through a key of a thousand revisions.
+//! Last, services come and are killed, and a configuration changes, before the eyes of others.
+
+mod scenes;
 
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -23,7 +27,7 @@ use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
 const USAGE: &str = "usage: kvorum-cli-limits [--keys N] [--rounds N] [--only ours|etcd] \
-                     [--part look|travel]";
+                     [--part look|travel|scenes]";
 
 /// How much longer than the bare scan a verb may take.
 const MAX_FACTOR: f64 = 1.5;
@@ -51,7 +55,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (mut keys, mut rounds) = (1_000_000, 3);
     let mut sides = vec!["ours", "etcd"];
-    let (mut looks, mut travels) = (true, true);
+    let mut parts = vec!["look", "travel", "scenes"];
     let mut rest = arguments.iter().map(String::as_str);
     while let Some(argument) = rest.next() {
         let value = rest.next().unwrap_or_default();
@@ -61,8 +65,7 @@ fn main() -> ExitCode {
             ("--rounds", _, Ok(number)) if number > 0 => rounds = number,
             ("--only", "ours", _) => sides = vec!["ours"],
             ("--only", "etcd", _) => sides = vec!["etcd"],
-            ("--part", "look", _) => travels = false,
-            ("--part", "travel", _) => looks = false,
+            ("--part", part, _) if parts.contains(&part) => parts = vec![part],
             _ => {
                 let _ = writeln!(io::stderr(), "{USAGE}");
                 return ExitCode::from(2);
@@ -85,8 +88,13 @@ fn main() -> ExitCode {
         say(&format!("{side}: {keys} keys, values of {VALUE_BYTES} bytes, {rounds} rounds"));
         let kvorum = names.kvorum();
         let place = Place { runtime, url, kvorum, endpoint: cluster.endpoints(), keys, rounds };
-        is_within &= !looks || place.measure();
-        is_within &= !travels || place.measure_travel();
+        for part in &parts {
+            is_within &= match *part {
+                "look" => place.measure(),
+                "travel" => place.measure_travel(),
+                _ => scenes::measure(&place),
+            };
+        }
     }
     say(if is_within { "within the limits" } else { "BEYOND THE LIMITS" });
     if is_within { ExitCode::SUCCESS } else { ExitCode::FAILURE }
