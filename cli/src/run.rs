@@ -235,7 +235,15 @@ pub fn refuse(
     streams: &mut Streams,
 ) -> ExitCode {
     let color = Color::here(invocation.preferences);
-    streams.exit("", &explain(error, invocation.mode, color), error.code())
+    let text = explain(error, invocation.mode, color);
+    let text = if error.code() == exit::SIGINT { below_ctrl_c(&text) } else { text };
+    streams.exit("", &text, error.code())
+}
+
+/// A text for standard error that does not stand behind the `^C` which a terminal shows.
+pub fn below_ctrl_c(text: &str) -> String {
+    let begins_line = text.is_empty() || !terminal::stderr_is_terminal();
+    if begins_line { text.to_owned() } else { format!("\n{text}") }
 }
 
 /// An error as it is shown: `Error: …` as etcdctl, else `error: …` and what to do.

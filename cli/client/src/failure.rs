@@ -82,21 +82,6 @@ impl Failure {
         }
     }
 
-    /// Whether a write may have happened, or may still happen.
-    pub fn leaves_unknown(&self) -> bool {
-        match self {
-            Self::NoAnswer { write, .. }
-            | Self::NoLeader { write, .. }
-            | Self::Broken { write, .. } => *write,
-            // The member that was asked does not know either.
-            Self::Refused { message, .. } => {
-                message.starts_with("etcdserver: request timed out")
-                    || message.starts_with("etcdserver: leader changed")
-            }
-            _ => false,
-        }
-    }
-
     /// Whether what was named is not there: a lease, a member, a role.
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(Code::NotFound)
@@ -112,13 +97,13 @@ impl Failure {
         matches!(self, Self::Refused { message, .. } if message == NO_ROOT_ROLE)
     }
 
-    /// Whether a revision was asked for that the cluster has forgotten.
     /// A server may be set to take fewer operations in a transaction than others do.
     pub(crate) fn is_too_many_ops(&self) -> bool {
         matches!(self, Self::Refused { message, .. }
             if message == "etcdserver: too many operations in txn request")
     }
 
+    /// Whether a revision was asked for that the cluster has forgotten.
     pub fn is_compacted(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message == COMPACTED)
     }

@@ -36,6 +36,9 @@ pub struct HotReport {
 /// hot comes back at once, and is hot again.
 pub const MAX_NAMES: usize = 10_000;
 
+/// Of their names together, for names of which a few are as much.
+const MAX_NAME_BYTES: usize = 16 << 20;
+
 /// Adds changes up.
 #[derive(Debug)]
 pub struct HotFold {
@@ -45,6 +48,7 @@ pub struct HotFold {
     depth: usize,
     most: usize,
     names: HashMap<Vec<u8>, Heat>,
+    name_bytes: usize,
     rest: Option<Heat>,
     total: Heat,
 }
@@ -70,7 +74,7 @@ impl HotFold {
 
     fn remembering(most: usize, prefix: &[u8], separator: u8, depth: usize) -> Self {
         let (names, rest, total) = (HashMap::new(), None, Heat::default());
-        Self { skip: prefix.len(), separator, depth, most, names, rest, total }
+        Self { skip: prefix.len(), separator, depth, most, names, name_bytes: 0, rest, total }
     }
 
     pub fn push(&mut self, event: &pb::Event) {
@@ -84,15 +88,19 @@ impl HotFold {
         if let Some(known) = self.names.get_mut(name) {
             return known.add(heat);
         }
-        if self.names.len() >= self.most {
+        let is_full = self.names.len() >= self.most
+            || (self.name_bytes + name.len() > MAX_NAME_BYTES && !self.names.is_empty());
+        if is_full {
             self.forget_the_colder_half();
         }
+        self.name_bytes += name.len();
         self.names.insert(name.to_vec(), heat);
     }
 
     /// What came since the beginning, or since the last report, and begins anew.
     pub fn take(&mut self) -> HotReport {
         let names = std::mem::take(&mut self.names).into_iter();
+        self.name_bytes = 0;
         let mut names: Vec<_> = names.map(|(name, heat)| Hot { name, heat }).collect();
         names.sort_by(|a, b| hotter(a.heat, b.heat).then_with(|| a.name.cmp(&b.name)));
         HotReport { names, rest: self.rest.take(), total: std::mem::take(&mut self.total) }
@@ -112,6 +120,7 @@ impl HotFold {
         names.select_nth_unstable_by(half, |a, b| hotter(a.1, b.1));
         let rest = self.rest.get_or_insert_default();
         names.drain(half..).for_each(|(_, heat)| rest.add(heat));
+        self.name_bytes = names.iter().map(|(name, _)| name.len()).sum();
         self.names.extend(names);
     }
 }
@@ -158,6 +167,18 @@ mod tests {
         assert_eq!(report.names[0].name, b"/a/z/deep/");
         assert_eq!(report.total, Heat { puts: 6, deletes: 1, bytes: 5 * 6 + 4 + 11 * 2 - 6 + 12 });
         assert_eq!(fold.take(), super::HotReport::default(), "and it begins anew");
+    }
+
+    #[test]
+    fn names_that_are_long_are_fewer() {
+        let mut fold = HotFold::new(b"", b'/', 0);
+        let long = "k".repeat(1 << 20);
+        for round in 0..40 {
+            fold.push(&event(&format!("{round}{long}"), Some("")));
+            assert!(fold.name_bytes <= super::MAX_NAME_BYTES);
+        }
+        let report = fold.take();
+        assert!(report.names.len() <= 16 && report.total.events() == 40);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::connection::Connection;
+use crate::edit::may_have_written;
 use crate::failure::Failure;
 use crate::pb;
 use crate::queue;
@@ -178,7 +179,7 @@ impl Sequence {
                     }
                     return Ok(Outcome::Moved(moved));
                 }
-                Err(failure) if failure.leaves_unknown() => unknown = Some(failure),
+                Err(failure) if may_have_written(&failure) => unknown = Some(failure),
                 Err(failure) => match unknown {
                     None => return Err(failure.into()),
                     // Nothing more can be asked.

@@ -243,7 +243,11 @@ impl Watcher {
             return WatchItem::Watching { revision };
         }
         if response.events.is_empty() {
-            self.next_revision = self.next_revision.max(revision + 1);
+            // Up to etcd 3.4.24 and 3.5.7 an answer to a question is the newest revision, whatever
+            // is still to be sent (etcd#15220). Only what comes unasked stands in line with events.
+            if !is_answer(&response) {
+                self.next_revision = self.next_revision.max(revision + 1);
+            }
             return WatchItem::Progress(response);
         }
         // The header may be ahead of events still to come; only what was seen counts.
@@ -254,6 +258,11 @@ impl Watcher {
         self.next_revision = self.next_revision.max(next);
         WatchItem::Events(response)
     }
+}
+
+/// Whether it tells how far the server is because that was asked: then it is of no watch.
+pub(crate) fn is_answer(response: &pb::WatchResponse) -> bool {
+    response.watch_id == -1
 }
 
 /// Whether trying again can help: a refusal other than "not now" stays a refusal.

@@ -3,11 +3,13 @@
 //! The last word has the gate of the connection, which lets no write through; here it is said in
 //! time, before a password is asked or an editor opened, and with what to do next.
 
+use std::io::Write as _;
+
 use kvorum_client::KeyRange;
 use kvorum_client::contexts::{Clusters, Places, Protection};
 
 use super::effect::{Effect, Intent};
-use super::{CommandError, Confirm, Session};
+use super::{CommandError, Confirm, Input, Session};
 use crate::exit;
 use crate::mode::Mode;
 use crate::output::{escape_message, wrap};
@@ -95,8 +97,7 @@ pub(super) async fn is_only_meant(
     if !intent.asks || session.manner.yes || session.confirm != Confirm::Ask {
         return Ok(false);
     }
-    let answer = ask(&format!("{sentence}? [y/N]"), session).await?;
-    if ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()) {
+    if is_yes(&format!("{sentence}?"), session).await? {
         return Ok(false);
     }
     session.remark("nothing was changed");
@@ -191,10 +192,7 @@ pub(crate) async fn certain(
     session: &mut Session,
 ) -> Result<(), CommandError> {
     let sure = match &wanted {
-        None => {
-            let answer = ask(&format!("{what}? [y/N]"), session).await?;
-            ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str())
-        }
+        None => is_yes(&format!("{what}?"), session).await?,
         Some(wanted) => {
             let question = format!("{what}? type {wanted} to go on, anything else leaves it");
             ask(&question, session).await? == *wanted
@@ -207,10 +205,25 @@ pub(crate) async fn certain(
     Err(CommandError::Silent { code: exit::ERROR })
 }
 
+/// Asks something that is only done on a yes.
+pub(crate) async fn is_yes(question: &str, session: &mut Session) -> Result<bool, CommandError> {
+    let answer = ask(&format!("{question} [y/N]"), session).await?;
+    Ok(["y", "yes"].contains(&answer.to_ascii_lowercase().as_str()))
+}
+
+/// Asks for a line; at the end of input it is an empty one.
 async fn ask(question: &str, session: &mut Session) -> Result<String, CommandError> {
     // A long one is broken between its words.
     let columns = terminal::stderr_is_terminal().then(terminal::columns).flatten();
-    session.remark(&wrap(question, 2, columns));
+    let question = wrap(question, 2, columns);
+    if let Input::Standard(_) = session.input {
+        // In one piece, so that nobody sees a part of it.
+        let _ = session.err.write_all(format!("{question} ").as_bytes());
+        let _ = session.err.flush();
+    } else {
+        // Whoever is asked in another way has a line of its own for the answer.
+        session.remark(&question);
+    }
     let answer = session.input.line().await?.unwrap_or_default();
     Ok(String::from_utf8_lossy(answer.trim_ascii()).into_owned())
 }

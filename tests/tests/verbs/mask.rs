@@ -58,6 +58,8 @@ impl Masks {
     pub(crate) fn masked(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (known, name) in &self.names {
+            // YAML has quotes around one that could be read as a number.
+            text = text.replace(&format!("_id: \"{known}\""), &format!("_id: {name}"));
             text = text.replace(known, name);
         }
         in_order(&text.lines().map(|line| line_masked(line) + "\n").collect::<String>())

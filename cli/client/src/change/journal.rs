@@ -97,7 +97,11 @@ impl Journal {
             let _ = file.set_len(before);
             return Err(error);
         }
-        if file.metadata()?.len() > MAX_JOURNAL_BYTES { self.shorten() } else { Ok(()) }
+        if file.metadata()?.len() > MAX_JOURNAL_BYTES {
+            // What was to be remembered is; without space for a shorter file, the next one tries.
+            let _ = self.shorten();
+        }
+        Ok(())
     }
 
     /// What is remembered, the newest last. Lines that are not whole are passed over: another

@@ -2,9 +2,9 @@
 //! leaves the old one.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -30,12 +30,17 @@ pub struct Draft {
 const NEW_FILE: u32 = 0o666;
 
 impl Draft {
-    /// Writes a draft in the folder of `to`, with the permissions that `to` has.
+    /// Writes a draft in the folder of `to`, with the owner and the permissions that `to` has.
     pub fn write(to: &Path, content: &[u8]) -> Result<Self, ReplaceError> {
         let failed = |cause| ReplaceError { path: to.to_owned(), cause };
         // What a link leads to is replaced, not the link.
         let to = match fs::canonicalize(to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => to.to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if fs::symlink_metadata(to).is_ok() {
+                    return Err(failed(io::Error::other("it is a link that leads nowhere")));
+                }
+                to.to_owned()
+            }
             found => found.map_err(failed)?,
         };
         let there = fs::metadata(&to).ok();
@@ -43,18 +48,17 @@ impl Draft {
             return Err(failed(io::Error::other("it is no regular file")));
         }
         let path = beside(&to).map_err(failed)?;
-        let mode = there.map(|there| there.permissions().mode() & 0o7777);
         let mut options = OpenOptions::new();
         let mut file = options
             .write(true)
             .create_new(true)
-            .mode(mode.map_or(NEW_FILE, |_| 0o600))
+            .mode(if there.is_some() { 0o600 } else { NEW_FILE })
             .open(&path)
             .map_err(failed)?;
         let draft = Self { path, to: to.clone(), done: false };
         let written = file.write_all(content).and_then(|()| {
-            if let Some(mode) = mode {
-                file.set_permissions(Permissions::from_mode(mode))?;
+            if let Some(there) = &there {
+                resemble(&file, there)?;
             }
             file.sync_all()
         });
@@ -69,11 +73,13 @@ impl Draft {
 
     pub fn replace(mut self) -> Result<(), ReplaceError> {
         let folder = folder(&self.to).to_owned();
-        let renamed = fs::rename(&self.path, &self.to).and_then(|()| {
-            self.done = true;
-            File::open(folder)?.sync_all()
-        });
-        renamed.map_err(|cause| ReplaceError { path: self.to.clone(), cause })
+        fs::rename(&self.path, &self.to)
+            .map_err(|cause| ReplaceError { path: self.to.clone(), cause })?;
+        self.done = true;
+        // It is replaced for every reader. A folder that may not be read cannot be made durable, and
+        // after a crash has the one file or the other.
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+        Ok(())
     }
 }
 
@@ -83,6 +89,23 @@ impl Drop for Draft {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Gives a file the owner, the group and the permissions of the one that it is to replace: who reads
+/// that must be able to read this.
+fn resemble(file: &File, there: &Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    let other = |theirs, own| (theirs != own).then_some(theirs);
+    let (uid, gid) = (other(there.uid(), own.uid()), other(there.gid(), own.gid()));
+    if (uid, gid) != (None, None) {
+        let kept = |error: io::Error| {
+            let text = format!("its owner {}:{} cannot be kept: {error}", there.uid(), there.gid());
+            io::Error::new(error.kind(), text)
+        };
+        fchown(file, uid, gid).map_err(kept)?;
+    }
+    // After the owner, whose change takes bits away.
+    file.set_permissions(Permissions::from_mode(there.permissions().mode() & 0o7777))
 }
 
 /// A name in the same folder that no other process takes. What one that was killed has left there
@@ -107,7 +130,7 @@ fn folder(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
     use super::Draft;
 
@@ -125,6 +148,23 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        fs::remove_file(&file).unwrap();
+        let error = Draft::write(&link, b"new").unwrap_err().to_string();
+        assert!(error.ends_with("it is a link that leads nowhere"), "{error}");
+    }
+
+    #[test]
+    fn a_file_keeps_its_owner_where_that_may_be_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("app.conf");
+        fs::write(&file, "old").unwrap();
+        // Nobody but root may give a file away.
+        let is_given = chown(&file, Some(1), Some(1)).is_ok();
+        let owner = |there: &fs::Metadata| (there.uid(), there.gid());
+        let before = owner(&fs::metadata(&file).unwrap());
+        assert!(!is_given || before == (1, 1));
+        Draft::write(&file, b"new").unwrap().replace().unwrap();
+        assert_eq!(owner(&fs::metadata(&file).unwrap()), before);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use thiserror::Error;
 
+use crate::naming::Instance;
 use crate::range::KeyRange;
 
 /// A template that was understood.
@@ -158,15 +159,14 @@ fn list(asked: &Mutex<Asked>, prefix: &str) -> Result<Value, Error> {
     Ok(Value::from(Serde(pairs.unwrap_or_default())))
 }
 
-/// The addresses of a service, as etcd's naming resolver keeps them: below the name and a `/`, in
-/// the field `Addr` of a JSON object (`client/v3/naming/endpoints`).
+/// The addresses of a service, as etcd's naming resolver reads them.
 fn services(asked: &Mutex<Asked>, name: &str) -> Result<Value, Error> {
     let prefix = format!("{}/", name.trim_end_matches('/'));
     let addresses = known(asked, Used::Prefix(prefix.into()), |values| {
         // What is no endpoint is not for this function.
-        let parsed = values.values().filter_map(|value| serde_json::from_slice(value).ok());
-        let address = |value: serde_json::Value| Some(value.get("Addr")?.as_str()?.to_owned());
-        let mut addresses: Vec<String> = parsed.filter_map(address).collect();
+        let instances = values.values().filter_map(|value| Instance::read(value));
+        let addresses = instances.map(|instance| instance.addr);
+        let mut addresses: Vec<String> = addresses.filter(|addr| !addr.is_empty()).collect();
         addresses.sort();
         Ok(addresses)
     })?;

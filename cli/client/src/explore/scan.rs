@@ -39,7 +39,7 @@ pub struct ScanRequest {
 /// Some keys, in key order.
 #[derive(Debug)]
 pub struct Page {
-    /// Never empty.
+    /// Empty only at the end of a scan that was begun anew and found nothing more.
     pub kvs: Vec<KeyValue>,
     /// The revision they were read at.
     pub revision: i64,
@@ -153,7 +153,7 @@ impl<K: Keyspace> Reader<K> {
             match self.ask(&range).await {
                 Ok(answer) => {
                     self.silent_since = None;
-                    if let Some(page) = self.take(answer) {
+                    if let Some(page) = self.take(answer, &range)? {
                         return Ok(Some(page));
                     }
                 }
@@ -163,7 +163,8 @@ impl<K: Keyspace> Reader<K> {
                 }
             }
         }
-        Ok(None)
+        // What was there of the rest at the old revision is not known: that must be heard, too.
+        Ok(self.anew.then(|| self.page(Vec::new())))
     }
 
     async fn ask(&mut self, range: &KeyRange) -> Result<Answer, Failure> {
@@ -200,7 +201,7 @@ impl<K: Keyspace> Reader<K> {
         }
     }
 
-    fn take(&mut self, answer: Answer) -> Option<Page> {
+    fn take(&mut self, answer: Answer, asked: &KeyRange) -> Result<Option<Page>, Failure> {
         let (response, ends) = match answer {
             Answer::RangeEnds => (RangeResponse::default(), true),
             Answer::Chunk(response) => (response, false),
@@ -211,6 +212,9 @@ impl<K: Keyspace> Reader<K> {
                 (response, ends)
             }
         };
+        if !are_in_order(&response.kvs, &asked.key) {
+            return Err(Failure::of_reason("the server's keys are not in order"));
+        }
         if self.revision == 0 {
             self.revision = response.header.as_ref().map_or(0, |header| header.revision);
         }
@@ -222,9 +226,9 @@ impl<K: Keyspace> Reader<K> {
             range.key = successor(&last.key).to_vec();
         }
         if response.kvs.is_empty() {
-            return None;
+            return Ok(None);
         }
-        Some(self.page(response.kvs))
+        Ok(Some(self.page(response.kvs)))
     }
 
     fn page(&mut self, kvs: Vec<KeyValue>) -> Page {
@@ -270,6 +274,11 @@ impl<K: Keyspace> Reader<K> {
     }
 }
 
+/// Whether each key comes after the one before it, and none before `first`.
+fn are_in_order(kvs: &[KeyValue], first: &[u8]) -> bool {
+    kvs.first().is_none_or(|kv| kv.key >= first) && kvs.is_sorted_by(|a, b| a.key < b.key)
+}
+
 /// Refused by this side, by a server's gRPC, or by what stands between.
 fn is_too_large(message: &str) -> bool {
     message.contains("message length too large") || message.contains("message larger than max")
@@ -292,7 +301,7 @@ mod tests {
     use tonic::Code;
 
     use super::super::test_keys::{TestKeys, block_on};
-    use super::{COMPACTED, FUTURE_REVISION, Scan, ScanRequest};
+    use super::{COMPACTED, FUTURE_REVISION, KeyValue, Scan, ScanRequest, are_in_order};
     use crate::failure::Failure;
     use crate::range::KeyRange;
 
@@ -309,7 +318,7 @@ mod tests {
             let mut scan = Scan::over(keys.clone(), request);
             let mut read = Read { keys: vec![], revisions: vec![], anew: 0, values: 0 };
             while let Some(page) = scan.next().await? {
-                assert!(!page.kvs.is_empty());
+                assert!(!page.kvs.is_empty() || page.anew);
                 read.values += page.kvs.iter().map(|kv| kv.value.len()).sum::<usize>();
                 read.keys.extend(page.kvs.into_iter().map(|kv| kv.key.to_vec()));
                 read.revisions.push(page.revision);
@@ -367,6 +376,30 @@ mod tests {
             assert_eq!(read.anew, 1);
             assert_eq!(read.revisions.first(), Some(&TestKeys::REVISION));
             assert_eq!(read.revisions.last(), Some(&(TestKeys::REVISION + 100)));
+        }
+    }
+
+    #[test]
+    fn a_compaction_is_told_even_if_nothing_is_left_behind_it() {
+        for streams in [false, true] {
+            let keys = many().with_streams(streams);
+            keys.empty_at(2);
+            keys.fail_at(2, Failure::Refused { code: Code::OutOfRange, message: COMPACTED.into() });
+            let read = read(&keys);
+            assert!(read.keys.len() < 20_000);
+            assert_eq!(read.anew, 1);
+        }
+    }
+
+    #[test]
+    fn keys_in_disorder_are_a_failure() {
+        let kvs = |keys: &[&'static str]| -> Vec<_> {
+            let kv = |key: &&'static str| KeyValue { key: (*key).into(), ..KeyValue::default() };
+            keys.iter().map(kv).collect()
+        };
+        assert!(are_in_order(&kvs(&["a", "b"]), b"a") && are_in_order(&[], b"a"));
+        for keys in [&["b", "a"][..], &["b", "b"], &["a", "b"]] {
+            assert!(!are_in_order(&kvs(keys), b"aa"), "{keys:?}");
         }
     }
 

@@ -24,6 +24,8 @@ struct State {
     asked: usize,
     failures: BTreeMap<usize, Failure>,
     growth: BTreeMap<usize, i64>,
+    /// Before this question, all keys are deleted.
+    emptied_at: Option<usize>,
 }
 
 /// Keys of a streamed chunk.
@@ -41,6 +43,7 @@ impl TestKeys {
             asked: 0,
             failures: BTreeMap::new(),
             growth: BTreeMap::new(),
+            emptied_at: None,
         };
         Self { state: Arc::new(Mutex::new(state)), streams: false }
     }
@@ -64,6 +67,11 @@ impl TestKeys {
         self.state().growth.insert(number, by);
     }
 
+    /// Before the question of this number, all keys are deleted.
+    pub(super) fn empty_at(&self, number: usize) {
+        self.state().emptied_at = Some(number);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
@@ -72,6 +80,9 @@ impl TestKeys {
 impl State {
     fn answer(&mut self, request: &RangeRequest) -> Result<RangeResponse, Failure> {
         self.asked += 1;
+        if self.emptied_at == Some(self.asked) {
+            self.keys.clear();
+        }
         let growth = self.growth.remove(&self.asked).unwrap_or(0);
         let header = ResponseHeader { revision: self.revision, ..ResponseHeader::default() };
         self.revision += growth;

@@ -10,6 +10,7 @@
 //! order than theirs. The same is true of an object with nothing in it. Nothing is a value that
 //! says so, `null`; it is refused, for a key that is there has a value.
 
+mod json;
 mod lines;
 mod node;
 mod yaml;
@@ -77,10 +78,7 @@ pub fn flatten(
     let text = str::from_utf8(content).map_err(|_| FlattenError::NotText)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let top = match format {
-        ConfigFormat::Json => {
-            let value: Result<serde_json::Value, _> = serde_json::from_str(text);
-            value.map_err(|error| FlattenError::Syntax(error.to_string()))?.into()
-        }
+        ConfigFormat::Json => json::parse(text)?,
         ConfigFormat::Toml => {
             let table: Result<toml::Table, _> = toml::from_str(text);
             let table =
@@ -182,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_json_stay_as_they_are_written() {
+        let json = r#"{"id": 12345678901234567890123, "version": 1.10, "e": 1e3, "t": "\u00e4\n",
+            "list": [1.10, -0, {"b": 1.0, "a": null}, "x"]}"#;
+        let expected = pairs(&[
+            ("e", "1e3"),
+            ("id", "12345678901234567890123"),
+            ("list", r#"[1.10,-0,{"b":1.0,"a":null},"x"]"#),
+            ("t", "\u{e4}\n"),
+            ("version", "1.10"),
+        ]);
+        assert_eq!(keys(json, ConfigFormat::Json), expected);
+    }
+
+    #[test]
     fn lines_are_names_and_values() {
         let env = "# a comment\n\nexport A=1\nB = two words \nC='it is # no comment'\nD=\"a\\n\\\"b\\\"\"\
                    \nE=\nF=a=b\r\n";
@@ -210,6 +222,8 @@ mod tests {
         assert_eq!(told(twice, ConfigFormat::Yaml), "a/b is made by two places");
         assert_eq!(told("A=1\nA=2", ConfigFormat::Lines), "A is made by two places");
         assert!(told("a: 1\na: 2\n", ConfigFormat::Yaml).contains("a is made by two places"));
+        let twice = r#"{"a": 1, "b": 2, "a": 1}"#;
+        assert_eq!(told(twice, ConfigFormat::Json), "a is made by two places");
         assert!(told("{\"\": 1}", ConfigFormat::Json).contains("is empty"));
         for top in ["[1]", "7"] {
             assert_eq!(keys(top, ConfigFormat::Json), Err(FlattenError::NoNames));
@@ -219,6 +233,8 @@ mod tests {
         assert!(told(aliases, ConfigFormat::Yaml).starts_with("line 2: "));
         assert!(told("a: 1\n---\nb: 2\n", ConfigFormat::Yaml).starts_with("line 2: "));
         let deep = format!("{}1{}", "{\"a\":".repeat(110), "}".repeat(110));
+        assert_eq!(keys(&deep, ConfigFormat::Json), Err(FlattenError::TooDeep));
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(keys(&deep, ConfigFormat::Json), Err(FlattenError::TooDeep));
         let deep = format!("a: {}1{}", "{a: ".repeat(200), "}".repeat(200));
         assert_eq!(keys(&deep, ConfigFormat::Yaml), Err(FlattenError::TooDeep));

@@ -51,23 +51,6 @@ fn quoted(text: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     f.write_str(&serde_json::to_string(text).map_err(|_| std::fmt::Error)?)
 }
 
-impl From<serde_json::Value> for Node {
-    fn from(value: serde_json::Value) -> Self {
-        match value {
-            serde_json::Value::Null => Self::Null,
-            serde_json::Value::Bool(value) => Self::Bare(value.to_string()),
-            serde_json::Value::Number(number) => Self::Bare(number.to_string()),
-            serde_json::Value::String(text) => Self::Text(text),
-            serde_json::Value::Array(items) => {
-                Self::List(items.into_iter().map(Self::from).collect())
-            }
-            serde_json::Value::Object(fields) => {
-                Self::Map(fields.into_iter().map(|(name, value)| (name, value.into())).collect())
-            }
-        }
-    }
-}
-
 impl From<toml::Value> for Node {
     fn from(value: toml::Value) -> Self {
         match value {

@@ -6,16 +6,16 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::sleep;
 
-use super::known::{Known, Limits};
+use super::known::{Deletions, Known, Limits};
 use super::{Begin, Follow, FollowItem, Gap};
 use crate::connection::Connection;
 use crate::explore::{Scan, ScanRequest, owned};
-use crate::failure::{FUTURE_REVISION, Failure};
+use crate::failure::{COMPACTED, FUTURE_REVISION, Failure};
 use crate::pb;
 use crate::queue;
 use crate::range::KeyRange;
 use crate::request::{Get, Watch};
-use crate::watch::{WatchItem, WatchStream, recovers};
+use crate::watch::{WatchItem, WatchStream, is_answer, recovers};
 
 pub(super) struct Follower {
     connection: Connection,
@@ -24,8 +24,6 @@ pub(super) struct Follower {
     known: Known,
     items: Sender<FollowItem>,
     requests: Receiver<()>,
-    /// Somebody asked how far the server is.
-    progress_wanted: bool,
     /// Something has been said, so that a failure no longer means that it could not begin.
     begun: bool,
     /// It was said that nobody can be asked.
@@ -55,7 +53,6 @@ impl Follower {
             known: Known::nothing(limits),
             items,
             requests,
-            progress_wanted: false,
             begun: false,
             lost: false,
             listed: 0,
@@ -80,7 +77,8 @@ impl Follower {
     }
 
     /// Learns what is there, and hands it out if it is wanted. Somebody who was handed a part of it
-    /// cannot be handed another state, so that nothing is tried again here: a scan is patient.
+    /// cannot be handed another state, so that nothing is tried again here: a scan is patient. What
+    /// changed while it was read is told by the watch, from the first page's revision on.
     async fn begin(&mut self, hand_out: bool) -> Result<(), Over> {
         loop {
             let known = match self.learn(0, hand_out).await? {
@@ -96,15 +94,32 @@ impl Follower {
                 }
                 // Something has come meanwhile.
                 Ok(None) => {}
+                // Of pages of several revisions, nothing can be remembered together.
+                Err(failure) if failure.is_compacted() => {
+                    self.known = Known::nothing(self.limits);
+                    let newest = match self.newest().await {
+                        Ok(newest) => newest,
+                        Err(failure) => return Err(self.fail(failure).await),
+                    };
+                    self.known.tell_up_to(newest);
+                    self.listed = newest;
+                    return Ok(());
+                }
                 Err(failure) => return Err(self.fail(failure).await),
             }
         }
     }
 
-    /// Learns what was there at a revision, if that can still be known.
+    /// Learns what was there before a revision, if that can still be known.
     async fn begin_at(&mut self, revision: i64) -> Result<(), Over> {
+        let before = revision.saturating_sub(1);
+        if before < 1 {
+            // Before the first revision there was nothing.
+            self.known.begin_to_learn();
+            return Ok(());
+        }
         loop {
-            match self.learn(revision, false).await? {
+            match self.learn(before, false).await? {
                 Ok(_) => break,
                 Err(failure) if failure.is_compacted() || is_behind(&failure) => {
                     self.known = Known::nothing(self.limits);
@@ -113,7 +128,7 @@ impl Follower {
                 Err(failure) => self.recover(failure).await?,
             }
         }
-        self.known.tell_up_to(revision.saturating_sub(1));
+        self.known.tell_up_to(before);
         Ok(())
     }
 
@@ -133,7 +148,9 @@ impl Follower {
                 Ok(None) => return Ok(Ok(first)),
                 Err(failure) => return Ok(Err(failure)),
             };
-            // What changed while it was read is told by the watch from there on.
+            if page.anew && !hand_out {
+                return Ok(Err(Failure::of_reason(COMPACTED)));
+            }
             first.get_or_insert(page.revision);
             for kv in &page.kvs {
                 self.known.learn(&kv.key, kv.mod_revision);
@@ -141,7 +158,8 @@ impl Follower {
             if hand_out {
                 let kvs = page.kvs.into_iter().map(owned).collect();
                 self.say(FollowItem::State { revision: page.revision, kvs }).await?;
-            } else if self.known.is_full() {
+            } else if self.known.deletions() != Deletions::Told {
+                // There are more than can be remembered, and that is known now.
                 return Ok(Ok(first));
             }
         }
@@ -155,7 +173,6 @@ impl Follower {
             let item = tokio::select! {
                 item = stream.next() => item,
                 Some(()) = self.requests.recv() => {
-                    self.progress_wanted = true;
                     stream.progress_handle().request();
                     continue;
                 }
@@ -218,9 +235,8 @@ impl Follower {
     }
 
     async fn progress(&mut self, response: pb::WatchResponse) -> Result<(), Over> {
-        let wanted = std::mem::take(&mut self.progress_wanted);
-        // Up to etcd 3.5.7 an answer to a question may overtake events (etcd#15220); only what comes
-        // unasked stands in line with them.
+        // An answer to a question may overtake events, up to etcd 3.5.7 (etcd#15220).
+        let wanted = is_answer(&response);
         if !wanted {
             self.known.tell_up_to(queue::revision(response.header.as_ref()));
         }

@@ -51,7 +51,6 @@ pub fn decide(pair: Pair, aim: &Aim, book: &mut LeaseBook) -> Arrival {
     let expected = there.as_ref().map_or(0, |there| there.mod_revision);
     let to = match &there {
         Some(there) if is_same(&arriving, there, book) => {
-            book.adopt(arriving.lease, there.lease);
             if !aim.takes {
                 return Arrival::Unchanged;
             }

@@ -34,7 +34,7 @@ pub struct LeaseTally {
     pub kept: u64,
     /// They come without a lease.
     pub lost: u64,
-    /// They come under a lease that is to be granted, or was by an earlier try.
+    /// They come under a lease that is to be granted.
     pub new: u64,
     /// They had none, and leave the one that they are under.
     pub left: u64,
@@ -78,20 +78,13 @@ impl LeaseBook {
         Ok(())
     }
 
-    /// Whether a key that was under `lease` and is under `there` has no other to come under.
+    /// Whether a key that was under `lease` and is under `there` has no other to come under. One that
+    /// is to come under a new lease may be under any: by an earlier try, or by whoever keeps it.
     pub(super) fn is_right(&mut self, lease: i64, there: i64) -> bool {
         match self.fate(lease) {
             None | Some(Fate::Gone) => there == 0,
             Some(Fate::Alive) => there == lease,
             Some(Fate::Wanted | Fate::Became(_)) => there != 0,
-        }
-    }
-
-    /// A key that was under `lease` is already what it is to be, under the lease `there`. If that
-    /// was granted by an earlier try, the others of `lease` come under it too.
-    pub(super) fn adopt(&mut self, lease: i64, there: i64) {
-        if self.fate(lease) == Some(Fate::Wanted) && there != 0 {
-            self.known.insert(lease, Fate::Became(there));
         }
     }
 
@@ -162,13 +155,13 @@ mod tests {
     use super::{LeaseBook, LeaseRule, LeaseTally};
 
     #[test]
-    fn a_lease_that_an_earlier_try_granted_is_gone_on_with() {
+    fn what_is_under_some_lease_stays_there_and_takes_no_other_key_with_it() {
         let mut book = LeaseBook::with(LeaseRule::New, 7);
-        assert_eq!((book.wanted(), book.put(7, 0)), (vec![7], 0));
         assert!(book.is_right(7, 70) && !book.is_right(7, 0));
-        book.adopt(7, 70);
-        assert_eq!((book.wanted(), book.put(7, 0)), (vec![], 70));
-        assert!(book.is_right(7, 71), "it is under some lease already");
+        assert_eq!((book.wanted(), book.put(7, 0)), (vec![7], 0));
+        book.became(7, Some(71));
+        assert_eq!((book.wanted(), book.put(7, 0)), (vec![], 71));
+        assert!(book.is_right(7, 70), "it may be kept by somebody");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::command::own::shown;
 use crate::command::remember::{Memory, Written};
 use crate::command::{CommandError, Session};
 use crate::exit;
+use crate::run::below_ctrl_c;
 use crate::signals::Interrupted;
 
 /// What is carried out.
@@ -98,7 +99,8 @@ where
         } else {
             stop.store(true, Ordering::Relaxed);
             locked(&state).progress.hide();
-            session.remark("stopping after this transaction; Ctrl-C again stops at once");
+            let text = "stopping after this transaction; Ctrl-C again stops at once";
+            session.remark(&below_ctrl_c(text));
             tokio::select! {
                 outcome = &mut work => outcome,
                 () = interrupted.wait() => Err(End::Cut),

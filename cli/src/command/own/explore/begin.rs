@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::shown;
 use crate::args::UsageError;
 use crate::args::own::Where;
-use crate::command::{CommandError, Confirm, Session};
+use crate::command::{CommandError, Confirm, Session, guard};
 use crate::exit;
 
 /// Ranges that are named when not everything may be read; more would push away what was asked for.
@@ -62,9 +62,7 @@ pub(in crate::command::own) async fn consent(
         return Err(UsageError::arguments(message).into());
     }
     progress.hide();
-    session.remark(&format!("{what}. Go on? [y/N]"));
-    let answer = session.input.line().await?.unwrap_or_default();
-    if [&b"y"[..], b"yes"].contains(&answer.trim_ascii().to_ascii_lowercase().as_slice()) {
+    if guard::is_yes(&format!("{what}. Go on?"), session).await? {
         return Ok(());
     }
     session.remark("nothing was read");

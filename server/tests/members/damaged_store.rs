@@ -1,15 +1,11 @@
 //! A value that rots on the disk of a member that runs is served to nobody.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
+use crate::support::{Cluster, eventually, get};
 use kvorum_proto::etcdserverpb::RangeRequest;
 use kvorum_server::Reason;
-use support::{Cluster, eventually, get};
 
 const MARK: &str = "a value that nobody else has, and long enough to be found again";
 

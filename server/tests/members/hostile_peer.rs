@@ -1,11 +1,8 @@
 //! A member lives on whatever comes in at its peer port, and counts what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs;
 
+use crate::support::{Cluster, PATIENCE, eventually};
 use bytes::Bytes;
 use kvorum_proto::etcdserverpb::{InternalRaftRequest, PutRequest, RequestHeader};
 use kvorum_proto::kvorumpb::peer_client::PeerClient;
@@ -15,7 +12,6 @@ use kvorum_proto::kvorumpb::{
 use kvorum_proto::membershippb::DowngradeInfoSetRequest;
 use prost::Message as _;
 use raft_proto::eraftpb::{ConfState, Entry, Message, MessageType, Snapshot, SnapshotMetadata};
-use support::{Cluster, PATIENCE, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -82,8 +78,9 @@ impl Attack {
     /// The member takes a write, and a read sees it.
     async fn lives(&self, what: &str) {
         let client = self.cluster.client(0);
-        let put =
-            eventually(what, async || client.kv().put(support::put("alive", what)).await.ok());
+        let put = eventually(what, async || {
+            client.kv().put(crate::support::put("alive", what)).await.ok()
+        });
         put.await;
         assert_eq!(client.get("alive").await.as_deref(), Some(what));
     }

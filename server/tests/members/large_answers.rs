@@ -1,9 +1,5 @@
 //! Answers too large to be made as a whole are the same messages, and take little memory.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +19,7 @@ use tonic::client::Grpc;
 use tonic::{Code, Request as Asked, Streaming};
 use tonic_prost::ProstCodec;
 
-use support::{Client, Cluster};
+use crate::support::{Client, Cluster};
 
 /// Keys whose values are some empty, some short, some long, some leased; more than a large answer.
 async fn fill(client: &Client) {
@@ -215,7 +211,7 @@ fn a_transaction_that_reads_too_much_is_refused_before_it_is_read_or_written() {
         let refusal = "kvorum: the transaction reads more than one may; divide it, or ask for \
                        fewer keys";
         let mut writing = of(&many, 6);
-        writing.success.push(op(Request::RequestPut(support::put("written", "1"))));
+        writing.success.push(op(Request::RequestPut(crate::support::put("written", "1"))));
         let compare = Compare { key: "k".into(), range_end: "l".into(), ..Compare::default() };
         let compares = TxnRequest { compare: vec![compare; 44], ..TxnRequest::default() };
         let compares = of(&op(Request::RequestTxn(compares)), 42);

@@ -1,11 +1,8 @@
 //! Locks and elections, on one member in this process, over gRPC.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{Client, Cluster, PATIENCE, eventually};
 use kvorum_proto::etcdserverpb::{
     CompactionRequest, LeaseGrantRequest, LeaseRevokeRequest, LeaseTimeToLiveRequest, RangeRequest,
 };
@@ -14,7 +11,6 @@ use kvorum_proto::v3electionpb::{
     CampaignRequest, LeaderKey, LeaderRequest, LeaderResponse, ProclaimRequest, ResignRequest,
 };
 use kvorum_proto::v3lockpb::{LockRequest, LockResponse, UnlockRequest};
-use support::{Client, Cluster, PATIENCE, eventually};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};

@@ -1,9 +1,5 @@
 //! Snapshots for clients that are slow or gone, and beside compactions.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +15,7 @@ use prost::Message;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
-use support::{Client, Cluster, PATIENCE, eventually};
+use crate::support::{Client, Cluster, PATIENCE, eventually};
 
 /// In each transaction all get the same value, so that a state of any one moment shows as such.
 const KEYS: usize = 40;

@@ -1,11 +1,8 @@
 //! A member whose state is not the cluster's is found out, raises the alarm and serves no data.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Client, Cluster, PATIENCE, eventually, get, put};
 use bytes::Bytes;
 use kvorum_core::store::{Change, Position, RestoreError, Store, Table};
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
@@ -15,7 +12,6 @@ use kvorum_proto::etcdserverpb::{
 };
 use kvorum_server::storage::backend::{Backend, RedbBackend};
 use kvorum_server::storage::disk::FileDisk;
-use support::{Client, Cluster, PATIENCE, eventually, get, put};
 use tokio::time::timeout;
 use tonic::Code;
 

@@ -1,16 +1,12 @@
 //! A member of a cluster whose log was damaged comes back, and does not vote until it has got back
 //! what was lost.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+use crate::support::{Client, Cluster, PATIENCE, eventually};
 use kvorum_proto::etcdserverpb::{RangeRequest, StatusRequest};
-use support::{Client, Cluster, PATIENCE, eventually};
 
 fn log_dir(cluster: &Cluster, index: usize) -> PathBuf {
     cluster.config(index).data_dir.join("kvorum/log")

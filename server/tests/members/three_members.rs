@@ -1,11 +1,8 @@
 //! Three members in this process, over gRPC between them and to them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, Cluster, PATIENCE, eventually, get, put};
 use futures::FutureExt;
 use kvorum_proto::etcdserverpb::watch_request::RequestUnion;
 use kvorum_proto::etcdserverpb::{
@@ -13,7 +10,6 @@ use kvorum_proto::etcdserverpb::{
     LeaseTimeToLiveRequest, MemberListRequest, MoveLeaderRequest, PutRequest, RangeRequest,
     StatusRequest, WatchCreateRequest, WatchRequest,
 };
-use support::{Client, Cluster, PATIENCE, eventually, get, put};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;

@@ -1,11 +1,8 @@
 //! Space and what is done about it, hashes, and the member's own figures, over gRPC.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{Client, Cluster, eventually, put};
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use kvorum_proto::etcdserverpb::request_op::Request;
@@ -17,7 +14,6 @@ use kvorum_proto::etcdserverpb::{
     TxnRequest,
 };
 use kvorum_server::config::AutoCompaction;
-use support::{Client, Cluster, eventually, put};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 

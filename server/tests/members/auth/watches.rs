@@ -13,8 +13,8 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use super::{NOBODY, Site, by};
 use crate::support::{PATIENCE, put};
-use crate::{NOBODY, Site, by};
 
 /// A stream of watches; it ends when it is dropped.
 struct Watching {

@@ -1,14 +1,11 @@
 //! Users, roles and permissions, as clients of a member meet them.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "../support/mod.rs"]
-mod support;
 mod watches;
 
 use std::fs;
 use std::path::Path;
 
+use crate::support::{Cluster, get, put};
 use kvorum_proto::authpb::Permission;
 use kvorum_proto::authpb::permission::Type;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
@@ -23,7 +20,6 @@ use kvorum_proto::etcdserverpb::{
     LeaseRevokeRequest, LeaseTimeToLiveRequest, MemberListRequest, PutRequest, RangeRequest,
     RequestOp, StatusRequest, TxnRequest,
 };
-use support::{Cluster, get, put};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 

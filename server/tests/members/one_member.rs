@@ -1,9 +1,6 @@
 //! One member in this process, over gRPC.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
-
+use crate::support::{Client, Cluster, eventually, get, put};
 use kvorum_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use kvorum_proto::etcdserverpb::request_op::Request;
 use kvorum_proto::etcdserverpb::response_op::Response;
@@ -15,7 +12,6 @@ use kvorum_proto::etcdserverpb::{
     WatchRequest,
 };
 use kvorum_server::limits::{BLOCKING_THREADS, LARGE_READ_SEND_TIMEOUT, STREAM_CHUNK_BYTES};
-use support::{Client, Cluster, eventually, get, put};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;

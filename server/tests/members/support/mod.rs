@@ -1,7 +1,5 @@
 //! Members in this process, and clients for them.
 
-#![allow(dead_code, reason = "each test uses its own part")]
-
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
