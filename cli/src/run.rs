@@ -193,6 +193,7 @@ fn end(
                 let hint = format!("hint: kvorum {verb} --help says what it takes");
                 let _ = writeln!(text, "{}", said(&hint, color));
             }
+            let text = if code == exit::SIGINT { below_ctrl_c(&text) } else { text };
             streams.exit("", &text, code)
         }
     }
@@ -235,9 +236,7 @@ pub fn refuse(
     streams: &mut Streams,
 ) -> ExitCode {
     let color = Color::here(invocation.preferences);
-    let text = explain(error, invocation.mode, color);
-    let text = if error.code() == exit::SIGINT { below_ctrl_c(&text) } else { text };
-    streams.exit("", &text, error.code())
+    streams.exit("", &explain(error, invocation.mode, color), error.code())
 }
 
 /// A text for standard error that does not stand behind the `^C` which a terminal shows.

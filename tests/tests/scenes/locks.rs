@@ -87,6 +87,17 @@ fn an_interrupt_from_the_terminal_reaches_the_command_once_and_the_lock_is_free(
 }
 
 #[test]
+fn a_command_that_an_interrupt_ends_is_not_spoken_of() {
+    let stage = Stage::ours(1);
+    let command = stage.command(&["lock", "job", "--", "sh", "-c", "echo ready; exec sleep 600"]);
+    let mut terminal = Terminal::start(command, 80, 24);
+    terminal.shows("ready");
+    terminal.keys("\x03");
+    assert_eq!(terminal.ended().code(), Some(130));
+    assert_eq!((terminal.screen().trim_end(), stage.count("job/")), ("ready\n^C", 0));
+}
+
+#[test]
 fn who_is_told_to_end_while_it_waits_leaves_the_line() {
     let stage = Stage::ours(1);
     let _holder = stage.start("holder", &HOLD);

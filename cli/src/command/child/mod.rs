@@ -16,6 +16,7 @@ use tokio::process;
 use tokio::time::{Instant, timeout_at};
 
 use super::{CommandError, Input};
+use crate::exit;
 use crate::output::go;
 
 /// What is to be run, and how.
@@ -153,6 +154,10 @@ pub(crate) fn outcome(status: ExitStatus) -> Result<(), CommandError> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(CommandError::Silent { code: code.to_le_bytes()[0] }),
+        // Whoever pressed Ctrl-C knows; a shell says nothing about it either.
+        (None, Some(signal)) if signal == Signal::INT.as_raw() => {
+            Err(CommandError::Silent { code: exit::SIGINT })
+        }
         (None, signal) => {
             let signal = signal.unwrap_or_default();
             Err(CommandError::Other {
