@@ -27,6 +27,9 @@ pub(super) async fn execute(args: &ElectArgs, session: &mut Session) -> Result<(
     let outcome = lead(&candidate, &lease, &mut signals, session).await;
     // Whatever came of it, the next candidate is not to wait for this one's lease to expire.
     let resigned = lease.close().await;
+    if session.mode == Mode::Kvorum && !plan.command.is_empty() {
+        return holding::settled(outcome, resigned, ("the leadership", plan.ttl_s), session);
+    }
     outcome?;
     Ok(resigned?)
 }
@@ -54,6 +57,9 @@ async fn lead(
         }),
     };
     let found = session.connection.get(Get::key(key)).await?;
+    if found.kvs.is_empty() && session.mode == Mode::Kvorum {
+        return Err(holding::lost(LEADERSHIP));
+    }
     if let (false, Some(leader)) = (plan.command.is_empty(), found.kvs.first()) {
         let holding = Holding {
             what: LEADERSHIP,

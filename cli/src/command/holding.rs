@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitStatus;
 
-use kvorum_client::LeaseSession;
+use kvorum_client::{Failure, LeaseSession};
 
 use super::child::{self, Child, GRACE, Order};
-use super::{CommandError, Session};
+use super::{CommandError, Session, Unfinished};
 use crate::args::OnLost;
 use crate::exit;
 use crate::signals::Relayed;
@@ -36,6 +36,7 @@ impl Holding<'_> {
             reads_input: Order::may_read(&session.input),
         };
         let mut child = order.start()?;
+        let _unfinished = Unfinished::begin(session);
         let mut is_lost = false;
         let status = loop {
             tokio::select! {
@@ -85,6 +86,25 @@ impl Holding<'_> {
                    outlives longer pauses"
                     .to_owned(),
         }
+    }
+}
+
+/// The end of a command, once what was held for it was to be given up. That nobody could be told is
+/// no failure of the command's: then it is free when the lease has run out.
+pub(super) fn settled(
+    outcome: Result<(), CommandError>,
+    released: Result<(), Failure>,
+    (what, ttl_s): (&str, i64),
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    match (outcome, released) {
+        (Ok(()), Err(failure)) => {
+            session.remark(&format!(
+                "warning: {what} is not given up ({failure}): its lease runs out within {ttl_s} s"
+            ));
+            Ok(())
+        }
+        (outcome, _) => outcome,
     }
 }
 

@@ -34,6 +34,7 @@ mod remember;
 mod role;
 mod snapshot;
 mod txn;
+mod unfinished;
 mod user;
 mod version;
 mod watch;
@@ -51,6 +52,7 @@ pub use effect::{Effect, effect};
 pub(crate) use guard::admit;
 pub use input::Input;
 pub(crate) use printout::Printout;
+pub(crate) use unfinished::Unfinished;
 pub use version::{API_VERSION, ETCD_VERSION};
 pub(crate) use watch::{follow, gap_text};
 

@@ -1,9 +1,9 @@
 //! A file that gets its name when all of it is there.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -40,19 +40,24 @@ impl Part<'_> {
         name.push(".part");
         let path = PathBuf::from(name);
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        // Where a link leads is nobody's part.
+        let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        let file = options.open(&path);
         let could_not_open = |error| PartError::Open { path: path.clone(), error };
         let file = file.map_err(could_not_open)?;
         // Whoever was done between the opening and the lock has given the file its name, and it is
         // no part any more.
         let is_own = || {
-            let (opened, named) = (file.metadata().ok()?, fs::metadata(&path).ok()?);
+            let (opened, named) = (file.metadata().ok()?, fs::symlink_metadata(&path).ok()?);
             Some(opened.dev() == named.dev() && opened.ino() == named.ino())
         };
         let is_locked = !matches!(file.try_lock(), Err(TryLockError::WouldBlock));
         if !(is_locked && is_own() == Some(true)) {
             return Err(PartError::Busy(to.to_owned()));
         }
+        // One that was left there may have been for others to read.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(could_not_open)?;
         file.set_len(0).map_err(could_not_open)?;
         Ok(Part { to, path, file, done: false })
     }

@@ -34,12 +34,14 @@ fn the_newest_backups_are_kept_a_damaged_one_is_not_counted_and_nothing_else_is_
         let file = stage.path("backups").join(&damaged);
         let bytes = fs::read(&file).expect("it was written");
         fs::write(&file, &bytes[..bytes.len() / 2]).expect("it can be cut");
-        let others = ["backup.db", "kvorum-20200101T000000Z-r1.db.part", "kvorum-1.db"];
+        let of_another_cluster = "kvorum-5eed-20200101T000000Z-r1.db";
+        let others = ["backup.db", "kvorum-20200101T000000Z-r1.db", of_another_cluster];
         for other in others {
             fs::write(stage.path("backups").join(other), "").expect("a file can be written");
         }
-        fs::create_dir(stage.path("backups/kvorum-20200101T000000Z-r1.db"))
-            .expect("so can a folder");
+        let (id, _) = oldest["kvorum-".len()..].split_once('-').expect("the id comes first");
+        let folder = format!("backups/kvorum-{id}-20200101T000000Z-r1.db");
+        fs::create_dir(stage.path(&folder)).expect("so can a folder");
 
         stage.say(&["put", "/key", "value"]);
         let outcome = stage.run(&["backup", "backups", "--keep", "2"]);

@@ -59,6 +59,8 @@ const NAME: &str = "template";
 #[derive(Debug, Default)]
 struct Asked {
     keys: Arc<Keys>,
+    /// Of what is known.
+    used: BTreeSet<Used>,
     wants: BTreeSet<Used>,
 }
 
@@ -94,7 +96,7 @@ impl Template {
 
     /// Renders it with what is known.
     pub fn render(&self, keys: &Arc<Keys>) -> Result<Rendered, BadTemplate> {
-        *locked(&self.asked) = Asked { keys: keys.clone(), wants: BTreeSet::new() };
+        *locked(&self.asked) = Asked { keys: keys.clone(), ..Asked::default() };
         let template = self.environment.get_template(NAME).map_err(|error| bad(&error))?;
         let mut out = Limited(Vec::new());
         let rendered = template.render_captured_to((), &mut out).map(drop);
@@ -114,6 +116,13 @@ impl Template {
     }
 }
 
+impl Template {
+    /// What the last text was made of.
+    pub fn used(&self) -> BTreeSet<Used> {
+        locked(&self.asked).used.clone()
+    }
+}
+
 fn locked(asked: &Mutex<Asked>) -> MutexGuard<'_, Asked> {
     asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -126,6 +135,7 @@ fn known<T>(
 ) -> Result<Option<T>, Error> {
     let keys = locked(asked).keys.clone();
     if let Some(values) = keys.get(&used) {
+        locked(asked).used.insert(used);
         return read(values).map(Some);
     }
     let mut asked = locked(asked);

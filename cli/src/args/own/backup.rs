@@ -8,10 +8,11 @@ use clap::Args;
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "One member is read, which is not the leader if there is a choice. The file is named \
-                  by the time (UTC) and the revision, kvorum-20261201T140310Z-r1234.db, once all of it \
-                  is there and was read again; kvorum snapshot restore makes a member of it.\nWith \
-                  --keep, what is older than the newest so many goes then, of such names and no \
-                  others; one that is damaged is named, and not counted.\n\nExamples:\n  kvorum backup \
+                  by the cluster's id, the time (UTC) and the revision, \
+                  kvorum-cdf818194e3a8c32-20261201T140310Z-r1234.db, once all of it is there and was \
+                  read again; kvorum snapshot restore makes a member of it.\nWith --keep, what is older \
+                  than the newest so many goes then, of such names, of this cluster and no others; one \
+                  that is damaged is named, and not counted.\n\nExamples:\n  kvorum backup \
                   /var/backups/etcd\n  kvorum backup /var/backups/etcd --keep 7"
 )]
 pub struct BackupArgs {

@@ -28,6 +28,9 @@ pub(super) async fn execute(args: &LockArgs, session: &mut Session) -> Result<()
     let outcome = hold(args, &plan, &lease, &mut signals, session).await;
     // Whatever came of it, nobody is to wait for this one's lease to expire.
     let released = lease.close().await;
+    if !plan.command.is_empty() {
+        return holding::settled(outcome, released, ("the lock", plan.ttl_s), session);
+    }
     outcome?;
     Ok(released?)
 }

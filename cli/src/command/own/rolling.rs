@@ -1,6 +1,7 @@
 //! `defrag --rolling`: one member after the other, the leader last, and none while another is not
 //! well: a member that is defragmented answers nobody, and two of three would be the quorum.
 
+use std::io;
 use std::time::Duration;
 
 use kvorum_client::{Config, Connection, Crew, Failure, Hand, Trouble};
@@ -31,8 +32,12 @@ const MAX_MOVES: u32 = 3;
 pub(in crate::command) async fn execute(session: &mut Session) -> Result<(), CommandError> {
     let mut signals = Relayed::new()?;
     let mut round = Round::default();
+    let style = session.style.clone();
+    // One document of however many members.
+    let mut out = std::mem::replace(&mut session.out, Box::new(io::sink()));
+    let mut rows = Rows::new(&style, &HEADER, &mut out);
     let outcome = tokio::select! {
-        outcome = round.run(session) => outcome,
+        outcome = round.run(&mut rows, session) => outcome,
         signal = signals.next() => Err(Stop {
             code: code_of(signal.as_raw()),
             why: match &round.at_work {
@@ -41,8 +46,13 @@ pub(in crate::command) async fn execute(session: &mut Session) -> Result<(), Com
             },
         }),
     };
-    outcome.map_err(|stop| round.stopped(&stop))
+    let printed = rows.end();
+    session.out = out;
+    outcome.map_err(|stop| round.stopped(&stop))?;
+    Ok(printed?)
 }
+
+const HEADER: [&str; 5] = ["member", "endpoint", "before", "after", "took"];
 
 /// How far it is.
 #[derive(Default)]
@@ -73,7 +83,7 @@ fn stop(why: String) -> Stop {
 }
 
 impl Round {
-    async fn run(&mut self, session: &mut Session) -> Result<(), Stop> {
+    async fn run(&mut self, rows: &mut Rows<'_>, session: &mut Session) -> Result<(), Stop> {
         loop {
             let crew = self.well(session).await?;
             let left: Vec<_> = crew.hands.iter().filter(|hand| !self.is_done(hand)).collect();
@@ -83,7 +93,9 @@ impl Round {
                 continue;
             }
             self.at_work = Some(hand.name.clone());
-            self.defragment(hand, session).await?;
+            let done = self.defragment(hand, session).await?;
+            rows.row(&done).map_err(CommandError::from)?;
+            rows.flush().map_err(CommandError::from)?;
             self.at_work = None;
             self.done.push((hand.id, hand.name.clone()));
         }
@@ -147,7 +159,11 @@ impl Round {
         Err(stop(format!("{} does not lead within {WELL_WITHIN:?}", heir.name)))
     }
 
-    async fn defragment(&self, hand: &Hand, session: &mut Session) -> Result<(), Stop> {
+    async fn defragment<'a>(
+        &self,
+        hand: &'a Hand,
+        session: &mut Session,
+    ) -> Result<Done<'a>, Stop> {
         let (place, count) = (self.done.len() + 1, self.members.len());
         let before = size(&session.connection.status(&hand.endpoint).await?);
         let mut progress = Progress::new(&session.manner);
@@ -161,11 +177,7 @@ impl Round {
         progress.while_that(again, well_again(hand, &session.connection)).await?;
         drop(progress);
         let after = size(&session.connection.status(&hand.endpoint).await?);
-        let Session { style, out, .. } = session;
-        let mut rows = Rows::new(style, &["member", "endpoint", "before", "after", "took"], out);
-        let row = Done { hand, before, after, took };
-        rows.row(&row).map_err(CommandError::from)?;
-        Ok(rows.end().map_err(CommandError::from)?)
+        Ok(Done { hand, before, after, took })
     }
 
     /// What is said at the end of a round that is not whole.

@@ -7,7 +7,9 @@ use super::shown;
 use crate::args::own::{SeqArgs, SeqCommand, SeqListArgs, SeqPutArgs};
 use crate::command::{CommandError, Effect, Session};
 use crate::exit;
-use crate::output::{Row, Rows, Style, Tone, Value};
+use crate::output::{
+    Format, PrintError, Rich, Row, Rows, Style, Tone, Value, is_masked, shell_word,
+};
 
 pub(super) async fn execute(args: &SeqArgs, session: &mut Session) -> Result<(), CommandError> {
     match &args.command {
@@ -43,12 +45,19 @@ async fn put(args: &SeqPutArgs, session: &mut Session) -> Result<(), CommandErro
         let items = items(values.len());
         return session.say(&format!("would put {items}, from number {next} on"));
     }
-    let Session { style, out, .. } = session;
+    let Session { style, out, err, .. } = session;
     let mut rows = Rows::new(style, &HEADER, out);
     let mut left = &values[..];
+    let mut outcome = Ok(());
     while !left.is_empty() {
         let (batch, rest) = left.split_at(batch(left));
-        let placed = sequence.put(batch, plan.lease).await.map_err(refused)?;
+        let placed = match sequence.put(batch, plan.lease).await {
+            Ok(placed) => placed,
+            Err(error) => {
+                outcome = Err(refused(error));
+                break;
+            }
+        };
         for item in Item::of(&placed, batch) {
             rows.row(&item)?;
         }
@@ -56,7 +65,13 @@ async fn put(args: &SeqPutArgs, session: &mut Session) -> Result<(), CommandErro
         rows.flush()?;
         left = rest;
     }
-    Ok(rows.end()?)
+    rows.end()?;
+    let put = values.len() - left.len();
+    if outcome.is_err() && put > 0 {
+        // Nobody listening is no reason to fail in another way.
+        let _ = writeln!(err, "{put} of {} were put before", items(values.len()));
+    }
+    outcome
 }
 
 /// How many of the values are put in one transaction: never none.
@@ -89,7 +104,7 @@ fn refused(error: SequenceError, prefix: &[u8]) -> CommandError {
         SequenceError::Unknown { first, .. } => format!(
             "kvorum seq list {} --from {first} shows what was put; put it again only if it is not \
              among that and no writer is left that could",
-            shown::line(prefix)
+            shell_word(prefix)
         ),
         SequenceError::Contended { .. } => "put it again; fewer writers, or --lines for several \
                                             items at once, get further"
@@ -117,6 +132,10 @@ async fn list(args: &SeqListArgs, session: &mut Session) -> Result<(), CommandEr
     {
         let items = page.kvs.iter().filter_map(|kv| Item::stored(&sequence, kv));
         for item in items.take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            if matches!(style.format, Format::Rich(Rich::Raw)) && is_masked(&style.masked, item.key)
+            {
+                return Err(PrintError::Masked.into());
+            }
             rows.row(&item)?;
             left -= 1;
         }

@@ -89,7 +89,8 @@ async fn save(path: &Path, hand: &Hand, session: &mut Session) -> Result<Saved, 
     }
     let bytes = part.complete()?;
     let status = progress.until(look_through(part.path().to_owned())).await?;
-    let backup = Backup::now(status.revision);
+    let cluster_id = hand.status.header.as_ref().map_or(0, |header| header.cluster_id);
+    let backup = Backup::now(cluster_id, status.revision);
     let file = folder.path_of(&backup);
     part.keep_as(&file)?;
     drop(progress);

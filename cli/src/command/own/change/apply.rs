@@ -12,7 +12,7 @@ use kvorum_client::change::{Applied, Change, Conflict, Stopped, Writer};
 use crate::command::own::progress::Progress;
 use crate::command::own::shown;
 use crate::command::remember::{Memory, Written};
-use crate::command::{CommandError, Session};
+use crate::command::{CommandError, Session, Unfinished};
 use crate::exit;
 use crate::run::below_ctrl_c;
 use crate::signals::Interrupted;
@@ -71,7 +71,7 @@ where
     S: Stream<Item = Result<Vec<Change>, CommandError>>,
 {
     let mut interrupted = Interrupted::new()?;
-    session.unfinished.store(true, Ordering::Relaxed);
+    let unfinished = Unfinished::begin(session);
     let stop = Arc::new(AtomicBool::new(false));
     let state = Arc::new(Mutex::new(Under {
         done: Done::default(),
@@ -107,7 +107,7 @@ where
             }
         }
     };
-    session.unfinished.store(false, Ordering::Relaxed);
+    drop(unfinished);
     let Under { done, memory, .. } = {
         let mut state = locked(&state);
         state.progress.hide();

@@ -7,11 +7,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use kvorum_client::deliver::{Draft, Keys, Rendered, Template, Used};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::settled::{MOST_BYTES, News, Values};
 use crate::args::own::ConfigRenderArgs;
@@ -20,6 +21,10 @@ use crate::command::{CommandError, Session};
 use crate::exit;
 use crate::output::shell_word;
 use crate::signals::Interrupted;
+
+/// What a template began to ask for while no cluster was there is asked for again. Sooner would be
+/// so for every host at once.
+const TRIED_AGAIN_EVERY: Duration = Duration::from_secs(2);
 
 /// A template that is larger is none.
 const MOST_TEMPLATE_BYTES: u64 = 4 << 20;
@@ -40,16 +45,25 @@ pub(super) async fn execute(
     args.file()?;
     let mut interrupted = Interrupted::new()?;
     let mut is_made = false;
+    let mut said = String::new();
     loop {
+        let mut is_away = false;
         match render.make(session, &mut interrupted).await {
-            Ok(Made::Up) => is_made = true,
+            Ok(Made::Up) => {
+                is_made = true;
+                said.clear();
+            }
             Ok(Made::Interrupted) => return interruption(is_made),
             Err(error) if args.once => return Err(error),
             // Nobody could be asked, or nobody may: that is not for the file to wait for.
             Err(error @ CommandError::Failure { .. }) if !is_made => return Err(error),
             Err(error) => {
-                let file = args.file()?.display().to_string();
-                session.remark(&format!("warning: {error}: {file} stays as it is"));
+                is_away = matches!(error, CommandError::Failure { .. });
+                let text = format!("warning: {error}: {} stays as it is", args.file()?.display());
+                if said != text {
+                    session.remark(&text);
+                    said = text;
+                }
             }
         }
         if args.once {
@@ -57,6 +71,7 @@ pub(super) async fn execute(
         }
         tokio::select! {
             changed = render.changed(session) => changed?,
+            () = sleep(TRIED_AGAIN_EVERY), if is_away => {}
             () = interrupted.wait() => return interruption(is_made),
         }
     }
@@ -117,7 +132,16 @@ impl Render<'_> {
                 session.remark(&format!("warning: {error}"));
                 Ok(Made::Up)
             }
-            Err(error) => Err(error),
+            // Who does this again finds the file as it is to be, and nothing to do.
+            Err(error) => Err(CommandError::Hinted {
+                code: error.code(),
+                message: error.to_string(),
+                hint: format!(
+                    "{} is new all the same: what uses it was not told, and is not by the same \
+                     command again",
+                    file.display()
+                ),
+            }),
         }
     }
 
@@ -128,7 +152,12 @@ impl Render<'_> {
             let keys: Arc<Keys> = Arc::new(known.collect());
             let named = |error| format!("{}: {error}", self.args.template.display());
             match self.template.render(&keys).map_err(|error| failed(named(error)))? {
-                Rendered::Text(text) => return Ok(text),
+                Rendered::Text(text) => {
+                    // What it no longer asks for is not followed for ever.
+                    let used = self.template.used();
+                    self.ranges.retain(|(range, _)| used.contains(range));
+                    return Ok(text);
+                }
                 Rendered::Wants(wants) => self.follow(wants, session).await?,
             }
         }
@@ -142,12 +171,16 @@ impl Render<'_> {
         for used in wants {
             let values = Values::of(&session.connection, used.range()).await?;
             self.ranges.push((used, values));
-            if self.ranges.iter().map(|(_, values)| values.bytes()).sum::<usize>() > MOST_BYTES {
-                let text = format!("the keys have more than {MOST_BYTES} bytes together");
-                return Err(failed(text));
-            }
+            self.fits()?;
         }
         Ok(())
+    }
+
+    fn fits(&self) -> Result<(), CommandError> {
+        if self.ranges.iter().map(|(_, values)| values.bytes()).sum::<usize>() <= MOST_BYTES {
+            return Ok(());
+        }
+        Err(failed(format!("the keys have more than {MOST_BYTES} bytes together")))
     }
 
     /// Returns when something has changed, and the changes that come with it have come.
@@ -168,6 +201,7 @@ impl Render<'_> {
             drop(next);
             match news {
                 News::Changed => {
+                    self.fits()?;
                     due.get_or_insert_with(|| Instant::now() + self.args.debounce);
                 }
                 News::Nothing | News::Found => {}

@@ -13,7 +13,7 @@ use super::settled::{News, Values};
 use crate::args::own::ConfigRunArgs;
 use crate::command::child::{self, Child, Order};
 use crate::command::own::shown;
-use crate::command::{CommandError, Session};
+use crate::command::{CommandError, Session, Unfinished};
 use crate::exit;
 use crate::signals::Relayed;
 
@@ -70,6 +70,7 @@ impl Run<'_> {
         signals: &mut Relayed,
         session: &mut Session,
     ) -> Result<(), CommandError> {
+        let _unfinished = Unfinished::begin(session);
         let mut is_lost = false;
         let mut due: Option<Instant> = None;
         loop {
@@ -99,6 +100,7 @@ impl Run<'_> {
                         remark(session, "the cluster is back");
                     },
                     News::Over(why) => {
+                        due = None;
                         let text = "the command goes on with what it has, and hears of no change";
                         session.remark(&format!("warning: {why}: {text}"));
                     }

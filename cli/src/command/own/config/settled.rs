@@ -7,7 +7,8 @@ use kvorum_client::{Connection, Failure, KeyRange, pb};
 
 /// Every value of a range, kept up to date.
 pub(super) struct Values {
-    following: Following,
+    /// `None` once it is over.
+    following: Option<Following>,
     pub(super) held: BTreeMap<Vec<u8>, Vec<u8>>,
     bytes: usize,
 }
@@ -23,7 +24,7 @@ pub(super) enum News {
     Lost(Failure),
     /// The cluster is there again.
     Found,
-    /// The range cannot be followed any more.
+    /// The range cannot be followed any more. That is the last that is heard of it.
     Over(String),
 }
 
@@ -35,7 +36,7 @@ impl Values {
     pub(super) async fn of(connection: &Connection, range: KeyRange) -> Result<Self, Failure> {
         let follow = Follow { range, begin: Begin::State, ..Follow::default() };
         let following = connection.follow(follow).await?;
-        let mut values = Self { following, held: BTreeMap::new(), bytes: 0 };
+        let mut values = Self { following: Some(following), held: BTreeMap::new(), bytes: 0 };
         loop {
             match values.next().await {
                 // The first time, it says that everything was told.
@@ -55,10 +56,19 @@ impl Values {
 
     /// What happens next. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> News {
-        let Some(item) = self.following.next().await else {
+        let Some(following) = &mut self.following else { return std::future::pending().await };
+        let Some(item) = following.next().await else {
             // It was said before that it is over, and nothing more comes.
             return std::future::pending().await;
         };
+        let news = self.taken(item);
+        if let News::Over(_) = news {
+            self.following = None;
+        }
+        news
+    }
+
+    fn taken(&mut self, item: FollowItem) -> News {
         match item {
             FollowItem::State { kvs, .. } => {
                 for kv in kvs {

@@ -5,15 +5,17 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use kvorum_client::explore::KeyValue;
+use kvorum_client::follow::{Begin, Follow, FollowItem};
 use kvorum_client::naming::{NotRegistered, Occupant, Registration, register, stored};
-use kvorum_client::{Connection, Failure, LeaseSession};
+use kvorum_client::{Connection, Failure, KeyRange, LeaseSession, pb};
 use tokio::time::{Instant, sleep};
 
 use super::shown::{HEADER, Place};
 use crate::args::own::ServiceRegisterArgs;
 use crate::command::child::{self, Child, Order};
+use crate::command::holding::settled;
 use crate::command::own::shown;
-use crate::command::{CommandError, Session};
+use crate::command::{CommandError, Session, Unfinished};
 use crate::exit;
 use crate::output::print_one;
 use crate::signals::Relayed;
@@ -40,17 +42,17 @@ pub(super) async fn execute(
         signal = signals.next() => return Err(CommandError::Silent { code: child::code_of(signal.as_raw()) }),
     };
     let (lease, revision) = registered.map_err(|error| refused(&what, error))?;
-    tell(&registration, &lease, revision, args.command.is_empty(), session)?;
-    let mut kept = Kept { registration, what, past: vec![lease.lease()], lease: Some(lease) };
-    let child = if args.command.is_empty() { None } else { Some(start(args, session)) };
-    let outcome = match child.transpose() {
-        Ok(child) => kept.keep(child, &mut signals, session).await,
-        Err(error) => Err(error),
-    };
+    let past = vec![lease.lease()];
+    let mut kept = Kept { registration, what, past, lease: Some((lease, revision)) };
+    let outcome = kept.run(args, &mut signals, session).await;
     // Whatever came of it, nobody is to dial this one until its lease expires.
+    let (what, ttl_s) = (kept.what.clone(), kept.registration.ttl_s);
     let released = kept.release().await;
+    if !args.command.is_empty() {
+        return settled(outcome, released, (&what, ttl_s), session);
+    }
     outcome?;
-    released
+    Ok(released?)
 }
 
 /// Registers. Who has the address already may be this service before it was killed: its lease is
@@ -137,7 +139,7 @@ fn start(args: &ServiceRegisterArgs, session: &Session) -> Result<Child, Command
     Ok(order.start()?)
 }
 
-/// Says that it is registered; on the side, where the output is the command's.
+/// Says that it is registered, where the output is not the command's.
 fn tell(
     registration: &Registration,
     lease: &LeaseSession,
@@ -172,8 +174,8 @@ fn refused(what: &str, error: NotRegistered) -> CommandError {
 struct Kept {
     registration: Registration,
     what: String,
-    /// `None` while it is being registered again.
-    lease: Option<LeaseSession>,
+    /// With the revision it was registered at; `None` while it is being registered again.
+    lease: Option<(LeaseSession, i64)>,
     /// Leases it was registered under: what hangs on one of them is its own.
     past: Vec<i64>,
 }
@@ -188,6 +190,23 @@ enum End {
 }
 
 impl Kept {
+    async fn run(
+        &mut self,
+        args: &ServiceRegisterArgs,
+        signals: &mut Relayed,
+        session: &mut Session,
+    ) -> Result<(), CommandError> {
+        if let Some((lease, revision)) = &self.lease {
+            tell(&self.registration, lease, *revision, args.command.is_empty(), session)?;
+        }
+        if args.command.is_empty() {
+            return self.keep(None, signals, session).await;
+        }
+        let child = start(args, session)?;
+        let _unfinished = Unfinished::begin(session);
+        self.keep(Some(child), signals, session).await
+    }
+
     async fn keep(
         &mut self,
         mut child: Option<Child>,
@@ -214,25 +233,76 @@ impl Kept {
     /// Waits until the lease is lost, or registers again. Dropping the future on the way leaves the
     /// one or the other to be done.
     async fn tend(&mut self, session: &mut Session) {
-        if let Some(lease) = &self.lease {
-            lease.ended().await;
-            // Its beats have ended, and what may be left of it goes in the background.
+        if let Some((lease, revision)) = &self.lease {
+            let why = tokio::select! {
+                () = lease.ended() => "its lease is gone",
+                () = self.is_taken_away(lease.lease(), *revision, &session.connection) => {
+                    "somebody deleted or took its key"
+                }
+            };
+            // What may be left of the lease goes in the background.
             self.lease = None;
-            session
-                .remark(&format!("warning: the lease of {} is gone: registering again", self.what));
+            let what = &self.what;
+            session.remark(&format!("warning: {what} is not registered, {why}: registering again"));
         }
-        let lease = again(&session.connection, &self.registration, &self.past).await;
+        let (lease, revision) = self.again(session).await;
         session.remark(&format!("{} is registered again", self.what));
         self.past.push(lease.lease());
         if self.past.len() > MOST_PAST {
             self.past.remove(0);
         }
-        self.lease = Some(lease);
+        self.lease = Some((lease, revision));
     }
 
-    async fn release(self) -> Result<(), CommandError> {
+    /// Returns when the key is no longer under the lease. Who may not watch it hears of the lease
+    /// alone.
+    async fn is_taken_away(&self, lease: i64, revision: i64, connection: &Connection) {
+        let Registration { name, address, .. } = &self.registration;
+        let range = KeyRange::single(name.key(address));
+        let begin = Begin::Revision(revision.saturating_add(1));
+        if let Ok(mut following) =
+            connection.follow(Follow { range, begin, ..Follow::default() }).await
+        {
+            while let Some(item) = following.next().await {
+                let (FollowItem::Changes(response) | FollowItem::Difference(response)) = item
+                else {
+                    continue;
+                };
+                let is_own = |kv: &pb::KeyValue| kv.lease == lease;
+                let stays = |event: &pb::Event| {
+                    event.r#type != pb::EVENT_DELETE && event.kv.as_ref().is_some_and(is_own)
+                };
+                if response.events.last().is_some_and(|event| !stays(event)) {
+                    return;
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Tries until it is registered, and says why it is not, each reason once. Somebody else who has
+    /// it meanwhile is waited for: this instance serves at the address, so the other does not.
+    async fn again(&self, session: &mut Session) -> (LeaseSession, i64) {
+        let is_own = |occupant: Occupant| self.past.contains(&occupant.lease);
+        let mut pause = FIRST_PAUSE;
+        let mut said = String::new();
+        loop {
+            let error = match register(&session.connection, &self.registration, is_own).await {
+                Ok(registered) => return registered,
+                Err(error) => error.to_string(),
+            };
+            if said != error {
+                session.remark(&format!("{} is not registered yet: {error}", self.what));
+                said = error;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn release(self) -> Result<(), Failure> {
         match self.lease {
-            Some(lease) => Ok(lease.close().await?),
+            Some((lease, _)) => lease.close().await,
             None => Ok(()),
         }
     }
@@ -242,19 +312,5 @@ async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
     match child {
         Some(child) => child.ended().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Tries until it is registered. Somebody else who has it meanwhile is waited for: this instance
-/// serves at the address, so the other does not.
-async fn again(connection: &Connection, registration: &Registration, past: &[i64]) -> LeaseSession {
-    let is_own = |occupant: Occupant| past.contains(&occupant.lease);
-    let mut pause = FIRST_PAUSE;
-    loop {
-        if let Ok((lease, _)) = register(connection, registration, is_own).await {
-            return lease;
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

@@ -10,7 +10,7 @@ use kvorum_client::{Failure, pb};
 use super::list::{MOST_ADDRESSES, too_many};
 use super::shown::Place;
 use crate::command::{CommandError, Session};
-use crate::output::{Row, Rows, Style, Tone, Value};
+use crate::output::{Format, Rich, Row, Style, Tone, Value, print_one};
 
 pub(super) async fn execute(name: &ServiceName, session: &mut Session) -> Result<(), CommandError> {
     let follow = Follow { range: name.range(), begin: Begin::State, ..Follow::default() };
@@ -45,13 +45,18 @@ pub(super) async fn execute(name: &ServiceName, session: &mut Session) -> Result
     Ok(())
 }
 
+const HEADER: [&str; 4] = ["event", "address", "revision", "addresses"];
+
+/// Each change is a whole document in the formats that have them: there is no last one.
 fn tell(changes: &[Change], session: &mut Session) -> Result<(), CommandError> {
     let Session { style, out, .. } = session;
-    let mut rows = Rows::new(style, &["event", "address", "revision", "addresses"], out);
     for change in changes {
-        rows.row(change)?;
+        if let Format::Rich(Rich::Yaml) = style.format {
+            writeln!(out, "---")?;
+        }
+        print_one(change, &HEADER, style, out)?;
     }
-    Ok(rows.end()?)
+    Ok(())
 }
 
 /// As a scan has it.

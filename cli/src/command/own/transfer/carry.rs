@@ -3,7 +3,7 @@
 //! Both come from reading what arrives and what is there side by side, twice and at the same
 //! revisions: the number of keys is not limited by memory.
 
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use kvorum_client::change::Change;
 use kvorum_client::explore::{KeyValue, shared};
 use kvorum_client::transfer::{Aim, Arrival, LeaseBook, LeaseRule, decide};
@@ -187,7 +187,6 @@ fn notes(carry: &Carry<'_>, summary: &Summary, book: &LeaseBook) -> Vec<String> 
     }
     if tally.new > 0 {
         let leases = match book.wanted().len() {
-            0 => "a lease that was granted before".to_owned(),
             1 => "1 new lease".to_owned(),
             many => format!("{} new leases", shown::number(many as u64)),
         };
@@ -202,6 +201,9 @@ fn notes(carry: &Carry<'_>, summary: &Summary, book: &LeaseBook) -> Vec<String> 
     notes
 }
 
+/// As many as a member writes to its disk together.
+const GRANTED_AT_ONCE: usize = 32;
+
 /// Grants a lease in the place of each that is wanted.
 async fn grant(
     book: &mut LeaseBook,
@@ -211,15 +213,18 @@ async fn grant(
     let wanted = book.wanted();
     let mut unknown = 0;
     let granted_ttls_s = origin.granted_ttls_s(&wanted).await?;
-    for (lease, granted_ttl_s) in wanted.into_iter().zip(granted_ttls_s) {
-        let new = if let Some(ttl_s) = granted_ttl_s {
-            Some(session.connection.lease_grant(ttl_s).await?.id)
-        } else {
-            unknown += 1;
-            None
-        };
+    let connection = &session.connection;
+    let granting = wanted.into_iter().zip(granted_ttls_s).map(async |(lease, granted_ttl_s)| {
+        let Some(ttl_s) = granted_ttl_s else { return Ok::<_, CommandError>((lease, None)) };
+        Ok((lease, Some(connection.lease_grant(ttl_s).await?.id)))
+    });
+    // Leases run out from here on: the fewer seconds before their keys are put, the better.
+    let mut granted = stream::iter(granting).buffered(GRANTED_AT_ONCE);
+    while let Some((lease, new)) = granted.try_next().await? {
+        unknown += u64::from(new.is_none());
         book.became(lease, new);
     }
+    drop(granted);
     if unknown > 0 {
         let text = format!(
             "warning: of {unknown} leases it is not known what they were granted for: their keys \

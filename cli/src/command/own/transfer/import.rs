@@ -38,7 +38,7 @@ pub(super) async fn execute(
     args: &BundleArgs,
     session: &mut Session,
 ) -> Result<(), CommandError> {
-    let mut bundle = Bundle::open(args, session)?;
+    let mut bundle = Bundle::open(args, session).await?;
     let from = bundle.prefix.clone();
     let to = args.to().unwrap_or_else(|| from.clone());
     let name = if to.is_empty() { "every key".to_owned() } else { shown::line(&to) };
@@ -92,25 +92,20 @@ struct Seen {
 const MAX_TTLS: usize = 100_000;
 
 impl<'a> Bundle<'a> {
-    fn open(args: &'a BundleArgs, session: &Session) -> Result<Self, CommandError> {
+    async fn open(args: &'a BundleArgs, session: &Session) -> Result<Self, CommandError> {
         let path = args.file.as_path();
         let refused = |error: io::Error| CommandError::Other {
             code: exit::ERROR,
             message: format!("{} cannot be read: {error}", path.display()),
         };
-        let mut file = if path.as_os_str() == "-" {
-            if !matches!(session.input, Input::Standard(_)) {
-                let text = "here a bundle is read from a file, not from standard input";
-                return Err(UsageError::arguments(text).into());
-            }
-            kept(&mut io::stdin().lock()).map_err(refused)?
-        } else {
-            let mut file = File::open(path).map_err(refused)?;
-            // What can be read only once is kept.
-            let is_file = file.metadata().map_err(refused)?.is_file();
-            if is_file { file } else { kept(&mut file).map_err(refused)? }
-        };
-        file.rewind().map_err(refused)?;
+        if path.as_os_str() == "-" && !matches!(session.input, Input::Standard(_)) {
+            let text = "here a bundle is read from a file, not from standard input";
+            return Err(UsageError::arguments(text).into());
+        }
+        // On a thread of its own: whoever writes a pipe may never come, and signals are heard.
+        let named = path.to_owned();
+        let opened = tokio::task::spawn_blocking(move || opened(&named)).await;
+        let file = opened.unwrap_or_else(|error| Err(error.into())).map_err(refused)?;
         let reader = Reader::begin(BufReader::with_capacity(READ_BYTES, &file));
         let header = reader.map_err(|error| bad(path, &error))?.header().clone();
         let prefix = args.only().unwrap_or_else(|| header.prefix.clone());
@@ -123,6 +118,18 @@ impl<'a> Bundle<'a> {
         }
         Ok(Self { path, file, header, prefix, seen: Arc::default() })
     }
+}
+
+/// A file that can be read again, at its beginning.
+fn opened(path: &Path) -> io::Result<File> {
+    let mut file = if path.as_os_str() == "-" {
+        kept(&mut io::stdin().lock())?
+    } else {
+        let mut file = File::open(path)?;
+        if file.metadata()?.is_file() { file } else { kept(&mut file)? }
+    };
+    file.rewind()?;
+    Ok(file)
 }
 
 /// A copy on disk, without a name.

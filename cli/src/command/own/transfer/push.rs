@@ -33,13 +33,10 @@ pub(in crate::command::own) async fn execute(
 ) -> Result<(), CommandError> {
     let separator = session.manner.separator;
     let prefix = args.prefix(separator);
-    let found = if args.file.is_dir() {
-        let mut folder = Folder { separator, bytes: 0, found: BTreeMap::new() };
-        folder.take(&args.file, &[], 0).map_err(|error| unreadable(&args.file, &error))?;
-        folder.found
-    } else {
-        configuration(args, separator)?
-    };
+    // On a thread of its own: it may be a pipe that nobody writes, and signals are heard.
+    let given = args.clone();
+    let found = tokio::task::spawn_blocking(move || found(&given, separator)).await;
+    let found = found.map_err(io::Error::from)??;
     let keys = found.into_iter().map(|(path, value)| ([&prefix[..], &path].concat(), value));
     let mut pushed = Pushed { keys: Arc::new(keys.collect()), prefix_len: prefix.len() };
     let (file, operand) = (args.file.as_os_str().as_bytes(), shell_word(&prefix));
@@ -60,6 +57,16 @@ pub(in crate::command::own) async fn execute(
         had_revisions: false,
     };
     carry(&carried, &mut pushed, session).await
+}
+
+/// What was given, by path.
+fn found(args: &ConfigPushArgs, separator: u8) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, CommandError> {
+    if !args.file.is_dir() {
+        return configuration(args, separator);
+    }
+    let mut folder = Folder { separator, bytes: 0, found: BTreeMap::new() };
+    folder.take(&args.file, &[], 0).map_err(|error| unreadable(&args.file, &error))?;
+    Ok(folder.found)
 }
 
 fn configuration(
@@ -120,9 +127,14 @@ impl Folder {
             }
             let path = [before, name.as_bytes()].concat();
             // A link is what it leads to.
-            if fs::metadata(entry.path())?.is_dir() {
+            let there = fs::metadata(entry.path())?;
+            if there.is_dir() {
                 self.take(&entry.path(), &[&path[..], &[self.separator]].concat(), depth + 1)?;
                 continue;
+            }
+            if !there.is_file() {
+                let text = format!("{} is no regular file", entry.path().display());
+                return Err(io::Error::other(text));
             }
             let value = read(&entry.path(), MAX_BYTES - self.bytes)?;
             self.bytes += value.len() as u64;
