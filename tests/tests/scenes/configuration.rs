@@ -1,5 +1,7 @@
 //! A configuration that lies in the cluster: variables of a command, and files from a template.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use kvorum_tests::keyspace::Keyspace;
 use kvorum_tests::process::Process;
 use kvorum_tests::wait::until;
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::stage::{Stage, WITHIN, await_that, on_both};
@@ -220,6 +223,13 @@ fn once_a_file_is_made_or_the_reason_is_the_exit_code() {
     let refused = once(&["app.j2", "-o", "out", "--check", "exit 3"]);
     assert!(refused.code == 3 && refused.stderr.contains("the check failed"), "{refused:?}");
     assert_eq!(stage.read("out"), "host=one\n");
+    let untold = once(&["app.j2", "-o", "out", "--reload", "exit 4"]);
+    assert!(untold.code == 4 && untold.stderr.contains("the reload failed"), "{untold:?}");
+    assert!(untold.stderr.contains("out is new all the same"), "{untold:?}");
+    assert_eq!(stage.read("out"), "host=two\n");
+    keyspace.put("/app/host", "one");
+    assert_eq!(once(&["app.j2", "-o", "out"]).code, 0);
+    keyspace.put("/app/host", "two");
     let shown = once(&["app.j2", "--dry-run"]);
     assert_eq!((shown.code, shown.stdout.as_str()), (0, "host=two\n"));
     let nowhere = once(&["app.j2"]);
@@ -240,6 +250,49 @@ fn a_full_disk(stage: &Stage, keyspace: &Keyspace) {
     assert_eq!(output.status.code(), Some(1), "{complaint}");
     assert!(complaint.contains("cannot be written: File too large"), "{complaint}");
     assert_eq!(stage.read("out"), "host=one\n");
+}
+
+#[test]
+fn a_prefix_that_grows_too_large_is_followed_no_further_and_the_command_goes_on() {
+    let stage = Stage::ours(1);
+    let keyspace = Keyspace::of(&stage.cluster);
+    keyspace.put("/app/greeting", "hello");
+    let mut run = shown(&stage, &[]);
+    await_that("it runs", || stage.read("seen") == "hello\n");
+    // A name that cannot be a variable's keeps the command from being started with so much.
+    for n in 0..17 {
+        keyspace.put(format!("/app/{n}"), &"x".repeat(1 << 20));
+    }
+    await_that("it says so", || run.log().contains("hears of no change"));
+    for n in 0..17 {
+        keyspace.delete(&format!("/app/{n}"));
+    }
+    keyspace.put("/app/greeting", "again");
+    run.terminate();
+    assert_eq!(run.ended().code(), Some(143));
+    assert_eq!(stage.read("run").matches("hears of no change").count(), 1);
+    assert_eq!(stage.read("seen"), "hello\n");
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_can_be_interrupted() {
+    let stage = Stage::ours(1);
+    let made = Command::new("mkfifo").arg(stage.path("pipe")).status().expect("mkfifo runs");
+    assert!(made.success());
+    for args in [
+        &["import", "pipe"][..],
+        &["apply", "pipe"],
+        &["config", "push", "pipe", "/app/", "--format", "yaml"],
+    ] {
+        let mut process = stage.start("reads", args);
+        // It opens for writing once somebody reads.
+        let mut pipe = OpenOptions::new();
+        pipe.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let pipe = until(WITHIN, || pipe.open(stage.path("pipe")).ok()).expect("it is read");
+        process.signal(Signal::INT);
+        assert_eq!(process.ended().code(), Some(130), "{args:?}");
+        drop(pipe);
+    }
 }
 
 #[test]

@@ -163,3 +163,45 @@ fn after_an_outage_it_is_registered_again_under_a_new_lease() {
         assert_eq!((process.ended().code(), stage.count("web/")), (Some(143), 0));
     });
 }
+
+#[test]
+fn a_registration_that_somebody_takes_away_comes_back_when_nobody_else_has_it() {
+    on_both(1, |stage| {
+        let address = "10.0.0.1:80";
+        let mut process = register(&stage, address, &[]);
+        await_that("it is registered", || stage.count("web/") == 1);
+        stage.say(&["del", "web/10.0.0.1:80"]);
+        await_that("it is registered again", || {
+            process.log().contains("somebody deleted or took its key: registering again\n")
+                && process.log().contains("is registered again")
+        });
+        let own = lease(&stage, "web/10.0.0.1:80");
+        stage.say(&["put", "web/10.0.0.1:80", r#"{"Op":0,"Addr":"10.0.0.1:80"}"#]);
+        await_that("it says who has it", || process.log().contains("is not registered yet: "));
+        stage.say(&["del", "web/10.0.0.1:80"]);
+        await_that("it is registered again", || {
+            stage.count("web/") == 1 && lease(&stage, "web/10.0.0.1:80") != own
+        });
+        process.terminate();
+        assert_eq!((process.ended().code(), stage.count("web/")), (Some(0), 0));
+    });
+}
+
+#[test]
+fn what_comes_and_goes_is_one_document_each() {
+    let stage = Stage::ours(1);
+    let watch = stage.start("watch", &["service", "watch", "web", "-o", "json"]);
+    let mut service = register(&stage, "10.0.0.1:80", &[]);
+    let said = || -> Vec<Value> {
+        let log = watch.log();
+        // The log begins with the command.
+        let output = log.find("\n{").map_or("", |at| &log[at..]);
+        let documents = serde_json::Deserializer::from_str(output).into_iter::<Value>();
+        documents.filter_map(Result::ok).collect()
+    };
+    await_that("it is told", || said().len() == 1);
+    service.terminate();
+    await_that("both are told", || said().len() == 2);
+    let events: Vec<_> = said().iter().map(|change| change["event"].clone()).collect();
+    assert_eq!(events, ["added", "removed"]);
+}

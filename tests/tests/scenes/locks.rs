@@ -87,6 +87,41 @@ fn an_interrupt_from_the_terminal_reaches_the_command_once_and_the_lock_is_free(
 }
 
 #[test]
+fn a_command_that_succeeds_has_succeeded_though_nobody_takes_the_lock_back() {
+    let mut stage = Stage::ours(1);
+    let script = "echo got > got; until [ -e done ]; do sleep 0.02; done";
+    let args =
+        ["--command-timeout", "300ms", "lock", "job", "--ttl", "60", "--", "sh", "-c", script];
+    let process = stage.start("holder", &args);
+    await_that("the lock is held", || stage.read("got") == "got\n");
+    stage.cluster.members[0].kill();
+    stage.write("done", "");
+    assert_eq!(code(process), 0);
+    let said = stage.read("holder");
+    assert!(said.contains("warning: the lock is not given up (") && said.contains("within 60 s"));
+}
+
+#[test]
+fn in_the_shell_an_interrupt_is_left_to_the_command_that_has_the_lock() {
+    let stage = Stage::ours(1);
+    stage.write(
+        "trap.sh",
+        "trap 'echo got >> got' INT; : > ready; until [ -e done ]; do sleep 0.05; done; : > whole",
+    );
+    let mut shell = Terminal::start(stage.command(&[]), 80, 24);
+    shell.shows(">");
+    shell.keys("lock job -- bash trap.sh\r");
+    await_that("the command runs", || stage.path("ready").exists());
+    shell.keys("\x03");
+    await_that("the command gets it", || stage.read("got") == "got\n");
+    assert_eq!(stage.count("job/"), 1);
+    stage.write("done", "");
+    await_that("it comes to its end", || stage.path("whole").exists() && stage.count("job/") == 0);
+    shell.keys("exit\r");
+    assert!(shell.ended().success());
+}
+
+#[test]
 fn a_command_that_an_interrupt_ends_is_not_spoken_of() {
     let stage = Stage::ours(1);
     let command = stage.command(&["lock", "job", "--", "sh", "-c", "echo ready; exec sleep 600"]);

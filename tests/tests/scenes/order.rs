@@ -118,6 +118,30 @@ fn lines_are_put_together_and_the_list_begins_where_it_is_told() {
 }
 
 #[test]
+fn what_was_put_before_a_failure_is_told_and_what_is_masked_stays_so() {
+    on_both(1, |stage| {
+        let lines: Vec<_> = (0..127).map(|n| format!("line {n}")).collect();
+        let lines = lines.join("\n") + "\n" + &"x".repeat(3 << 20);
+        stage.write("lines", &lines);
+        let input = std::fs::File::open(stage.path("lines")).expect("it was written");
+        let mut command = stage.command(&["seq", "put", "/jobs", "--lines", "-o", "json"]);
+        let put = run(&mut command, input.into());
+        assert_eq!(put.code, 1, "{}", put.stderr);
+        assert!(put.stderr.contains("127 of 128 items were put before"), "{}", put.stderr);
+        let told: Value = serde_json::from_str(&put.stdout).expect("it is JSON all the same");
+        assert_eq!(told.as_array().map(Vec::len), Some(127));
+
+        let context = ["ctx", "add", "quiet", "--endpoints", &stage.cluster.endpoints()];
+        let hidden = [&context[..], &["--mask", "/jobs/"]].concat();
+        stage.say(&hidden);
+        let raw = ["--context", "quiet", "seq", "list", "/jobs", "-o", "raw"];
+        let refused = stage.run(&raw);
+        assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
+        assert!(stage.say(&[&raw[..], &["--reveal"]].concat()).starts_with("line 0line 1"));
+    });
+}
+
+#[test]
 fn an_item_whose_answer_was_lost_is_found_out_about_and_never_put_twice() {
     on_both(1, |stage| {
         let port = stage.cluster.members[0].client_port();

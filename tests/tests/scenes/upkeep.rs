@@ -101,10 +101,11 @@ fn members_are_defragmented_one_after_the_other_the_leader_last_and_replaced() {
         let from = stage.say(&["backup", "backups", "-o", "jsonpath={.from}"]);
         assert!(from.contains(", not the leader"), "{from}");
         let before = leader();
-        let round = stage.run(&["defrag", "--rolling", "-o", "jsonpath={[*].member}"]);
+        let round = stage.run(&["defrag", "--rolling", "-o", "json"]);
         assert_eq!(round.code, 0, "{round:?}");
         assert!(round.stderr.contains(" leads, in the place of "), "{round:?}");
-        let mut done: Vec<_> = round.stdout.lines().collect();
+        let rows: Vec<Value> = serde_json::from_str(&round.stdout).expect("it is one document");
+        let mut done: Vec<_> = rows.iter().filter_map(|row| row["member"].as_str()).collect();
         let last = done[2];
         assert!(round.stderr.contains(&format!("in the place of {last}")), "{round:?}");
         done.sort_unstable();
