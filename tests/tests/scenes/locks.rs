@@ -9,14 +9,15 @@ use rustix::process::Signal;
 
 use crate::stage::{Stage, WITHIN, await_that, on_both};
 
-/// Holds the lock `job` until the file `done` is there, and says so in the file `held`.
+/// Holds the lock `job` until the file `done` is there, or the scene is over, and says so in the file
+/// `held`.
 const HOLD: [&str; 6] = [
     "lock",
     "job",
     "--",
     "sh",
     "-c",
-    "echo $KVORUM_LOCK_TOKEN > held; until [ -e done ]; do sleep 0.02; done",
+    "echo $KVORUM_LOCK_TOKEN > held; until [ -e done -o ! -e held ]; do sleep 0.02; done",
 ];
 
 fn code(process: Process) -> i32 {
@@ -108,7 +109,10 @@ fn in_the_shell_an_interrupt_is_left_to_the_command_that_has_the_lock() {
         "trap.sh",
         "trap 'echo got >> got' INT; : > ready; until [ -e done ]; do sleep 0.05; done; : > whole",
     );
-    let mut shell = Terminal::start(stage.command(&[]), 80, 24);
+    let mut command = stage.command(&[]);
+    // What is typed is remembered there.
+    command.env("HOME", stage.folder.path());
+    let mut shell = Terminal::start(command, 80, 24);
     shell.shows(">");
     shell.keys("lock job -- bash trap.sh\r");
     await_that("the command runs", || stage.path("ready").exists());
