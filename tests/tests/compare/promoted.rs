@@ -56,11 +56,19 @@ fn promote(
     let first = number(&added["header"]["member_id"]);
     let masks: Vec<_> = [(id, "LEARNER"), (first, "FIRST"), (cluster_id, "CLUSTER")]
         .into_iter()
-        .flat_map(|(id, name)| [(id.to_string(), name), (format!("{id:x}"), name)])
-        .chain(ports.iter().map(|port| (port.to_string(), "PORT")))
+        .flat_map(|(id, name)| {
+            [
+                // Where it is padded, a short ID has spaces before it.
+                (format!("Member {id:16x}"), format!("Member {name}")),
+                (format!("cluster {id:16x}"), format!("cluster {name}")),
+                (id.to_string(), name.to_owned()),
+                (format!("{id:x}"), name.to_owned()),
+            ]
+        })
+        .chain(ports.iter().map(|port| (port.to_string(), "PORT".to_owned())))
         .chain([
-            (cluster.members[0].client_port().to_string(), "PORT"),
-            (cluster.members[0].peer_port().to_string(), "PORT"),
+            (cluster.members[0].client_port().to_string(), "PORT".to_owned()),
+            (cluster.members[0].peer_port().to_string(), "PORT".to_owned()),
         ])
         .collect();
     let mask = |text: &str| {
