@@ -78,7 +78,7 @@ pub use load::{Amount, Load, LoadReport, LoadRun};
 pub use maintenance::Downgrade;
 pub use memory::MemoryError;
 pub use mirror::{Mirror, MirrorPlan};
-pub use mutex::{HeldLock, LockError, Tried};
+pub use mutex::{Ahead, HeldLock, LockError, Tried};
 pub use range::KeyRange;
 pub use request::{
     Compare, CompareOp, CompareTarget, Delete, Get, Op, Put, SortOrder, SortTarget, Txn, Watch,

@@ -37,6 +37,20 @@ pub enum Tried {
     },
 }
 
+/// The part of a line that is before a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ahead {
+    /// The holder's token.
+    pub token: i64,
+    /// The holder's lease.
+    pub lease: i64,
+    /// How many wait behind the holder, at most 999.
+    pub waiting: usize,
+}
+
+/// Of those who stand ahead. Behind them nobody's turn is near.
+const MOST_COUNTED: i64 = 1000;
+
 /// Why there is no lock.
 #[derive(Debug, Clone, Error)]
 pub enum LockError {
@@ -64,6 +78,26 @@ impl LeaseSession {
             tried = self.enter_if_empty(name) => Ok(tried?),
             () = self.ended() => Err(LockError::Expired),
         }
+    }
+
+    /// Who stands in the line for the lock `name` before this session; `None` if nobody does, or
+    /// this session is not in it.
+    pub async fn ahead(&self, name: &[u8]) -> Result<Option<Ahead>, Failure> {
+        let (connection, prefix) = (self.connection(), queue::prefix(name));
+        let own = connection.get(Get::key(queue::key(&prefix, self.lease()))).await?;
+        let Some(own) = own.kvs.first() else { return Ok(None) };
+        let line = Get {
+            max_create_revision: own.create_revision - 1,
+            keys_only: true,
+            limit: MOST_COUNTED,
+            ..queue::first(&prefix)
+        };
+        let line = connection.get(line).await?;
+        Ok(line.kvs.first().map(|holder| Ahead {
+            token: holder.create_revision,
+            lease: holder.lease,
+            waiting: line.kvs.len() - 1,
+        }))
     }
 
     async fn enter_if_empty(&self, name: &[u8]) -> Result<Tried, Failure> {

@@ -77,6 +77,9 @@ impl ElectArgs {
                 ));
             }
         };
+        if mode == Mode::Kvorum && name.is_empty() {
+            return Err(UsageError::arguments("the name of an election is not empty"));
+        }
         let ttl_s = self.ttl.unwrap_or(super::lock::DEFAULT_TTL_S);
         Ok(ElectPlan { name: bytes_of(name), proposal, command, ttl_s })
     }
@@ -105,5 +108,8 @@ mod tests {
         assert_eq!(plan(&words, Mode::Etcdctl).unwrap().proposal.unwrap(), b"p");
         assert!(plan(&words, Mode::Kvorum).is_none());
         assert!(plan(&["-l", "n", "--", "ls"], Mode::Kvorum).is_none());
+        assert!(
+            plan(&["", "p"], Mode::Kvorum).is_none() && plan(&["", "p"], Mode::Etcdctl).is_some()
+        );
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::value::{bytes_of, parse_duration, parse_int};
 use super::{BEYOND, OnLost, UsageError};
+use crate::mode::Mode;
 
 /// Have a lock for as long as a command runs, or until this is interrupted
 #[derive(Debug, Clone, Args)]
@@ -22,9 +23,13 @@ use super::{BEYOND, OnLost, UsageError};
                   kill -- ./backup.sh"
 )]
 pub struct LockArgs {
-    /// Name of the lock, and what to run while it is held
+    /// Name of the lock; as of etcdctl, what to run may follow it without --
     #[arg(value_name = "LOCKNAME")]
     pub operands: Vec<OsString>,
+
+    /// Run this while the lock is held
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 
     /// Seconds after which the lock is free if whoever holds it dies
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_int,
@@ -58,12 +63,20 @@ pub struct LockPlan {
 pub(super) const DEFAULT_TTL_S: i64 = 60;
 
 impl LockArgs {
-    pub fn plan(&self) -> Result<LockPlan, UsageError> {
-        let Some((name, command)) = self.operands.split_first() else {
+    pub fn plan(&self, mode: Mode) -> Result<LockPlan, UsageError> {
+        // To etcdctl, what follows `--` are operands as any.
+        let words = match mode {
+            Mode::Kvorum if self.operands.is_empty() => Vec::new(),
+            _ => [&*self.operands, &*self.command].concat(),
+        };
+        let Some((name, command)) = words.split_first() else {
             return Err(UsageError::arguments(
                 "lock takes a lock name argument and an optional command to execute",
             ));
         };
+        if mode == Mode::Kvorum && name.is_empty() {
+            return Err(UsageError::arguments("the name of a lock is not empty"));
+        }
         let ttl_s = if self.ttl > 0 { self.ttl } else { DEFAULT_TTL_S };
         Ok(LockPlan { name: bytes_of(name), command: command.to_vec(), ttl_s })
     }
@@ -74,11 +87,26 @@ mod tests {
     use clap::Parser;
 
     use crate::args::{Command, Line, LockPlan};
+    use crate::mode::Mode;
+
+    fn plan_in(mode: Mode, words: &[&str]) -> Option<LockPlan> {
+        let line = Line::try_parse_from([&["kvorum", "lock"], words].concat()).ok()?;
+        let Some(Command::Lock(args)) = line.command else { panic!("it is a lock") };
+        args.plan(mode).ok()
+    }
 
     fn plan(words: &[&str]) -> Option<LockPlan> {
-        let line = Line::try_parse_from([&["etcdctl", "lock"], words].concat()).ok()?;
-        let Some(Command::Lock(args)) = line.command else { panic!("it is a lock") };
-        args.plan().ok()
+        let plans = [Mode::Kvorum, Mode::Etcdctl].map(|mode| plan_in(mode, words));
+        assert_eq!(plans[0], plans[1]);
+        plans.into_iter().next().flatten()
+    }
+
+    #[test]
+    fn a_command_is_not_taken_for_a_forgotten_name_except_as_etcdctl() {
+        for words in [&["--", "ls"][..], &["--try", "--", "ls"], &["", "--", "ls"], &[""]] {
+            assert!(plan_in(Mode::Kvorum, words).is_none(), "{words:?}");
+            assert!(plan_in(Mode::Etcdctl, words).is_some(), "{words:?}");
+        }
     }
 
     #[test]

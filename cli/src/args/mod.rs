@@ -183,7 +183,9 @@ impl Command {
             Self::Role(args) => args.check(),
             Self::MoveLeader(args) => args.target().map(drop),
             Self::Downgrade(args) => args.action().map(drop),
-            Self::Lock(args) => args.plan().map(drop),
+            Self::Lock(args) => {
+                args.plan(Mode::Kvorum).or_else(|_| args.plan(Mode::Etcdctl)).map(drop)
+            }
             Self::Elect(args) => {
                 args.plan(Mode::Kvorum).or_else(|_| args.plan(Mode::Etcdctl)).map(drop)
             }

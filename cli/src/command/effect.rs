@@ -106,7 +106,7 @@ pub(super) fn intent(command: &Command) -> Option<Intent> {
             MemberCommand::List(_) => None,
         },
         Command::Lock(args) => {
-            let name = go::quote(&args.plan().ok()?.name);
+            let name = go::quote(&args.plan(Mode::Kvorum).ok()?.name);
             plain(format!("wait for the lock {name}, and hold it"))
         }
         Command::Elect(args) => {

@@ -18,7 +18,7 @@ use crate::terminal;
 /// Up to so many keys a yes is enough…
 const FEW_KEYS: i64 = 10;
 
-/// …up to so many their number has to be typed, and beyond that what they begin with.
+/// …up to so many their number has to be typed, and beyond that what they begin with, if it can be.
 const MANY_KEYS: i64 = 1000;
 
 /// Refuses a write in a read-only context, and remembers and obeys the protection of the cluster.
@@ -55,8 +55,7 @@ async fn protect(
         return Ok(());
     }
     // A cluster that cannot be asked cannot be changed either, and the command will say why.
-    let Ok(members) = session.connection.members().await else { return Ok(()) };
-    let id = members.header.map_or(0, |header| header.cluster_id);
+    let Some(id) = cluster_id(session).await else { return Ok(()) };
     if to_learn {
         clusters.learn(places, id, own.clone()).map_err(refused)?;
     }
@@ -67,6 +66,15 @@ async fn protect(
         }
     }
     Ok(())
+}
+
+/// Who may not see the members, or asks a proxy that knows of none, is told by a member of itself.
+async fn cluster_id(session: &Session) -> Option<u64> {
+    let header = match session.connection.members().await {
+        Ok(members) => members.header,
+        Err(_) => session.connection.status_of_any().await.ok()?.header,
+    };
+    Some(header.map_or(0, |header| header.cluster_id))
 }
 
 fn read_only(session: &Session) -> CommandError {
@@ -109,8 +117,8 @@ pub(crate) struct Doomed {
     pub count: i64,
     /// In a sentence: `those that begin with "/a"`.
     pub description: String,
-    /// What has to be typed where there are many.
-    pub typed: String,
+    /// What has to be typed where there are many; `None`: their number.
+    pub typed: Option<String>,
 }
 
 /// Asks for as much certainty as there are keys. An error is a no.
@@ -133,7 +141,7 @@ pub(crate) async fn confirm(doomed: &Doomed, session: &mut Session) -> Result<()
         });
     }
     let wanted = if protection.protected || doomed.count > MANY_KEYS {
-        Some(doomed.typed.clone())
+        Some(doomed.typed.clone().unwrap_or_else(|| doomed.count.to_string()))
     } else {
         few(doomed.count)
     };
@@ -232,7 +240,9 @@ pub(crate) fn keys(count: i64) -> String {
     if count == 1 { "1 key".to_owned() } else { format!("{count} keys") }
 }
 
-/// What a person types to say which keys are meant: what they begin with, or the first one.
-pub(crate) fn typed(range: &KeyRange) -> String {
-    String::from_utf8_lossy(&crate::output::escape_control(&range.key)).into_owned()
+/// What a person types to say which keys are meant: what they begin with, or the first one. `None`
+/// where that cannot be typed: of every key, and of bytes that are no letters.
+pub(crate) fn typed(range: &KeyRange) -> Option<String> {
+    let text = str::from_utf8(&range.key).ok()?;
+    (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned())
 }

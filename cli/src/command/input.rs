@@ -13,6 +13,10 @@ pub enum Input {
     Nothing,
 }
 
+/// Of one value, or of values that are put together. No server takes so much in a request unless it
+/// is set to ten times what is advised; an input that never ends does here.
+const MOST_BYTES: u64 = 64 << 20;
+
 impl Input {
     /// Standard input, not touched before it is read.
     pub fn standard() -> Self {
@@ -28,7 +32,8 @@ impl Input {
             Self::Standard(reader) => {
                 let reader = reader.get_or_insert_with(|| BufReader::new(stdin()));
                 let mut line = Vec::new();
-                reader.read_until(b'\n', &mut line).await?;
+                (&mut *reader).take(MOST_BYTES + 1).read_until(b'\n', &mut line).await?;
+                bounded(&line)?;
                 Ok((line.pop() == Some(b'\n')).then_some(line))
             }
             Self::Asked(asked) => {
@@ -40,16 +45,25 @@ impl Input {
         }
     }
 
-    /// Everything up to the end of input.
+    /// Everything up to the end of input; an error if that is more than 64 MiB.
     pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Standard(reader) => {
                 let reader = reader.get_or_insert_with(|| BufReader::new(stdin()));
                 let mut rest = Vec::new();
-                reader.read_to_end(&mut rest).await?;
+                (&mut *reader).take(MOST_BYTES + 1).read_to_end(&mut rest).await?;
+                bounded(&rest)?;
                 Ok(rest)
             }
             Self::Asked(_) | Self::Nothing => Ok(Vec::new()),
         }
     }
+}
+
+fn bounded(read: &[u8]) -> io::Result<()> {
+    if read.len() as u64 <= MOST_BYTES {
+        return Ok(());
+    }
+    let text = format!("standard input has more than {} MiB", MOST_BYTES >> 20);
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }

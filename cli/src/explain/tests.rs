@@ -33,6 +33,8 @@ fn a_topic_is_found_by_name_alarm_code_and_message() {
         ("nospace", "NOSPACE"),
         ("128", "exit 128"),
         ("exit 3", "exit 3"),
+        ("75", "exit 75"),
+        ("130", "exit 130"),
         ("etcdserver: too many requests", "too many requests"),
         ("Error: etcdserver: mvcc: database space exceeded", "NOSPACE"),
         (

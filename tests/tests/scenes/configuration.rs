@@ -237,6 +237,55 @@ fn once_a_file_is_made_or_the_reason_is_the_exit_code() {
     a_full_disk(&stage, &keyspace);
 }
 
+#[test]
+fn what_is_no_file_is_not_replaced_and_not_read_either() {
+    let stage = Stage::ours(1);
+    Keyspace::of(&stage.cluster).put("/app/host", "one");
+    stage.write("app.j2", TEMPLATE);
+    let made = Command::new("mkfifo").arg(stage.path("pipe")).status().expect("mkfifo runs");
+    assert!(made.success());
+    for target in ["/dev/full", "/dev/zero", "pipe"] {
+        // It does not wait for better times either: there will be none.
+        let refused = stage.run(&["config", "render", "app.j2", "-o", target]);
+        let why =
+            format!("error: {target} is no regular file: it is not replaced\nhint: --dry-run");
+        assert!(refused.code == 1 && refused.stderr.starts_with(&why), "{refused:?}");
+    }
+    // Who sends the output into a file wants what is in there to stay.
+    stage.write("log", "before\n");
+    let log = OpenOptions::new().append(true).open(stage.path("log")).expect("it is there");
+    let mut command = stage.command(&["config", "render", "app.j2", "-o", "/dev/stdout", "--once"]);
+    let status = command.stdout(log).stderr(Stdio::null()).status().expect("kvorum runs");
+    assert_eq!((status.code(), stage.read("log").as_str()), (Some(1), "before\n"));
+}
+
+#[test]
+fn what_never_ends_is_not_read_for_ever() {
+    let stage = Stage::ours(1);
+    for (args, why) in [
+        (&["put", "/k"][..], "standard input has more than 64 MiB"),
+        (&["cas", "/k", "--absent"], "standard input has more than 64 MiB"),
+        (&["seq", "put", "/jobs", "--lines"], "standard input has more than 64 MiB"),
+        (&["import", "-", "--yes"], "line 1: it has more than "),
+        (&["import", "/dev/zero", "--yes"], "line 1: it has more than "),
+    ] {
+        let zeros = std::fs::File::open("/dev/zero").expect("there is one");
+        let output = stage.command(args).stdin(zeros).output().expect("kvorum runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains(why), "{args:?}: {said}");
+    }
+    assert_eq!(stage.count(""), 0);
+}
+
+#[test]
+fn a_rehearsal_names_the_variables_and_runs_nothing() {
+    let stage = Stage::ours(1);
+    Keyspace::of(&stage.cluster).put("/app/password", "secret");
+    let said = stage.say(&["config", "run", "/app/", "--dry-run", "--", "touch", "a file"]);
+    assert_eq!(said, "would run touch 'a file', with 1 variable\npassword\n");
+    assert!(!stage.path("a file").exists());
+}
+
 /// A limit on the size of files stands in for a full disk: 8 KiB.
 fn a_full_disk(stage: &Stage, keyspace: &Keyspace) {
     keyspace.put("/app/host", &"x".repeat(64 * 1024));

@@ -40,9 +40,13 @@ fn a_resolver_sees_two_services_come_and_go_one_of_them_killed() {
         let wait = ["--", "sh", "-c", ": > $0; until [ -e done ]; do sleep 0.02; done; exit 3"];
         let mut first = register(&stage, "127.0.0.1:1001", &[&wait[..], &["one"]].concat());
         let came = next(&mut watch);
-        assert_eq!((&came["event"], &came["address"]), (&"added".into(), &"127.0.0.1:1001".into()));
+        // Whether it came before the watch or after it is nobody's to say here.
+        let event = came["event"].as_str().expect("it is told");
+        assert!(["there", "added"].contains(&event), "{came}");
+        assert_eq!(came["address"], "127.0.0.1:1001");
         let second = register(&stage, "127.0.0.1:1002", &[&wait[..], &["two"]].concat());
         let came = next(&mut watch);
+        assert_eq!(came["event"], "added");
         assert_eq!(came["addresses"], serde_json::json!(["127.0.0.1:1001", "127.0.0.1:1002"]));
         assert_eq!(stage.say(&["service", "resolve", "web"]), "127.0.0.1:1001\n127.0.0.1:1002\n");
         let listed = stage.say(&["service", "list", "-o", "json"]);
@@ -203,5 +207,6 @@ fn what_comes_and_goes_is_one_document_each() {
     service.terminate();
     await_that("both are told", || said().len() == 2);
     let events: Vec<_> = said().iter().map(|change| change["event"].clone()).collect();
-    assert_eq!(events, ["added", "removed"]);
+    // It may have come before the watch.
+    assert!(events == ["there", "removed"] || events == ["added", "removed"], "{events:?}");
 }

@@ -137,6 +137,27 @@ fn a_command_that_an_interrupt_ends_is_not_spoken_of() {
 }
 
 #[test]
+fn a_person_who_waits_is_told_for_whom_and_a_lock_without_a_name_is_none() {
+    on_both(1, |stage| {
+        let _holder = stage.start("holder", &HOLD);
+        await_that("the lock is held", || stage.read("held").ends_with('\n'));
+        let token = stage.read("held").trim().to_owned();
+        let _first = stage.start("first", &["lock", "job"]);
+        await_that("it waits", || stage.count("job/") == 2);
+        let mut second = Terminal::start(stage.command(&["lock", "job", "true"]), 100, 24);
+        second.shows(&format!("token {token}, 1 waits before this"));
+        second.keys("\x03");
+        assert_eq!(second.ended().code(), Some(130));
+        for args in [&["lock", "", "--", "true"][..], &["lock", "--try", "--", "true"]] {
+            let refused = stage.run(args);
+            assert_eq!((refused.code, refused.stdout.as_str()), (128, ""), "{refused:?}");
+        }
+        assert_eq!(stage.run(&["elect", "", "me"]).code, 128);
+        assert_eq!(stage.count(""), 2);
+    });
+}
+
+#[test]
 fn who_is_told_to_end_while_it_waits_leaves_the_line() {
     let stage = Stage::ours(1);
     let _holder = stage.start("holder", &HOLD);

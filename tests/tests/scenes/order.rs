@@ -102,6 +102,12 @@ fn lines_are_put_together_and_the_list_begins_where_it_is_told() {
         assert_eq!(some.iter().map(|item| item.0).collect::<Vec<_>>(), [150, 151]);
         let values = stage.say(&["seq", "list", "/jobs", "--from", "199", "-o", "raw"]);
         assert_eq!(values, "line 199");
+        let table = ["seq", "list", "/jobs", "--values", "--from", "199", "-o"];
+        let told = stage.say(&[&table[..], &["jsonpath={[0].value}"]].concat());
+        assert_eq!(told, "line 199\n");
+        let told = stage.say(&[&table[..], &["simple"]].concat());
+        assert!(told.starts_with("/jobs/0000000000000199  8 B, revision "), "{told}");
+        assert!(told.ends_with("  line 199\n"), "{told}");
 
         // The layout is that of etcd's recipes: whoever writes by those goes on from the last key.
         assert_eq!(stage.value("__/jobs").split(' ').next(), Some("199"));
@@ -142,6 +148,11 @@ fn what_was_put_before_a_failure_is_told_and_what_is_masked_stays_so() {
         assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
         let told = says(&[&raw[..], &["--reveal"]].concat());
         assert!(told.stdout.starts_with("line 0line 1"), "{told:?}");
+        let values = ["--context", "quiet", "seq", "list", "/jobs", "--values", "-o", "ndjson"];
+        let told = says(&values);
+        let hidden = r#""value_bytes":6,"value":"(masked, 6 bytes; --reveal shows it)"#;
+        assert_eq!(told.stdout.matches(hidden).count(), 10, "{told:?}");
+        assert!(!told.stdout.contains("line 0"), "{told:?}");
     });
 }
 

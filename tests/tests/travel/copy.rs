@@ -32,6 +32,8 @@ pub(crate) fn told(server: &Program) {
         &["get", "/new"],
         &["cp", "/nope", "/new"],
         &["cp", "/nope", "/new", "--exit-status"],
+        &["cp", "/nope/", "/new/", "--yes"],
+        &["mv", "/nope/", "/new/", "--exit-status"],
         &["cp", "/c/", "/d/"],
         &["cp", "/c/", "/d/", "--dry-run"],
         &["cp", "/c/", "/d/", "--no-clobber", "--yes"],

@@ -266,6 +266,7 @@ pub(crate) fn undone(server: &Program) {
         &["undo"],
         &["get", "--prefix", "/c/"],
         &["undo", "9"],
+        &["undo", "--rev", "9999"],
         &["undo", "--list", "-o", "jsonpath={[*].verb}"],
         &["del", "/nope"],
         &["undo", "--list", "-o", "jsonpath={[*].revision}"],

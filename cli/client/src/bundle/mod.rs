@@ -91,6 +91,10 @@ impl BundleError {
             Self::Foreign(_) => "kvorum export makes a bundle",
             Self::Version(_) => "a newer kvorum has written it: take that one",
             Self::Cut(_) | Self::Count { .. } => "take a whole one, or export it again",
+            Self::Line { line: 1, .. } => {
+                "its first line is {\"kvorum_bundle\":1,\"cluster_id\":\"ID\",\"prefix\":\"/a/\",\
+                 \"revision\":N}; kvorum export makes a bundle"
+            }
             Self::Line { .. } | Self::Checksum => {
                 "export it again; if it was edited on purpose, its last line is {\"keys\":N} without \
                  the sum"

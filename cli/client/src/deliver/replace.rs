@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,70 @@ use thiserror::Error;
 
 /// A file could not be replaced; it is as it was.
 #[derive(Debug, Error)]
-#[error("{} cannot be written: {cause}", .path.display())]
-pub struct ReplaceError {
-    pub path: PathBuf,
-    pub cause: io::Error,
+pub enum ReplaceError {
+    /// A device or a pipe, which is no place for a file, or another name of an open file: whoever
+    /// holds that open would not see the new one.
+    #[error("{} is no regular file: it is not replaced", .0.display())]
+    NotRegular(PathBuf),
+    #[error("{} cannot be written: {cause}", .path.display())]
+    Failed { path: PathBuf, cause: io::Error },
+}
+
+/// What is to be replaced, behind all links.
+struct Place {
+    path: PathBuf,
+    /// `None`: there is nothing yet.
+    there: Option<Metadata>,
+}
+
+/// More links than Linux follows are a circle.
+const MOST_LINKS: usize = 40;
+
+impl Place {
+    fn of(to: &Path) -> Result<Self, ReplaceError> {
+        let failed = |cause| ReplaceError::Failed { path: to.to_owned(), cause };
+        let mut path = to.to_owned();
+        for _ in 0..MOST_LINKS {
+            let there = match fs::symlink_metadata(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && path == to => {
+                    return Ok(Self { path, there: None });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(failed(io::Error::other("it is a link that leads nowhere")));
+                }
+                there => there.map_err(failed)?,
+            };
+            let parent = fs::canonicalize(folder(&path)).map_err(failed)?;
+            // `/dev/stdout` is a link to a link that is made up for an open file.
+            let is_regular = there.is_file() || there.is_symlink();
+            if !is_regular || parent.starts_with("/proc") {
+                return Err(ReplaceError::NotRegular(to.to_owned()));
+            }
+            if there.is_file() {
+                return Ok(Self { path, there: Some(there) });
+            }
+            path = parent.join(fs::read_link(&path).map_err(failed)?);
+        }
+        Err(failed(io::Error::other("its links lead in a circle")))
+    }
+}
+
+/// Whether a file is there with just this content.
+///
+/// # Errors
+/// If what is there cannot be replaced. That a file may not be read is no error.
+pub fn has_content(file: &Path, content: &[u8]) -> Result<bool, ReplaceError> {
+    let place = Place::of(file)?;
+    let length = content.len() as u64;
+    if place.there.is_none_or(|there| there.len() != length) {
+        return Ok(false);
+    }
+    let read = File::open(&place.path).and_then(|file| {
+        let mut read = Vec::with_capacity(content.len());
+        file.take(length + 1).read_to_end(&mut read)?;
+        Ok(read)
+    });
+    Ok(read.is_ok_and(|read| read == content))
 }
 
 /// The new file, complete and durable, beside the one that it is to replace. Dropped before it has
@@ -32,21 +92,9 @@ const NEW_FILE: u32 = 0o666;
 impl Draft {
     /// Writes a draft in the folder of `to`, with the owner and the permissions that `to` has.
     pub fn write(to: &Path, content: &[u8]) -> Result<Self, ReplaceError> {
-        let failed = |cause| ReplaceError { path: to.to_owned(), cause };
+        let failed = |cause| ReplaceError::Failed { path: to.to_owned(), cause };
         // What a link leads to is replaced, not the link.
-        let to = match fs::canonicalize(to) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if fs::symlink_metadata(to).is_ok() {
-                    return Err(failed(io::Error::other("it is a link that leads nowhere")));
-                }
-                to.to_owned()
-            }
-            found => found.map_err(failed)?,
-        };
-        let there = fs::metadata(&to).ok();
-        if there.as_ref().is_some_and(|there| !there.is_file()) {
-            return Err(failed(io::Error::other("it is no regular file")));
-        }
+        let Place { path: to, there } = Place::of(to)?;
         let path = beside(&to).map_err(failed)?;
         let mut options = OpenOptions::new();
         let mut file = options
@@ -55,7 +103,7 @@ impl Draft {
             .mode(if there.is_some() { 0o600 } else { NEW_FILE })
             .open(&path)
             .map_err(failed)?;
-        let draft = Self { path, to: to.clone(), done: false };
+        let draft = Self { path, to, done: false };
         let written = file.write_all(content).and_then(|()| {
             if let Some(there) = &there {
                 resemble(&file, there)?;
@@ -74,7 +122,7 @@ impl Draft {
     pub fn replace(mut self) -> Result<(), ReplaceError> {
         let folder = folder(&self.to).to_owned();
         fs::rename(&self.path, &self.to)
-            .map_err(|cause| ReplaceError { path: self.to.clone(), cause })?;
+            .map_err(|cause| ReplaceError::Failed { path: self.to.clone(), cause })?;
         self.done = true;
         // It is replaced for every reader. A folder that may not be read cannot be made durable, and
         // after a crash has the one file or the other.
@@ -130,9 +178,10 @@ fn folder(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::os::fd::AsRawFd as _;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
-    use super::Draft;
+    use super::{Draft, has_content};
 
     #[test]
     fn a_file_is_replaced_with_its_permissions_and_through_a_link() {
@@ -168,12 +217,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_neither_read_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, circle) = (folder.path().join("out"), folder.path().join("circle"));
+        fs::write(&file, "mine").unwrap();
+        symlink(&circle, &circle).unwrap();
+        // Another name of a file that is open here.
+        let open = fs::File::open(&file).unwrap();
+        let name = format!("/dev/fd/{}", open.as_raw_fd());
+        for path in ["/dev/zero", "/dev/full", &name] {
+            let refused = format!("{path} is no regular file: it is not replaced");
+            assert_eq!(Draft::write(path.as_ref(), b"x").unwrap_err().to_string(), refused);
+            assert_eq!(has_content(path.as_ref(), b"x").unwrap_err().to_string(), refused);
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+        assert!(has_content(&circle, b"x").unwrap_err().to_string().ends_with("in a circle"));
+        let contents = [&b"mine"[..], b"min", b"mine!", b"mint"];
+        let found = contents.map(|content| has_content(&file, content).unwrap());
+        assert_eq!(found, [true, false, false, false]);
+        assert!(!has_content(&folder.path().join("new"), b"").unwrap());
+    }
+
+    #[test]
     fn a_draft_that_is_not_wanted_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         drop(Draft::write(&folder.path().join("new"), b"x").unwrap());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let error = Draft::write(folder.path(), b"x").unwrap_err().to_string();
-        assert!(error.ends_with("cannot be written: it is no regular file"), "{error}");
+        assert!(error.ends_with("is no regular file: it is not replaced"), "{error}");
         assert!(Draft::write(&folder.path().join("no/folder"), b"x").is_err());
     }
 }

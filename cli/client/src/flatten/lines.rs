@@ -13,23 +13,25 @@ pub(super) fn parse(text: &str) -> Result<Node, FlattenError> {
         }
         let line = line.strip_prefix("export ").unwrap_or(line);
         let (name, value) = line.split_once('=').ok_or_else(|| bad("there is no = in it"))?;
-        let value = unquoted(value.trim()).ok_or_else(|| bad("the quotation does not end"))?;
+        let value = unquoted(value.trim())
+            .ok_or_else(|| bad("its quotation does not end, or more follows it than a comment"))?;
         fields.push((name.trim().to_owned(), Node::Text(value)));
     }
     Ok(Node::Map(fields))
 }
 
-/// `None`: it begins with a quote and does not end with it.
+/// `None`: it begins with a quote and does not end with it. A comment may follow.
 fn unquoted(value: &str) -> Option<String> {
     if let Some(rest) = value.strip_prefix('\'') {
-        return rest.strip_suffix('\'').map(str::to_owned);
+        let (text, behind) = rest.split_once('\'')?;
+        return is_nothing(behind).then(|| text.to_owned());
     }
     let Some(rest) = value.strip_prefix('"') else { return Some(value.to_owned()) };
     let mut out = String::new();
     let mut letters = rest.chars();
     while let Some(letter) = letters.next() {
         match letter {
-            '"' => return letters.next().is_none().then_some(out),
+            '"' => return is_nothing(letters.as_str()).then_some(out),
             '\\' => out.push(match letters.next()? {
                 'n' => '\n',
                 't' => '\t',
@@ -40,4 +42,10 @@ fn unquoted(value: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// What may stand behind a quotation.
+fn is_nothing(behind: &str) -> bool {
+    let text = behind.trim_start();
+    text.is_empty() || (text.len() < behind.len() && text.starts_with('#'))
 }

@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn lines_are_names_and_values() {
-        let env = "# a comment\n\nexport A=1\nB = two words \nC='it is # no comment'\nD=\"a\\n\\\"b\\\"\"\
+        let env = "# a comment\n\nexport A=1\nB = two words \nC='it is # no comment'\t# but this\nD=\"a\\n\\\"b\\\"\"\
                    \nE=\nF=a=b\r\n";
         let expected = pairs(&[
             ("A", "1"),
@@ -215,7 +215,10 @@ mod tests {
         assert!(told("a: [1", ConfigFormat::Yaml).contains("line "));
         assert!(told("a = ", ConfigFormat::Toml).contains("line 1"));
         assert_eq!(told("A=1\nB", ConfigFormat::Lines), "line 2: there is no = in it");
-        assert_eq!(told("A=\"x", ConfigFormat::Lines), "line 1: the quotation does not end");
+        let open = "line 1: its quotation does not end, or more follows it than a comment";
+        for text in ["A=\"x", "A='x", "A=\"x\"y", "A='x'y", "A='x'#y"] {
+            assert_eq!(told(text, ConfigFormat::Lines), open, "{text}");
+        }
         assert!(told("{\"a\": {\"b\": null}}", ConfigFormat::Json).starts_with("a/b is null"));
         assert!(told("a:\n", ConfigFormat::Yaml).starts_with("a is null"));
         let twice = "a/b: 1\na:\n  b: 2\n";

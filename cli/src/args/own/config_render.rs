@@ -62,8 +62,11 @@ impl ConfigRenderArgs {
 
     /// What is to be made.
     pub fn file(&self) -> Result<&PathBuf, UsageError> {
-        self.file.as_ref().ok_or_else(|| {
-            UsageError::arguments("which file is to be made? -o FILE, or --dry-run to see the text")
-        })
+        match &self.file {
+            Some(file) if file.as_os_str() != "-" => Ok(file),
+            _ => Err(UsageError::arguments(
+                "which file is to be made? -o FILE, or --dry-run to see the text",
+            )),
+        }
     }
 }

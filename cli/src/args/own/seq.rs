@@ -50,8 +50,8 @@ pub struct SeqPutArgs {
 #[derive(Debug, Clone, Args)]
 #[command(
     override_usage = "seq list [OPTIONS] <PREFIX>",
-    after_help = "-o raw prints the values.\n\nExamples:\n  kvorum seq list /jobs\n  kvorum seq list \
-                  /jobs --from 100 --limit 10 -o ndjson"
+    after_help = "-o raw prints the values alone.\n\nExamples:\n  kvorum seq list /jobs --values\n  \
+                  kvorum seq list /jobs --from 100 --limit 10 -o ndjson"
 )]
 pub struct SeqListArgs {
     #[arg(value_name = "PREFIX")]
@@ -60,6 +60,10 @@ pub struct SeqListArgs {
     /// From this number on
     #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_default_value = true)]
     pub from: u64,
+
+    /// With the values
+    #[arg(long)]
+    pub values: bool,
 
     /// So many at most
     #[arg(long, value_name = "ITEMS", value_parser = clap::value_parser!(u64).range(1..))]

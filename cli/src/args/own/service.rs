@@ -29,7 +29,9 @@ pub enum ServiceCommand {
     override_usage = "service register [OPTIONS] <NAME> <ADDR> [-- COMMAND...]",
     after_help = "The key is NAME/ADDR, and the value is the JSON of etcd's naming resolver. It goes \
                   when this ends, and at most the TTL after this was killed, which this waits for \
-                  when it is started again; after an outage it is registered again.\nEnds with the command's own exit code, 128 and the number of a \
+                  when it is started again; after an outage it is registered again. Killed by KILL, \
+                  this cannot end the command, which goes on without a registration: let a service \
+                  manager end both.\nEnds with the command's own exit code, 128 and the number of a \
                   signal that ended it.\n\nExamples:\n  kvorum service register web 10.0.0.1:8080 -- \
                   ./web --port 8080\n  kvorum service register web 10.0.0.1:8080 --ttl 5 --meta \
                   '{\"zone\":\"a\"}'"
@@ -85,7 +87,8 @@ pub struct ServiceNameArgs {
 /// Print the addresses of a service, and each that comes or goes
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "With -o ndjson, each line has all addresses that are there then.\n\nExamples:\n  \
+    after_help = "What was there before comes first. With -o ndjson, each line has all addresses that \
+                  are there then.\n\nExamples:\n  \
                         kvorum service watch web\n  kvorum service watch web -o ndjson"
 )]
 pub struct ServiceWatchArgs {

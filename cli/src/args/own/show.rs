@@ -91,6 +91,17 @@ impl ShowArgs {
     }
 }
 
+/// What stands behind the last `@`, if it is a number that is no revision, as in `key@0`: nobody
+/// means a key by that.
+pub(crate) fn no_revision(whole: &[u8]) -> Option<&str> {
+    let at = whole.iter().rposition(|byte| *byte == b'@')?;
+    let text = str::from_utf8(&whole[at + 1..]).ok()?;
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_revision = text.parse::<i64>().is_ok_and(|revision| revision > 0);
+    (is_number && !is_revision).then_some(text)
+}
+
 /// `key@12` apart. Digits that are no revision belong to the key.
 pub(crate) fn split_revision(whole: &[u8]) -> Option<(Vec<u8>, i64)> {
     let at = whole.iter().rposition(|byte| *byte == b'@')?;
@@ -102,7 +113,7 @@ pub(crate) fn split_revision(whole: &[u8]) -> Option<(Vec<u8>, i64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ViewAs, split_revision};
+    use super::{ViewAs, no_revision, split_revision};
 
     #[test]
     fn a_form_is_read_as_it_is_written() {
@@ -118,5 +129,9 @@ mod tests {
         for key in [&b"/a"[..], b"a@", b"me@example.com", b"a@-1", b"a@99999999999999999999"] {
             assert_eq!(split_revision(key), None);
         }
+        let wrong = [&b"/a@0"[..], b"/a@-5", b"/a@99999999999999999999", b"/a@12", b"/a@x", b"/a@"];
+        let told = wrong.map(no_revision);
+        let expected = [Some("0"), Some("-5"), Some("99999999999999999999"), None, None, None];
+        assert_eq!(told, expected);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::show::split_revision;
+use super::show::{no_revision, split_revision};
 use crate::args::{UsageError, bytes_of};
 
 /// What keys were, and making them that again.
@@ -146,7 +146,8 @@ pub struct RollbackArgs {
                   somebody has changed since is left alone, and nothing is taken back then unless \
                   --rest says so; that somebody deleted a key and you deleted it again cannot be \
                   seen. Undone again, an earlier write is taken back. Writes of the dashboard, of \
-                  etcdctl and of other programs are not remembered. Leases and creation revisions \
+                  seq put, whose numbers are given once, of etcdctl and of other programs are not \
+                  remembered. Leases and creation revisions \
                   are as with rollback.\n\nExamples:\n  undo --list\n  undo\n  \
                   undo 3 --dry-run"
 )]
@@ -214,7 +215,12 @@ impl DiffArgs {
     /// The two states, the earlier one first.
     pub fn states(&self) -> Result<(State, State), UsageError> {
         let elsewhere = self.with_context.is_some() || self.snapshot.is_some();
-        let mut operands = self.operands.iter().map(|operand| bytes_of(operand));
+        let operands = self.operands.iter().map(|operand| bytes_of(operand));
+        let operands: Vec<_> = operands.collect();
+        if self.rev.is_none() && !elsewhere {
+            operands.iter().try_for_each(|operand| refuse_no_revision(operand))?;
+        }
+        let mut operands = operands.into_iter();
         let first = operands.next().unwrap_or_default();
         let (name, revision) = match self.rev {
             Some(revision) => (first, revision),
@@ -256,9 +262,11 @@ impl RestoreArgs {
     /// The key, and the revision of the value.
     pub fn place(&self) -> Result<(Vec<u8>, i64), UsageError> {
         let whole = bytes_of(&self.operand);
-        let place = match self.rev {
-            Some(revision) => Some((whole, revision)),
-            None => split_revision(&whole),
+        let place = if let Some(revision) = self.rev {
+            Some((whole, revision))
+        } else {
+            refuse_no_revision(&whole)?;
+            split_revision(&whole)
         };
         match place {
             Some((key, revision)) if !key.is_empty() && revision > 0 => Ok((key, revision)),
@@ -268,6 +276,15 @@ impl RestoreArgs {
             )),
         }
     }
+}
+
+/// Says what is wrong with `KEY@0`.
+fn refuse_no_revision(operand: &[u8]) -> Result<(), UsageError> {
+    let Some(text) = no_revision(operand) else { return Ok(()) };
+    Err(UsageError::arguments(format!(
+        "{text} is no revision, they begin with 1; of a key that ends in @{text} itself, give --rev \
+         as well"
+    )))
 }
 
 impl RollbackArgs {
@@ -312,7 +329,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_compared_is_refused() {
-        for words in [&["/a/"][..], &["/a/", "/k"], &["/a/@3", "--snapshot", "f"], &[]] {
+        for words in [
+            &["/a/"][..],
+            &["/a/", "/k"],
+            &["/a/@3", "--snapshot", "f"],
+            &[],
+            &["/k@0"],
+            &["/k@-5", "/k@3"],
+        ] {
             assert_eq!(states(words), None, "{words:?}");
         }
     }

@@ -4,8 +4,10 @@ mod strict;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
+use std::pin::pin;
+use std::time::Duration;
 
-use kvorum_client::{Get, HeldLock, LeaseSession, LockError, Tried};
+use kvorum_client::{Ahead, Get, HeldLock, LeaseSession, LockError, Tried};
 use tokio::time::sleep;
 
 use super::holding::{self, Holding};
@@ -15,11 +17,12 @@ use crate::exit;
 use crate::mode::Mode;
 use crate::output::{Answer, go};
 use crate::signals::Relayed;
+use crate::terminal;
 
 pub(super) use strict::{cancelled, lost};
 
 pub(super) async fn execute(args: &LockArgs, session: &mut Session) -> Result<(), CommandError> {
-    let plan = args.plan()?;
+    let plan = args.plan(session.mode)?;
     if session.mode == Mode::Etcdctl {
         return strict::execute(&plan, session).await;
     }
@@ -44,9 +47,23 @@ async fn hold(
     signals: &mut Relayed,
     session: &mut Session,
 ) -> Result<(), CommandError> {
-    let held = tokio::select! {
-        held = obtain(args, plan, lease) => held?,
-        signal = signals.next() => return Err(holding::interrupted(LOCK, signal)),
+    let held = {
+        let mut obtaining = pin!(obtain(args, plan, lease));
+        let is_watched = terminal::stderr_is_terminal() && !session.manner.quiet;
+        let mut is_told = !is_watched || args.at_once;
+        loop {
+            tokio::select! {
+                biased;
+                held = &mut obtaining => break held?,
+                signal = signals.next() => return Err(holding::interrupted(LOCK, signal)),
+                ahead = ahead(plan, lease), if !is_told => {
+                    is_told = true;
+                    if let Some(ahead) = ahead {
+                        session.remark(&ahead);
+                    }
+                }
+            }
+        }
     };
     if !plan.command.is_empty() {
         let holding = Holding {
@@ -66,6 +83,22 @@ async fn hold(
         () = lease.ended() => Err(holding::lost(LOCK)),
         _ = signals.next() => Ok(()),
     }
+}
+
+/// A person who looks on is told after this what is waited for; most locks are had sooner.
+const TOLD_AFTER: Duration = Duration::from_millis(500);
+
+/// Whom one waits for. That it cannot be found out is no reason to wait less.
+async fn ahead(plan: &LockPlan, lease: &LeaseSession) -> Option<String> {
+    sleep(TOLD_AFTER).await;
+    let Ahead { token, lease, waiting } = lease.ahead(&plan.name).await.ok()??;
+    let before = match waiting {
+        0 => String::new(),
+        1 => ", 1 waits before this".to_owned(),
+        many => format!(", {many} wait before this"),
+    };
+    let name = go::quote(&plan.name);
+    Some(format!("waiting for the lock {name}: held by lease {lease:016x}, token {token}{before}"))
 }
 
 /// Waits for the lock as long as it is wanted.

@@ -57,6 +57,8 @@ struct Listed<'a> {
     name: &'a str,
     context: &'a Context,
     is_default: bool,
+    /// Of the longest name there is.
+    name_columns: usize,
 }
 
 impl Listed<'_> {
@@ -70,7 +72,7 @@ impl Listed<'_> {
 impl Row for Listed<'_> {
     fn simple(&self, style: &Style) -> String {
         let mark = if self.is_default { '*' } else { ' ' };
-        let name = style.paint.of(Tone::Label, &shown(self.name));
+        let name = style.paint.padded(Tone::Label, &shown(self.name), self.name_columns);
         let care = self.care();
         let care = if care.is_empty() { String::new() } else { format!("  ({care})") };
         format!("{mark} {name}  {}{care}", shown(&self.context.endpoints.join(",")))
@@ -110,9 +112,11 @@ fn list(
     let style = super::style_alone(invocation)?;
     let header = ["", "name", "endpoints", "user", "care"];
     let mut rows = Rows::new(&style, &header, &mut streams.out);
+    let columns = contexts.contexts.keys().map(|name| shown(name).len()).max();
+    let name_columns = columns.unwrap_or(0);
     for (name, context) in &contexts.contexts {
         let is_default = contexts.default.as_ref() == Some(name);
-        rows.row(&Listed { name, context, is_default })?;
+        rows.row(&Listed { name, context, is_default, name_columns })?;
     }
     rows.end()?;
     if contexts.contexts.is_empty() {

@@ -40,10 +40,9 @@ pub(in crate::command) async fn execute(session: &mut Session) -> Result<(), Com
         outcome = round.run(&mut rows, session) => outcome,
         signal = signals.next() => Err(Stop {
             code: code_of(signal.as_raw()),
-            why: match &round.at_work {
-                Some(name) => format!("interrupted: {name} goes on with its own"),
-                None => "interrupted".to_owned(),
-            },
+            why: "interrupted".to_owned(),
+            // A member that was asked is not told to stop.
+            under_way: round.at_work.clone(),
         }),
     };
     let printed = rows.end();
@@ -69,17 +68,19 @@ struct Round {
 struct Stop {
     code: u8,
     why: String,
+    /// The member that defragments all the same.
+    under_way: Option<String>,
 }
 
 impl<E: Into<CommandError>> From<E> for Stop {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self { code: error.code(), why: error.to_string() }
+        Self { code: error.code(), why: error.to_string(), under_way: None }
     }
 }
 
 fn stop(why: String) -> Stop {
-    Stop { code: exit::ERROR, why }
+    Stop { code: exit::ERROR, why, under_way: None }
 }
 
 impl Round {
@@ -183,15 +184,21 @@ impl Round {
     /// What is said at the end of a round that is not whole.
     fn stopped(&self, stop: &Stop) -> CommandError {
         let done: Vec<_> = self.done.iter().map(|(_, name)| name.as_str()).collect();
-        let left = self.members.iter().map(String::as_str).filter(|name| !done.contains(name));
-        let left: Vec<_> = left.collect();
+        let is_left = |name: &&str| !done.contains(name) && stop.under_way.as_deref() != Some(name);
+        let left: Vec<_> = self.members.iter().map(String::as_str).filter(is_left).collect();
         let said = |names: &[&str]| {
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         };
+        let under_way = stop.under_way.as_ref();
+        let under_way =
+            under_way.map_or_else(String::new, |name| format!("; under way, to its end: {name}"));
         let (done, left) = (said(&done), said(&left));
         CommandError::Hinted {
             code: stop.code,
-            message: format!("{}; defragmented: {done}; not defragmented: {left}", stop.why),
+            message: format!(
+                "{}; defragmented: {done}{under_way}; not defragmented: {left}",
+                stop.why
+            ),
             hint:
                 "kvorum doctor looks for the cause; the same command begins again with every member"
                     .to_owned(),

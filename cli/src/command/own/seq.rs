@@ -8,7 +8,7 @@ use crate::args::own::{SeqArgs, SeqCommand, SeqListArgs, SeqPutArgs};
 use crate::command::{CommandError, Effect, Session};
 use crate::exit;
 use crate::output::{
-    Format, PrintError, Rich, Row, Rows, Style, Tone, Value, is_masked, shell_word,
+    Format, PrintError, Rich, Row, Rows, Style, Tone, Value, instead_of, is_masked, shell_word,
 };
 
 pub(super) async fn execute(args: &SeqArgs, session: &mut Session) -> Result<(), CommandError> {
@@ -29,7 +29,7 @@ pub(super) fn effect(args: &SeqArgs) -> Effect {
 /// Of the bytes that etcd takes in a request, 1.5 MiB, so many are for values.
 const MAX_BATCH_BYTES: usize = 1 << 20;
 
-const HEADER: [&str; 4] = ["number", "revision", "bytes", "key"];
+const HEADER: [&str; 5] = ["number", "revision", "bytes", "key", "value"];
 
 async fn put(args: &SeqPutArgs, session: &mut Session) -> Result<(), CommandError> {
     let plan = args.plan()?;
@@ -46,7 +46,7 @@ async fn put(args: &SeqPutArgs, session: &mut Session) -> Result<(), CommandErro
         return session.say(&format!("would put {items}, from number {next} on"));
     }
     let Session { style, out, err, .. } = session;
-    let mut rows = Rows::new(style, &HEADER, out);
+    let mut rows = Rows::new(style, &HEADER[..4], out);
     let mut left = &values[..];
     let mut outcome = Ok(());
     while !left.is_empty() {
@@ -125,18 +125,24 @@ async fn list(args: &SeqListArgs, session: &mut Session) -> Result<(), CommandEr
     let request = ScanRequest { ranges: vec![range], revision, values: true };
     let mut scan = Scan::start(&session.connection, request);
     let Session { style, out, manner, err, .. } = session;
-    let mut rows = Rows::new(style, &HEADER, out);
+    let header = if args.values { &HEADER[..] } else { &HEADER[..4] };
+    let mut rows = Rows::new(style, header, out);
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0
         && let Some(page) = scan.next().await?
     {
         let items = page.kvs.iter().filter_map(|kv| Item::stored(&sequence, kv));
         for item in items.take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            if matches!(style.format, Format::Rich(Rich::Raw)) && is_masked(&style.masked, item.key)
-            {
+            let masked = is_masked(&style.masked, item.key);
+            if matches!(style.format, Format::Rich(Rich::Raw)) && masked {
                 return Err(PrintError::Masked.into());
             }
-            rows.row(&item)?;
+            let shows = match (args.values, masked) {
+                (false, _) => Shows::Size,
+                (true, false) => Shows::Value,
+                (true, true) => Shows::Mask,
+            };
+            rows.row(&Item { shows, ..item })?;
             left -= 1;
         }
         rows.flush()?;
@@ -154,17 +160,38 @@ struct Item<'a> {
     key: &'a [u8],
     value: &'a [u8],
     revision: i64,
+    shows: Shows,
+}
+
+/// What is shown of a value.
+#[derive(Clone, Copy)]
+enum Shows {
+    Size,
+    Value,
+    /// That there is one, which is nobody's to see.
+    Mask,
 }
 
 impl<'a> Item<'a> {
     fn of(placed: &'a Placed, values: &'a [Vec<u8>]) -> impl Iterator<Item = Item<'a>> {
         let items = (placed.first..).zip(&placed.keys).zip(values);
-        items.map(|((number, key), value)| Item { number, key, value, revision: placed.revision })
+        let (revision, shows) = (placed.revision, Shows::Size);
+        items.map(move |((number, key), value)| Item { number, key, value, revision, shows })
     }
 
     fn stored(sequence: &Sequence, kv: &'a KeyValue) -> Option<Item<'a>> {
         let number = sequence.number(&kv.key)?;
-        Some(Item { number, key: &kv.key, value: &kv.value, revision: kv.create_revision })
+        let (revision, shows) = (kv.create_revision, Shows::Size);
+        Some(Item { number, key: &kv.key, value: &kv.value, revision, shows })
+    }
+
+    /// On one line, if it is to be shown.
+    fn shown_value(&self) -> Option<String> {
+        match self.shows {
+            Shows::Size => None,
+            Shows::Value => Some(shown::line(self.value)),
+            Shows::Mask => Some(instead_of(self.value.len())),
+        }
     }
 }
 
@@ -172,7 +199,8 @@ impl Row for Item<'_> {
     fn simple(&self, style: &Style) -> String {
         let key = style.paint.of(Tone::Key, &shown::line(self.key));
         let bytes = shown::bytes(self.value.len() as u64);
-        format!("{key}  {bytes}, revision {}", self.revision)
+        let value = self.shown_value().map_or_else(String::new, |value| format!("  {value}"));
+        format!("{key}  {bytes}, revision {}{value}", self.revision)
     }
 
     fn value(&self) -> Value {
@@ -182,15 +210,24 @@ impl Row for Item<'_> {
             ("create_revision", Value::Int(self.revision)),
             ("value_bytes", Value::Uint(self.value.len() as u64)),
         ])
+        .with_some(
+            "value",
+            match self.shows {
+                Shows::Size => None,
+                Shows::Value => Some(Value::bytes(self.value)),
+                Shows::Mask => self.shown_value().map(Value::Text),
+            },
+        )
     }
 
     fn cells(&self) -> Vec<String> {
-        vec![
+        let cells = [
             self.number.to_string(),
             self.revision.to_string(),
             self.value.len().to_string(),
             shown::line(self.key),
-        ]
+        ];
+        cells.into_iter().chain(self.shown_value()).collect()
     }
 
     fn key(&self) -> Option<&[u8]> {

@@ -173,10 +173,10 @@ impl Row for Saved {
         let file = style.paint.of(Tone::Key, &style.shown(&self.file.display().to_string()));
         let (keys, revision) = (shown::keys(self.status.total_keys), self.status.revision);
         let saved = format!(
-            "{file}: {keys} at revision {revision}, {}, verified",
+            "{file}\n  {keys} at revision {revision}, {}, verified",
             shown::bytes(self.bytes)
         );
-        let deleted = self.deleted.iter().map(|name| format!("\ndeleted {name}"));
+        let deleted = self.deleted.iter().map(|name| format!("\n  deleted {name}"));
         saved + &deleted.collect::<String>()
     }
 

@@ -168,6 +168,13 @@ pub(crate) struct Question<'a> {
     pub(crate) one_key: bool,
 }
 
+impl Question<'_> {
+    /// Whether somebody is asked before the plan is carried out.
+    pub(crate) fn is_asked(&self, session: &Session) -> bool {
+        !session.manner.yes && (session.confirm == Confirm::Ask || !self.one_key)
+    }
+}
+
 /// Shows a plan and asks; an error is a no. Answers whether there is something to carry out: with
 /// `--dry-run`, and where nothing is to change, there is not.
 pub(crate) async fn agree(
@@ -191,14 +198,15 @@ pub(crate) async fn settle(
     question: &Question<'_>,
     session: &mut Session,
 ) -> Result<bool, CommandError> {
-    let asks = !session.manner.yes && (session.confirm == Confirm::Ask || !question.one_key);
+    let asks = question.is_asked(session);
     if !session.manner.quiet {
         if asks || session.manner.dry_run {
             show(summary, question, session);
-        } else if summary.changes() > 0 {
+        } else if summary.changes() + summary.spared > 0 {
+            if summary.spared > 0 {
+                session.remark(&summary.sentence());
+            }
             summary.notes.iter().for_each(|note| session.remark(note));
-        } else if summary.spared > 0 {
-            session.remark(&summary.sentence());
         }
     }
     if session.manner.dry_run || summary.changes() == 0 {

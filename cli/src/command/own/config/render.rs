@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use kvorum_client::deliver::{Draft, Keys, Rendered, Template, Used};
+use kvorum_client::deliver::{Draft, Keys, Rendered, ReplaceError, Template, Used, has_content};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::settled::{MOST_BYTES, News, Values};
@@ -42,14 +42,18 @@ pub(super) async fn execute(
         session.out.write_all(&text)?;
         return Ok(session.out.flush()?);
     }
-    args.file()?;
+    // That this can be no file is said before anything is waited for.
+    has_content(args.file()?, b"").map_err(|error| refused(&error))?;
     let mut interrupted = Interrupted::new()?;
     let mut is_made = false;
     let mut said = String::new();
     loop {
         let mut is_away = false;
         match render.make(session, &mut interrupted).await {
-            Ok(Made::Up) => {
+            Ok(made @ (Made::Up | Made::Already)) => {
+                if !is_made && matches!(made, Made::Already) && !session.manner.quiet {
+                    session.remark(&format!("{} is up to date", args.file()?.display()));
+                }
                 is_made = true;
                 said.clear();
             }
@@ -86,6 +90,8 @@ fn interruption(is_made: bool) -> Result<(), CommandError> {
 enum Made {
     /// It is up to date.
     Up,
+    /// It was, before.
+    Already,
     Interrupted,
 }
 
@@ -108,10 +114,10 @@ impl Render<'_> {
             () = interrupted.wait() => return Ok(Made::Interrupted),
         };
         let file = self.args.file()?;
-        if fs::read(file).is_ok_and(|there| there == text) {
-            return Ok(Made::Up);
+        if has_content(file, &text).map_err(|error| refused(&error))? {
+            return Ok(Made::Already);
         }
-        let draft = Draft::write(file, &text).map_err(|error| failed(error.to_string()))?;
+        let draft = Draft::write(file, &text).map_err(|error| refused(&error))?;
         if let Some(check) = &self.args.check {
             let path = draft.path();
             let command = check.replace("{}", &shell_word(path.as_os_str().as_bytes()));
@@ -119,7 +125,7 @@ impl Render<'_> {
                 return Ok(Made::Interrupted);
             }
         }
-        draft.replace().map_err(|error| failed(error.to_string()))?;
+        draft.replace().map_err(|error| refused(&error))?;
         if !session.manner.quiet {
             session.remark(&format!("{} is new", file.display()));
         }
@@ -252,6 +258,17 @@ fn read(path: &Path) -> Result<String, CommandError> {
         return Err(failed(message));
     }
     Ok(text)
+}
+
+fn refused(error: &ReplaceError) -> CommandError {
+    let message = error.to_string();
+    match error {
+        ReplaceError::NotRegular(_) => {
+            let hint = "--dry-run writes the text to standard output".to_owned();
+            CommandError::Hinted { code: exit::ERROR, message, hint }
+        }
+        ReplaceError::Failed { .. } => failed(message),
+    }
 }
 
 fn failed(message: String) -> CommandError {

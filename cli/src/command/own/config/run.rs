@@ -15,6 +15,7 @@ use crate::command::child::{self, Child, Order};
 use crate::command::own::shown;
 use crate::command::{CommandError, Session, Unfinished};
 use crate::exit;
+use crate::output::shell_word;
 use crate::signals::Relayed;
 
 type Variables = BTreeMap<String, Vec<u8>>;
@@ -29,11 +30,29 @@ pub(super) async fn execute(
     if current.is_empty() {
         remark(session, &format!("no key begins with {}", shown::line(&prefix)));
     }
+    if session.manner.dry_run {
+        return rehearse(&args.command, &current, session);
+    }
     let mut signals = Relayed::new()?;
     let reads_input = Order::may_read(&session.input);
     let mut run = Run { args, prefix, current, reads_input, offered: None };
     let child = run.start()?;
     run.until_the_end(child, values, &mut signals, session).await
+}
+
+/// The names alone: values may be secrets.
+fn rehearse(
+    command: &[OsString],
+    variables: &Variables,
+    session: &mut Session,
+) -> Result<(), CommandError> {
+    let words: Vec<_> = command.iter().map(|word| shell_word(word.as_encoded_bytes())).collect();
+    let count = match variables.len() {
+        1 => "1 variable".to_owned(),
+        many => format!("{many} variables"),
+    };
+    session.say(&format!("would run {}, with {count}", words.join(" ")))?;
+    variables.keys().try_for_each(|name| session.say(name))
 }
 
 struct Run<'a> {

@@ -67,7 +67,12 @@ async fn claim(
     let mut wait: Option<(Occupant, Wait)> = None;
     loop {
         let outcome = register(&connection, registration, |_| replace).await;
-        let Err(NotRegistered::Taken(occupant)) = outcome else { return outcome };
+        let Err(NotRegistered::Taken(occupant)) = outcome else {
+            if wait.is_some() && outcome.is_ok() {
+                session.remark(&format!("{what} is registered"));
+            }
+            return outcome;
+        };
         let left_s = match occupant.lease {
             0 => return outcome,
             lease => connection.lease_time_to_live(lease, false).await?.ttl,

@@ -87,6 +87,8 @@ struct Change {
     addresses: Vec<String>,
 }
 
+/// It was there when the watch began.
+const THERE: &str = "there";
 const ADDED: &str = "added";
 const CHANGED: &str = "changed";
 const REMOVED: &str = "removed";
@@ -95,7 +97,7 @@ impl Known {
     fn list(&mut self, kvs: &[pb::KeyValue]) -> Vec<Change> {
         let changes =
             kvs.iter().filter_map(|kv| self.set(&kv.key, Place::of(&as_read(kv)), kv.mod_revision));
-        changes.collect()
+        changes.map(|change| Change { event: THERE, ..change }).collect()
     }
 
     fn follow(&mut self, response: &pb::WatchResponse) -> Vec<Change> {
@@ -134,11 +136,13 @@ impl Row for Change {
         let (sign, tone) = match self.event {
             ADDED => ("+", Tone::Key),
             REMOVED => ("-", Tone::Fault),
+            THERE => ("=", Tone::Key),
             _ => ("~", Tone::Note),
         };
         let address = self.place.address();
         let address = style.paint.of(tone, &format!("{sign} {address}"));
-        format!("{address}  {} at revision {}", self.event, self.revision)
+        let when = if self.event == THERE { "since" } else { "at" };
+        format!("{address}  {} {when} revision {}", self.event, self.revision)
     }
 
     fn value(&self) -> Value {
@@ -199,7 +203,7 @@ mod tests {
     fn what_is_listed_and_what_happens_then_is_told_with_who_is_there_after_it() {
         let mut known = Known::default();
         let first = known.list(&[kv("a", "a:1", 2), kv("b", "b:1", 3)]);
-        assert_eq!(told(&first), [("added", "a:1", 2, 1), ("added", "b:1", 3, 2)]);
+        assert_eq!(told(&first), [("there", "a:1", 2, 1), ("there", "b:1", 3, 2)]);
         let then = [deleted("a", 4), put(kv("b", "b:2", 5)), put(kv("c", "c:1", 6))];
         let then = known.follow(&response(6, then.to_vec()));
         let want = [("removed", "a:1", 4, 1), ("changed", "b:2", 5, 1), ("added", "c:1", 6, 2)];

@@ -97,18 +97,16 @@ impl Keys {
         session: &Session,
     ) -> Result<Self, CommandError> {
         let CopyNames { from, is_prefix, .. } = names;
-        // What there is at least: a key that cannot be, of which only the revision is told.
-        let key = if from.is_empty() { &b"\0"[..] } else { from };
-        let get = Get { revision, count_only: *is_prefix, ..Get::key(key) };
+        let get = if *is_prefix {
+            Get { revision, limit: 1, keys_only: true, ..Get::prefix(from.clone()) }
+        } else {
+            Get { revision, ..Get::key(from.clone()) }
+        };
         let answer = connection.get(get).await;
         let answer = answer.map_err(|failure| travel::unreadable(failure, from, revision))?;
         let head = answer.header.unwrap_or_default();
-        let single = if *is_prefix {
-            None
-        } else {
-            let kv = answer.kvs.into_iter().next();
-            Some(shared(kv.ok_or_else(|| absent(from, session))?))
-        };
+        let kv = answer.kvs.into_iter().next().ok_or_else(|| absent(names, session))?;
+        let single = (!is_prefix).then(|| shared(kv));
         let revision = if revision == 0 { head.revision } else { revision };
         let from = from.clone();
         Ok(Self { connection, cluster_id: head.cluster_id, revision, from, single })
@@ -135,11 +133,15 @@ impl Origin for Keys {
     }
 }
 
-fn absent(key: &[u8], session: &Session) -> CommandError {
-    let code = if session.manner.exit_status { exit::finer::NOT_FOUND } else { exit::ERROR };
-    CommandError::Hinted {
-        code,
-        message: format!("there is no key {}", shown::line(key)),
-        hint: "what ends in / is a prefix; --prefix says so of what does not".to_owned(),
-    }
+fn absent(names: &CopyNames, session: &Session) -> CommandError {
+    let from = shown::line(&names.from);
+    let (code, message, hint) = if names.is_prefix {
+        let hint = "nothing was written; kvorum ls shows what there is";
+        (exit::finer::EMPTY, format!("there is no key that begins with {from}"), hint)
+    } else {
+        let hint = "what ends in / is a prefix; --prefix says so of what does not";
+        (exit::finer::NOT_FOUND, format!("there is no key {from}"), hint)
+    };
+    let code = if session.manner.exit_status { code } else { exit::ERROR };
+    CommandError::Hinted { code, message, hint: hint.to_owned() }
 }

@@ -40,6 +40,14 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<(), CommandE
     refuse_masked(&header, session).await?;
     let connection = session.connection.clone();
     let progress = Progress::new(&session.manner);
+    let nothing = |session: &mut Session| {
+        if !session.manner.quiet {
+            let below = shown::line(&header.prefix);
+            let text = format!("warning: no key begins with {below}: the bundle is empty");
+            session.remark(&text);
+        }
+        session.finer(false, exit::finer::EMPTY)
+    };
     let Some(file) = &args.to else {
         let out = &mut session.out;
         let failed = |error| match error {
@@ -48,6 +56,9 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<(), CommandE
         };
         let export = Export { header: &header, connection, progress };
         let (keys, _) = export.run(out, failed).await?;
+        if keys == 0 {
+            return nothing(session);
+        }
         if session.style.escaped && !session.manner.quiet {
             session.remark(&format!("{} of revision {}", shown::keys(keys), header.revision));
         }
@@ -62,7 +73,8 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<(), CommandE
         out.into_inner().map_err(|error| could_not_write(file, &error.into_error().into()));
     written?.keep().map_err(|error| refused(error.to_string()))?;
     let exported = Exported { file, keys, revision: header.revision };
-    Ok(print_one(&exported, &HEADER, &session.style, &mut session.out)?)
+    print_one(&exported, &HEADER, &session.style, &mut session.out)?;
+    if keys == 0 { nothing(session) } else { Ok(()) }
 }
 
 /// Where and when: the revision is the newest unless one is named, and stays so for all keys.
@@ -200,8 +212,9 @@ struct Exported<'a> {
 impl Row for Exported<'_> {
     fn simple(&self, style: &Style) -> String {
         let Self { file, keys, revision } = self;
+        let are = if *keys == 1 { "is" } else { "are" };
         let keys = shown::keys(*keys);
-        style.shown(&format!("{keys} of revision {revision} are in {}", file.display()))
+        style.shown(&format!("{keys} of revision {revision} {are} in {}", file.display()))
     }
 
     fn value(&self) -> Value {

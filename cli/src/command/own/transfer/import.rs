@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Seek as _};
+use std::io::{self, BufReader, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -94,20 +94,15 @@ const MAX_TTLS: usize = 100_000;
 impl<'a> Bundle<'a> {
     async fn open(args: &'a BundleArgs, session: &Session) -> Result<Self, CommandError> {
         let path = args.file.as_path();
-        let refused = |error: io::Error| CommandError::Other {
-            code: exit::ERROR,
-            message: format!("{} cannot be read: {error}", path.display()),
-        };
         if path.as_os_str() == "-" && !matches!(session.input, Input::Standard(_)) {
             let text = "here a bundle is read from a file, not from standard input";
             return Err(UsageError::arguments(text).into());
         }
         // On a thread of its own: whoever writes a pipe may never come, and signals are heard.
-        let named = path.to_owned();
-        let opened = tokio::task::spawn_blocking(move || opened(&named)).await;
-        let file = opened.unwrap_or_else(|error| Err(error.into())).map_err(refused)?;
-        let reader = Reader::begin(BufReader::with_capacity(READ_BYTES, &file));
-        let header = reader.map_err(|error| bad(path, &error))?.header().clone();
+        let (named, dry_run) = (path.to_owned(), session.manner.dry_run);
+        let opened = tokio::task::spawn_blocking(move || opened(&named, dry_run)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::from(error).into()));
+        let (file, header) = opened.map_err(|error| bad(path, &error))?;
         let prefix = args.only().unwrap_or_else(|| header.prefix.clone());
         if !prefix.starts_with(&header.prefix) {
             let below = shown::line(&header.prefix);
@@ -120,23 +115,49 @@ impl<'a> Bundle<'a> {
     }
 }
 
-/// A file that can be read again, at its beginning.
-fn opened(path: &Path) -> io::Result<File> {
-    let mut file = if path.as_os_str() == "-" {
-        kept(&mut io::stdin().lock())?
-    } else {
-        let mut file = File::open(path)?;
-        if file.metadata()?.is_file() { file } else { kept(&mut file)? }
-    };
-    file.rewind()?;
-    Ok(file)
+/// A bundle that can be read again. What cannot itself is kept; of that, and of what is `listed`
+/// before anything is written, it is known to be whole.
+fn opened(path: &Path, listed: bool) -> Result<(File, Header), BundleError> {
+    if path.as_os_str() == "-" {
+        return kept(&mut io::stdin().lock());
+    }
+    let mut file = File::open(path)?;
+    if !file.metadata()?.is_file() {
+        return kept(&mut file);
+    }
+    let reader = Reader::begin(BufReader::with_capacity(READ_BYTES, &file))?;
+    let header = reader.header().clone();
+    if listed {
+        whole(reader)?;
+    }
+    Ok((file, header))
 }
 
-/// A copy on disk, without a name.
-fn kept(from: &mut impl io::Read) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    io::copy(from, &mut file)?;
-    Ok(file)
+/// A copy on disk, without a name. It ends where it is no bundle: what never ends is none.
+fn kept(from: &mut impl io::Read) -> Result<(File, Header), BundleError> {
+    let mut copy = Copied { from, to: tempfile::tempfile()? };
+    let reader = Reader::begin(BufReader::with_capacity(READ_BYTES, &mut copy))?;
+    let header = reader.header().clone();
+    whole(reader)?;
+    Ok((copy.to, header))
+}
+
+fn whole<R: io::BufRead>(mut reader: Reader<R>) -> Result<(), BundleError> {
+    reader.try_for_each(|record| record.map(drop))
+}
+
+/// Reads, and writes what was read.
+struct Copied<R> {
+    from: R,
+    to: File,
+}
+
+impl<R: io::Read> io::Read for Copied<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.to.write_all(&into[..read])?;
+        Ok(read)
+    }
 }
 
 impl Origin for Bundle<'_> {
@@ -199,6 +220,10 @@ impl Seen {
 }
 
 fn bad(path: &Path, error: &BundleError) -> CommandError {
+    if let BundleError::Io(error) = error {
+        let message = format!("{} cannot be read: {error}", path.display());
+        return CommandError::Other { code: exit::ERROR, message };
+    }
     CommandError::Hinted {
         code: exit::ERROR,
         message: format!("{}: {error}; nothing was written", path.display()),

@@ -11,7 +11,6 @@ use crate::command::own::change::{
 use crate::command::own::progress::Progress;
 use crate::command::own::shown;
 use crate::command::{CommandError, Session};
-use crate::exit;
 use crate::output::{print_one, shell_operand};
 
 pub(super) async fn execute(
@@ -30,14 +29,12 @@ pub(super) async fn execute(
         }
         other => other.into(),
     })?;
-    if let Some(conflict) = foreign(&planned, &request, session) {
-        return Err(conflict);
-    }
     let operand = shell_operand(&request.prefix);
     let name =
         if request.prefix.is_empty() { "every key".into() } else { shown::line(&request.prefix) };
     let what = format!("roll {name} back to revision {}", request.to);
-    let summary = summary(&planned);
+    let mut summary = summary(&planned);
+    summary.notes.extend(foreign(&planned, &request));
     let question = Question { what: &what, one_key: false };
     let rows = planned.changes.iter().filter_map(PlanRow::of);
     let mut done = Done::default();
@@ -59,6 +56,7 @@ pub(super) async fn execute(
 
 fn summary(planned: &Rollback) -> Summary {
     let mut summary = Summary::beside(planned.unchanged);
+    summary.spared = planned.foreign.len() as u64;
     planned.changes.iter().filter_map(PlanRow::of).for_each(|row| summary.add(&row));
     let keys = shown::keys;
     if planned.kept_leases > 0 {
@@ -77,12 +75,8 @@ fn summary(planned: &Rollback) -> Summary {
     summary
 }
 
-/// Somebody has changed keys since the plan was made that is gone on with.
-fn foreign(
-    planned: &Rollback,
-    request: &RollbackRequest,
-    session: &Session,
-) -> Option<CommandError> {
+/// Somebody has changed keys since the plan was made that is gone on with: they are left alone.
+fn foreign(planned: &Rollback, request: &RollbackRequest) -> Option<String> {
     let (key, revision) = planned.foreign.first()?;
     let what = match revision {
         0 => "deleted".to_owned(),
@@ -90,19 +84,12 @@ fn foreign(
     };
     let more = match planned.foreign.len() - 1 {
         0 => String::new(),
-        more => format!(", and {} more were changed", shown::keys(more as u64)),
+        more => format!(", and {} more", shown::keys(more as u64)),
     };
-    let operand = shell_operand(&request.prefix);
-    Some(CommandError::Hinted {
-        code: exit::ERROR,
-        message: format!(
-            "nothing was written: {} was {what}, after the plan of revision {}{more}",
-            shown::line(key),
-            request.planned_at.unwrap_or_default()
-        ),
-        hint: format!(
-            "a new plan would change these too: {} {operand}",
-            command(&format!("rollback --to {}", request.to), session)
-        ),
-    })
+    Some(format!(
+        "left alone: {} was {what}, after the plan of revision {}{more}; without --planned-at these \
+         are rolled back, too",
+        shown::line(key),
+        request.planned_at.unwrap_or_default()
+    ))
 }

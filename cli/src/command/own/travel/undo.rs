@@ -17,6 +17,7 @@ use crate::command::own::shown;
 use crate::command::remember::settled;
 use crate::command::{CommandError, Session};
 use crate::exit;
+use crate::manner::Manner;
 use crate::output::{Row, Rows, Style, Value, print_one};
 
 pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<(), CommandError> {
@@ -83,10 +84,15 @@ async fn take_back(
     }
     if !found.changed_since.is_empty() {
         let left = shown::keys(found.changed_since.len() as u64);
-        summary.notes.push(format!("{left} changed by somebody since: left as they are"));
+        summary.notes.push(format!("{left} changed by somebody since: left alone"));
     }
     let what = format!("undo {}", write.name());
     let question = Question { what: &what, one_key: summary.changes() == 1 };
+    let Manner { dry_run, quiet, .. } = session.manner;
+    if !(question.is_asked(session) || dry_run || quiet) {
+        // Which write is the last one is for nobody to know by heart.
+        session.remark(&format!("{what}: {}", summary.sentence()));
+    }
     let rows = found.changes.iter().filter_map(PlanRow::of);
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
@@ -124,10 +130,10 @@ impl Write {
         self.parts.iter().map(|part| part.keys.len()).sum()
     }
 
-    /// `put of revision 12`
+    /// `put of /a at revision 12`
     fn name(&self) -> String {
         let Some(first) = self.parts.first() else { return String::new() };
-        format!("{} of revision {}", first.verb, first.revision)
+        format!("{} of {} at revision {}", first.verb, self.what(), first.revision)
     }
 
     /// What was written, as far as names tell.
@@ -138,6 +144,7 @@ impl Write {
             (1, 0) | (0, 1) => self.parts.first().and_then(only).unwrap_or_default(),
             (keys, 0) => shown::keys(keys as u64),
             (0, ranges) => format!("{ranges} ranges"),
+            (keys, 1) => format!("{}, 1 range", shown::keys(keys as u64)),
             (keys, ranges) => format!("{}, {ranges} ranges", shown::keys(keys as u64)),
         }
     }
@@ -219,9 +226,13 @@ fn undoable(entries: impl Iterator<Item = Entry>) -> Vec<Write> {
 }
 
 fn nothing(args: &UndoArgs, there_are: usize) -> CommandError {
+    let which = match args.rev {
+        Some(revision) => format!("write of revision {revision}"),
+        None => format!("write {}", args.number),
+    };
     let message = match there_are {
         0 => "nothing that was written from here can be taken back".to_owned(),
-        _ => format!("there is no write {}: undo --list shows {there_are}", args.number),
+        _ => format!("there is no {which} that could be taken back: undo --list shows {there_are}"),
     };
     let hint = "kvorum history KEY shows what a key was, kvorum restore KEY@REV brings it back";
     CommandError::Hinted { code: exit::ERROR, message, hint: hint.to_owned() }
@@ -263,10 +274,6 @@ struct Listed<'a> {
 }
 
 impl Listed<'_> {
-    fn last_revision(&self) -> i64 {
-        self.write.parts.last().map_or(0, |part| part.revision)
-    }
-
     fn verb(&self) -> &str {
         self.write.parts.first().map_or("", |part| part.verb.as_str())
     }
@@ -278,7 +285,7 @@ impl Listed<'_> {
 
 impl Row for Listed<'_> {
     fn simple(&self, _: &Style) -> String {
-        let (revision, what) = (self.last_revision(), self.write.what());
+        let (revision, what) = (self.write.revision(), self.write.what());
         format!("{:>3}  {}  revision {revision}  {} {what}", self.number, self.when(), self.verb())
     }
 
@@ -290,7 +297,7 @@ impl Row for Listed<'_> {
             ("when", Value::text(self.when())),
             ("verb", Value::text(self.verb())),
             ("keys", Value::list(keys)),
-            ("revision", Value::Int(self.last_revision())),
+            ("revision", Value::Int(self.write.revision())),
         ])
     }
 
@@ -300,7 +307,7 @@ impl Row for Listed<'_> {
             self.when(),
             self.verb().to_owned(),
             self.write.what(),
-            self.last_revision().to_string(),
+            self.write.revision().to_string(),
         ]
     }
 }
