@@ -91,6 +91,11 @@ pub fn real_etcd() -> Option<Program> {
     real("etcd").map(etcd_at)
 }
 
+/// The gRPC proxy that Debian's etcd has in it, if this machine has it.
+pub fn real_proxy() -> Option<Program> {
+    real("etcd").map(|path| Program { path, first: vec!["grpc-proxy", "start"], _folder: None })
+}
+
 /// Debian's etcdctl, if this machine has it.
 pub fn real_etcdctl() -> Option<Program> {
     real("etcdctl").map(|path| Program { path, first: vec![], _folder: None })

@@ -61,6 +61,8 @@ const LEASE_NOT_FOUND: &str = "etcdserver: requested lease not found";
 
 const BAD_CREDENTIALS: &str = "etcdserver: authentication failed, invalid user ID or password";
 
+const LARGER_THAN_MAX: &str = "trying to send message larger than max";
+
 const NO_ROOT_ROLE: &str = "etcdserver: root user does not have root role";
 
 /// What can still be asked.
@@ -239,8 +241,11 @@ impl Failure {
             source = inner.source();
         }
         match cause {
-            // A status without a source came over the wire.
-            None => Self::Refused { code: status.code(), message: status.message().to_owned() },
+            // A status without a source came over the wire, or the request was not sent.
+            None => too_large(&status).unwrap_or_else(|| Self::Refused {
+                code: status.code(),
+                message: status.message().to_owned(),
+            }),
             Some(reason) if !heard && !write => Self::Unreachable(vec![ConnectError {
                 endpoint: endpoint.to_owned(),
                 cause: Cause::Silent { reason },
@@ -250,6 +255,14 @@ impl Failure {
             }
         }
     }
+}
+
+/// tonic's words for a request that is larger than it may be, in those of Go's gRPC.
+fn too_large(status: &tonic::Status) -> Option<Failure> {
+    let sizes = status.message().strip_prefix("Error, encoded message length too large: found ")?;
+    let (found, limit) = sizes.strip_suffix(" bytes")?.split_once(" bytes, the limit is: ")?;
+    let message = format!("{LARGER_THAN_MAX} ({found} vs. {limit})");
+    Some(Failure::Refused { code: Code::ResourceExhausted, message })
 }
 
 /// A server that is older than a method names it and its service.
@@ -270,6 +283,12 @@ fn refused(code: Code, message: &str) -> String {
 /// What to do about an answer of etcd's. etcd 3.4 says `auth:` of some that its successors say
 /// `etcdserver:` of.
 fn remedy(message: &str) -> Option<&'static str> {
+    if message.starts_with(LARGER_THAN_MAX) {
+        return Some(
+            "nothing was sent; etcd takes 1.5 MiB in a request, unless its --max-request-bytes says \
+             more, and then this takes more with --max-request-bytes, too",
+        );
+    }
     let message =
         message.strip_prefix("etcdserver: ").or_else(|| message.strip_prefix("auth: "))?;
     Some(match message {
@@ -330,7 +349,7 @@ fn unknown_outcome(write: bool) -> &'static str {
 mod tests {
     use tonic::Code;
 
-    use super::Failure;
+    use super::{Failure, too_large};
 
     fn refused(code: Code, message: &str) -> Failure {
         Failure::Refused { code, message: message.to_owned() }
@@ -355,6 +374,18 @@ mod tests {
         assert!(hint("auth: permission denied").is_some());
         assert_eq!(hint("auth: permission denied"), hint("etcdserver: permission denied"));
         assert_eq!(hint("something else"), None);
+    }
+
+    #[test]
+    fn a_request_that_is_too_large_is_refused_in_the_words_of_gos_grpc() {
+        let text = "Error, encoded message length too large: found 20 bytes, the limit is: 8 bytes";
+        let failure = too_large(&tonic::Status::out_of_range(text)).unwrap();
+        assert_eq!(
+            failure.etcdctl_text(),
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (20 \
+             vs. 8)"
+        );
+        assert!(failure.hint().is_some_and(|hint| hint.starts_with("nothing was sent")));
     }
 
     #[test]

@@ -7,8 +7,8 @@
 
 use std::fmt::Write as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -121,21 +121,38 @@ impl Gate {
             request.headers_mut().insert(TOKEN, token);
         }
         let Some(notes) = self.notes.take() else {
-            return Ok(self.channel.call(request).await?);
+            return send(&mut self.channel, request).await;
         };
         let (method, began) = (short(request.uri().path()), Instant::now());
-        let outcome = self.channel.call(request).await;
+        let outcome = send(&mut self.channel, request).await;
         let trouble = match &outcome {
             Ok(response) => tonic::Status::from_header_map(response.headers())
                 .filter(|status| status.code() != tonic::Code::Ok)
                 .map(|status| status.message().to_owned()),
-            Err(error) => Some(causes(error)),
+            Err(error) => Some(causes(error.as_ref())),
         };
         let rpc = Rpc { method, endpoint: self.endpoint, took: began.elapsed(), trouble };
         // A full list is nobody's loss but the reader's.
         let _ = notes.try_send(rpc);
-        Ok(outcome?)
+        outcome
     }
+}
+
+/// Sends a request. If it could not be put into bytes, because it is too large, that is the error:
+/// all that the transport knows is that the stream was reset.
+async fn send(channel: &mut Channel, request: Request) -> Result<Response, BoxError> {
+    let unsent = Arc::new(OnceLock::new());
+    let slot = unsent.clone();
+    let request = request.map(|body| {
+        Body::new(body.map_err(move |status| {
+            let _ = slot.set(status.clone());
+            status
+        }))
+    });
+    channel.call(request).await.map_err(|error| match unsent.get() {
+        Some(status) => tonic::Status::clone(status).into(),
+        None => error.into(),
+    })
 }
 
 /// An error with what is behind it, the innermost last.

@@ -65,8 +65,17 @@ pub(super) const DEFAULT_TTL_S: i64 = 60;
 impl LockArgs {
     pub fn plan(&self, mode: Mode) -> Result<LockPlan, UsageError> {
         // To etcdctl, what follows `--` are operands as any.
-        let words = match mode {
-            Mode::Kvorum if self.operands.is_empty() => Vec::new(),
+        let words = match (mode, self.command.as_slice()) {
+            // A name that looks like a flag.
+            (Mode::Kvorum, [name, dashes, command @ ..])
+                if self.operands.is_empty() && dashes == "--" =>
+            {
+                [std::slice::from_ref(name), command].concat()
+            }
+            (Mode::Kvorum, [_, ..]) if self.operands.is_empty() => {
+                let text = "the name of the lock goes before the --: lock NAME -- COMMAND";
+                return Err(UsageError::arguments(text));
+            }
             _ => [&*self.operands, &*self.command].concat(),
         };
         let Some((name, command)) = words.split_first() else {
@@ -99,6 +108,12 @@ mod tests {
         let plans = [Mode::Kvorum, Mode::Etcdctl].map(|mode| plan_in(mode, words));
         assert_eq!(plans[0], plans[1]);
         plans.into_iter().next().flatten()
+    }
+
+    #[test]
+    fn a_name_may_look_like_a_flag() {
+        let plan = plan_in(Mode::Kvorum, &["--", "-n", "--", "ls", "-l"]).unwrap();
+        assert_eq!((plan.name.as_slice(), plan.command.len()), (&b"-n"[..], 2));
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::io::Write as _;
 
 use kvorum_client::KeyRange;
 use kvorum_client::contexts::{Clusters, Places, Protection};
+use kvorum_client::pb;
 
 use super::effect::{Effect, Intent};
 use super::{CommandError, Confirm, Input, Session};
 use crate::exit;
 use crate::mode::Mode;
-use crate::output::{escape_message, wrap};
+use crate::output::{escape_message, one_line, wrap};
 use crate::terminal;
 
 /// Up to so many keys a yes is enough…
@@ -68,13 +69,22 @@ async fn protect(
     Ok(())
 }
 
-/// Who may not see the members, or asks a proxy that knows of none, is told by a member of itself.
+/// The list of members is asked first: it is of the whole cluster. Who may not see it, and whom a
+/// proxy answers out of its own head and without an id, is told by a member of itself.
 async fn cluster_id(session: &Session) -> Option<u64> {
-    let header = match session.connection.members().await {
-        Ok(members) => members.header,
-        Err(_) => session.connection.status_of_any().await.ok()?.header,
+    let named = |header: Option<pb::ResponseHeader>| {
+        header.map(|header| header.cluster_id).filter(|id| *id != 0)
     };
-    Some(header.map_or(0, |header| header.cluster_id))
+    let id = match session.connection.members().await {
+        Ok(members) => named(members.header),
+        Err(failure) if failure.code().is_some() => None,
+        // Nobody answers, and waiting for that once is enough.
+        Err(_) => return None,
+    };
+    if id.is_some() {
+        return id;
+    }
+    named(session.connection.status_of_any().await.ok()?.header)
 }
 
 fn read_only(session: &Session) -> CommandError {
@@ -243,6 +253,25 @@ pub(crate) fn keys(count: i64) -> String {
 /// What a person types to say which keys are meant: what they begin with, or the first one. `None`
 /// where that cannot be typed: of every key, and of bytes that are no letters.
 pub(crate) fn typed(range: &KeyRange) -> Option<String> {
-    let text = str::from_utf8(&range.key).ok()?;
-    (!text.is_empty() && !text.contains(char::is_control)).then(|| text.to_owned())
+    let text = one_line(&range.key);
+    let is_typed = text.as_bytes() == range.key && text == text.trim() && !text.is_empty();
+    is_typed.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_client::KeyRange;
+
+    use super::typed;
+
+    #[test]
+    fn what_cannot_be_typed_is_not_asked_for() {
+        assert_eq!(typed(&KeyRange::prefix("/a b/")), Some("/a b/".to_owned()));
+        assert_eq!(typed(&KeyRange::prefix("/日本/")), Some("/日本/".to_owned()));
+        for key in
+            [&b""[..], b"\x00", b"/a\x1b[m", b"/a\xff", "/\u{202e}a".as_bytes(), b"/a/ ", b" "]
+        {
+            assert_eq!(typed(&KeyRange::prefix(key)), None, "{key:?}");
+        }
+    }
 }

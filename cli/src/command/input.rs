@@ -13,7 +13,7 @@ pub enum Input {
     Nothing,
 }
 
-/// Of one value, or of values that are put together. No server takes so much in a request unless it
+/// Of one value or one line. No server takes so much in a request unless it
 /// is set to ten times what is advised; an input that never ends does here.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -30,10 +30,8 @@ impl Input {
     pub async fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
         match self {
             Self::Standard(reader) => {
-                let reader = reader.get_or_insert_with(|| BufReader::new(stdin()));
-                let mut line = Vec::new();
-                (&mut *reader).take(MOST_BYTES + 1).read_until(b'\n', &mut line).await?;
-                bounded(&line)?;
+                let reader = reader.get_or_insert_with(buffered);
+                let mut line = read_line(reader).await?;
                 Ok((line.pop() == Some(b'\n')).then_some(line))
             }
             Self::Asked(asked) => {
@@ -45,11 +43,28 @@ impl Input {
         }
     }
 
+    /// The next line without its end, whether it is ended or not; `None` at the end of input.
+    pub async fn text_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Self::Standard(reader) = self else { return Ok(None) };
+        let reader = reader.get_or_insert_with(buffered);
+        let mut line = read_line(reader).await?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        line.pop_if(|last| *last == b'\n');
+        Ok(Some(line))
+    }
+
+    /// Whether the next line has come already.
+    pub fn has_line(&self) -> bool {
+        matches!(self, Self::Standard(Some(reader)) if reader.buffer().contains(&b'\n'))
+    }
+
     /// Everything up to the end of input; an error if that is more than 64 MiB.
     pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
         match self {
             Self::Standard(reader) => {
-                let reader = reader.get_or_insert_with(|| BufReader::new(stdin()));
+                let reader = reader.get_or_insert_with(buffered);
                 let mut rest = Vec::new();
                 (&mut *reader).take(MOST_BYTES + 1).read_to_end(&mut rest).await?;
                 bounded(&rest)?;
@@ -58,6 +73,21 @@ impl Input {
             Self::Asked(_) | Self::Nothing => Ok(Vec::new()),
         }
     }
+}
+
+/// As much as a pipe holds.
+const READ_BYTES: usize = 64 << 10;
+
+fn buffered() -> BufReader<Stdin> {
+    BufReader::with_capacity(READ_BYTES, stdin())
+}
+
+/// With its end; empty at the end of input.
+async fn read_line(reader: &mut BufReader<Stdin>) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    reader.take(MOST_BYTES + 1).read_until(b'\n', &mut line).await?;
+    bounded(&line)?;
+    Ok(line)
 }
 
 fn bounded(read: &[u8]) -> io::Result<()> {

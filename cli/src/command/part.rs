@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use kvorum_client::deliver::is_replaceable;
 use thiserror::Error;
 
 /// A file being written beside the place that it is for. It replaces what is there when it is whole
@@ -33,7 +34,7 @@ pub(super) enum PartError {
 
 impl Part<'_> {
     pub(super) fn begin(to: &Path) -> Result<Part<'_>, PartError> {
-        if fs::metadata(to).is_ok_and(|there| !there.is_file()) {
+        if !is_replaceable(to) {
             return Err(PartError::NotRegular(to.to_owned()));
         }
         let mut name = OsString::from(to);

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use kvorum_tests::binary;
 use kvorum_tests::cluster::Cluster;
-use kvorum_tests::program::Names;
+use kvorum_tests::or_skip;
+use kvorum_tests::ports::free;
+use kvorum_tests::process::Process;
+use kvorum_tests::program::{Names, real_proxy};
 use kvorum_tests::recorder::{Call, Recorder};
 use kvorum_tests::wait::until;
 
@@ -129,6 +132,27 @@ fn a_context_that_may_write_opens_no_other_way_to_its_cluster() {
     let flag = output(&["--read-only", "put", "a", "2"]);
     let complaint = String::from_utf8_lossy(&flag.stderr);
     assert!(complaint.ends_with("hint: leave --read-only out\n"), "{complaint}");
+}
+
+/// etcd's proxy lists itself as the only member, of a cluster without an id.
+#[test]
+fn a_proxy_is_no_way_around_a_protection() {
+    let proxy = or_skip!(real_proxy(), "it needs Debian's etcd");
+    let field = Field::new();
+    let proxied = format!("127.0.0.1:{}", free(1)[0]);
+    let mut command = proxy.command();
+    command.args(["--listen-addr", &proxied]);
+    command.args(["--advertise-client-url", &proxied]);
+    command.args(["--endpoints", &field.cluster.members[0].endpoint()]);
+    command.current_dir(field.home.path());
+    let _proxy = Process::start(command, &field.home.path().join("proxy.log")).expect("it runs");
+    let output = |words: &[&str]| field.command(words).output().expect("kvorum runs");
+    let get = ["--endpoints", &proxied, "get", "a"];
+    until(STARTS_WITHIN, || output(&get).status.success().then_some(())).expect("it serves");
+    assert!(output(&["--context", "careful", "get", "a"]).status.success());
+    let refused = output(&["--endpoints", &proxied, "put", "a", "2"]);
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    assert!(complaint.contains("the context careful is read-only"), "{complaint}");
 }
 
 #[test]

@@ -127,8 +127,8 @@ pub(crate) fn interrupted(server: &Program) {
     let differs = person.says(&["diff", &format!("/many/@{before}"), "--names"]);
     assert_eq!(differs, format!("~ {last}\n"));
     let again = person.runs(&words);
-    assert_eq!(stdout(&again), "nothing is left to write\n");
-    assert!(stderr(&again).contains("! 1 left alone"), "{again:?}");
+    assert_eq!(stdout(&again), "nothing is left to write; 1 key left alone\n");
+    assert!(stderr(&again).contains("left alone: /many/"), "{again:?}");
 
     // Both halves can be taken back, each by itself.
     let undone = person.says(&["undo", "--yes"]);

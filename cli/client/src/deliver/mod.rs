@@ -5,7 +5,7 @@ mod replace;
 mod template;
 mod variables;
 
-pub use replace::{Draft, ReplaceError, has_content};
+pub use replace::{Draft, ReplaceError, has_content, is_replaceable};
 pub use template::{BadTemplate, Keys, MOST_RANGES, Rendered, Template, Used};
 pub use variables::{BadVariables, variables};
 

@@ -34,29 +34,39 @@ impl Place {
     fn of(to: &Path) -> Result<Self, ReplaceError> {
         let failed = |cause| ReplaceError::Failed { path: to.to_owned(), cause };
         let mut path = to.to_owned();
-        for _ in 0..MOST_LINKS {
+        for links in 0..=MOST_LINKS {
             let there = match fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound && path == to => {
-                    return Ok(Self { path, there: None });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Err(failed(io::Error::other("it is a link that leads nowhere")));
-                }
-                there => there.map_err(failed)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                there => Some(there.map_err(failed)?),
             };
-            let parent = fs::canonicalize(folder(&path)).map_err(failed)?;
-            // `/dev/stdout` is a link to a link that is made up for an open file.
-            let is_regular = there.is_file() || there.is_symlink();
-            if !is_regular || parent.starts_with("/proc") {
+            let is_regular = |there: &Metadata| there.is_file() || there.is_symlink();
+            if there.as_ref().is_some_and(|there| !is_regular(there)) {
                 return Err(ReplaceError::NotRegular(to.to_owned()));
             }
-            if there.is_file() {
-                return Ok(Self { path, there: Some(there) });
+            // A folder that is reached through a link stays the one it is now.
+            let parent = fs::canonicalize(folder(&path)).map_err(failed)?;
+            let Some(name) = path.file_name() else {
+                return Err(failed(io::Error::other("it is no name of a file")));
+            };
+            // `/dev/stdout` is a link to a link that is made up for an open file.
+            if parent.starts_with("/proc") {
+                return Err(ReplaceError::NotRegular(to.to_owned()));
+            }
+            if there.is_none() && links > 0 {
+                return Err(failed(io::Error::other("it is a link that leads nowhere")));
+            }
+            if there.as_ref().is_none_or(Metadata::is_file) {
+                return Ok(Self { path: parent.join(name), there });
             }
             path = parent.join(fs::read_link(&path).map_err(failed)?);
         }
         Err(failed(io::Error::other("its links lead in a circle")))
     }
+}
+
+/// Whether something could be put in the place of this: a file, a link to one, or nothing yet.
+pub fn is_replaceable(to: &Path) -> bool {
+    !matches!(Place::of(to), Err(ReplaceError::NotRegular(_)))
 }
 
 /// Whether a file is there with just this content.
@@ -181,7 +191,7 @@ mod tests {
     use std::os::fd::AsRawFd as _;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 
-    use super::{Draft, has_content};
+    use super::{Draft, has_content, is_replaceable};
 
     #[test]
     fn a_file_is_replaced_with_its_permissions_and_through_a_link() {
@@ -197,6 +207,18 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        // Where a folder is another one meanwhile, the file is made where it was begun.
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        let current = folder.path().join("current");
+        for made in [&one, &two] {
+            fs::create_dir(made).unwrap();
+        }
+        symlink(&one, &current).unwrap();
+        let draft = Draft::write(&current.join("new"), b"new").unwrap();
+        fs::remove_file(&current).unwrap();
+        symlink(&two, &current).unwrap();
+        draft.replace().unwrap();
+        assert!(one.join("new").exists() && fs::read_dir(&two).unwrap().next().is_none());
         fs::remove_file(&file).unwrap();
         let error = Draft::write(&link, b"new").unwrap_err().to_string();
         assert!(error.ends_with("it is a link that leads nowhere"), "{error}");
@@ -229,6 +251,7 @@ mod tests {
             let refused = format!("{path} is no regular file: it is not replaced");
             assert_eq!(Draft::write(path.as_ref(), b"x").unwrap_err().to_string(), refused);
             assert_eq!(has_content(path.as_ref(), b"x").unwrap_err().to_string(), refused);
+            assert!(!is_replaceable(path.as_ref()));
         }
         assert_eq!(fs::read(&file).unwrap(), b"mine");
         assert!(has_content(&circle, b"x").unwrap_err().to_string().ends_with("in a circle"));

@@ -93,13 +93,21 @@ impl ShowArgs {
 
 /// What stands behind the last `@`, if it is a number that is no revision, as in `key@0`: nobody
 /// means a key by that.
-pub(crate) fn no_revision(whole: &[u8]) -> Option<&str> {
+fn no_revision(whole: &[u8]) -> Option<&str> {
     let at = whole.iter().rposition(|byte| *byte == b'@')?;
     let text = str::from_utf8(&whole[at + 1..]).ok()?;
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let is_revision = text.parse::<i64>().is_ok_and(|revision| revision > 0);
     (is_number && !is_revision).then_some(text)
+}
+
+/// Says what is wrong with `KEY@0`.
+pub(super) fn refuse_no_revision(operand: &[u8]) -> Result<(), UsageError> {
+    let Some(text) = no_revision(operand) else { return Ok(()) };
+    Err(UsageError::arguments(format!(
+        "{text} is no revision; of a key that ends in @{text} itself, give --rev as well"
+    )))
 }
 
 /// `key@12` apart. Digits that are no revision belong to the key.

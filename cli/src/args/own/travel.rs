@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::show::{no_revision, split_revision};
+use super::show::{refuse_no_revision, split_revision};
 use crate::args::{UsageError, bytes_of};
 
 /// What keys were, and making them that again.
@@ -229,7 +229,9 @@ impl DiffArgs {
         let first = self.state(name, revision);
         let second = match operands.next() {
             Some(second) => {
-                let (name, revision) = split_revision(&second).unwrap_or((second, 0));
+                // With --rev, what is no revision is part of a key.
+                let split = split_revision(&second).filter(|(_, revision)| *revision > 0);
+                let (name, revision) = split.unwrap_or((second, 0));
                 self.state(name, revision)
             }
             None => State { revision: 0, ..first.clone() },
@@ -276,15 +278,6 @@ impl RestoreArgs {
             )),
         }
     }
-}
-
-/// Says what is wrong with `KEY@0`.
-fn refuse_no_revision(operand: &[u8]) -> Result<(), UsageError> {
-    let Some(text) = no_revision(operand) else { return Ok(()) };
-    Err(UsageError::arguments(format!(
-        "{text} is no revision, they begin with 1; of a key that ends in @{text} itself, give --rev \
-         as well"
-    )))
 }
 
 impl RollbackArgs {

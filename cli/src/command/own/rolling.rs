@@ -41,8 +41,6 @@ pub(in crate::command) async fn execute(session: &mut Session) -> Result<(), Com
         signal = signals.next() => Err(Stop {
             code: code_of(signal.as_raw()),
             why: "interrupted".to_owned(),
-            // A member that was asked is not told to stop.
-            under_way: round.at_work.clone(),
         }),
     };
     let printed = rows.end();
@@ -59,7 +57,8 @@ struct Round {
     /// All members, by name.
     members: Vec<String>,
     done: Vec<(u64, String)>,
-    at_work: Option<String>,
+    /// The member that was asked and has not answered. It is not told to stop.
+    asked: Option<String>,
     moves: u32,
     spoke_of_alarms: bool,
 }
@@ -68,19 +67,17 @@ struct Round {
 struct Stop {
     code: u8,
     why: String,
-    /// The member that defragments all the same.
-    under_way: Option<String>,
 }
 
 impl<E: Into<CommandError>> From<E> for Stop {
     fn from(error: E) -> Self {
         let error = error.into();
-        Self { code: error.code(), why: error.to_string(), under_way: None }
+        Self { code: error.code(), why: error.to_string() }
     }
 }
 
 fn stop(why: String) -> Stop {
-    Stop { code: exit::ERROR, why, under_way: None }
+    Stop { code: exit::ERROR, why }
 }
 
 impl Round {
@@ -93,12 +90,9 @@ impl Round {
             if hand.leads() && self.hand_over(hand, &crew, session).await? {
                 continue;
             }
-            self.at_work = Some(hand.name.clone());
             let done = self.defragment(hand, session).await?;
             rows.row(&done).map_err(CommandError::from)?;
             rows.flush().map_err(CommandError::from)?;
-            self.at_work = None;
-            self.done.push((hand.id, hand.name.clone()));
         }
     }
 
@@ -161,7 +155,7 @@ impl Round {
     }
 
     async fn defragment<'a>(
-        &self,
+        &mut self,
         hand: &'a Hand,
         session: &mut Session,
     ) -> Result<Done<'a>, Stop> {
@@ -172,7 +166,13 @@ impl Round {
             format!("defragmenting {}, {place} of {count}, {}", hand.name, shown::bytes(before));
         let patient = patient(&session.connection)?;
         let since = Instant::now();
-        progress.while_that(working, patient.defragment(&hand.endpoint)).await?;
+        self.asked = Some(hand.name.clone());
+        let answer = progress.while_that(working, patient.defragment(&hand.endpoint)).await;
+        if answer.as_ref().map_or_else(|failure| failure.code().is_some(), |_| true) {
+            self.asked = None;
+        }
+        answer?;
+        self.done.push((hand.id, hand.name.clone()));
         let took = since.elapsed();
         let again = format!("waiting until {} is well again", hand.name);
         progress.while_that(again, well_again(hand, &session.connection)).await?;
@@ -184,21 +184,18 @@ impl Round {
     /// What is said at the end of a round that is not whole.
     fn stopped(&self, stop: &Stop) -> CommandError {
         let done: Vec<_> = self.done.iter().map(|(_, name)| name.as_str()).collect();
-        let is_left = |name: &&str| !done.contains(name) && stop.under_way.as_deref() != Some(name);
+        let is_left = |name: &&str| !done.contains(name) && self.asked.as_deref() != Some(name);
         let left: Vec<_> = self.members.iter().map(String::as_str).filter(is_left).collect();
         let said = |names: &[&str]| {
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         };
-        let under_way = stop.under_way.as_ref();
-        let under_way =
-            under_way.map_or_else(String::new, |name| format!("; under way, to its end: {name}"));
+        let asked = self.asked.as_ref();
+        let asked =
+            asked.map_or_else(String::new, |name| format!("; asked, without an answer: {name}"));
         let (done, left) = (said(&done), said(&left));
         CommandError::Hinted {
             code: stop.code,
-            message: format!(
-                "{}; defragmented: {done}{under_way}; not defragmented: {left}",
-                stop.why
-            ),
+            message: format!("{}; defragmented: {done}{asked}; not defragmented: {left}", stop.why),
             hint:
                 "kvorum doctor looks for the cause; the same command begins again with every member"
                     .to_owned(),

@@ -1,11 +1,13 @@
 //! `seq put|list`
 
+use std::io;
+
 use kvorum_client::explore::{KeyValue, Scan, ScanRequest};
 use kvorum_client::{Get, MAX_ITEMS, Placed, Sequence, SequenceError};
 
 use super::shown;
 use crate::args::own::{SeqArgs, SeqCommand, SeqListArgs, SeqPutArgs};
-use crate::command::{CommandError, Effect, Session};
+use crate::command::{CommandError, Effect, Input, Session};
 use crate::exit;
 use crate::output::{
     Format, PrintError, Rich, Row, Rows, Style, Tone, Value, instead_of, is_masked, shell_word,
@@ -34,63 +36,85 @@ const HEADER: [&str; 5] = ["number", "revision", "bytes", "key", "value"];
 async fn put(args: &SeqPutArgs, session: &mut Session) -> Result<(), CommandError> {
     let plan = args.plan()?;
     let sequence = Sequence::new(&session.connection, &plan.prefix);
-    let values = match plan.value {
-        Some(value) => vec![value],
-        None if args.lines => lines(&session.input.rest().await?),
-        None => vec![session.input.rest().await?],
-    };
+    let dry_run = session.manner.dry_run;
     let refused = |error| refused(error, &plan.prefix);
-    if session.manner.dry_run {
+    let Session { style, out, err, input, .. } = session;
+    let mut values = match plan.value {
+        Some(value) => Values { next: Some(value), lines: None },
+        None if args.lines => Values { next: None, lines: Some(input) },
+        None => Values { next: Some(input.rest().await?), lines: None },
+    };
+    if dry_run {
+        let mut count = 0;
+        while values.next().await?.is_some() {
+            count += 1;
+        }
         let next = sequence.next().await.map_err(refused)?;
-        let items = items(values.len());
-        return session.say(&format!("would put {items}, from number {next} on"));
+        return session.say(&format!("would put {}, from number {next} on", items(count)));
     }
-    let Session { style, out, err, .. } = session;
     let mut rows = Rows::new(style, &HEADER[..4], out);
-    let mut left = &values[..];
-    let mut outcome = Ok(());
-    while !left.is_empty() {
-        let (batch, rest) = left.split_at(batch(left));
-        let placed = match sequence.put(batch, plan.lease).await {
-            Ok(placed) => placed,
-            Err(error) => {
-                outcome = Err(refused(error));
-                break;
-            }
+    let mut put = 0;
+    let outcome = loop {
+        let batch = match values.batch().await {
+            Ok(batch) if batch.is_empty() => break Ok(()),
+            Ok(batch) => batch,
+            Err(error) => break Err(error.into()),
         };
-        for item in Item::of(&placed, batch) {
+        let placed = match sequence.put(&batch, plan.lease).await {
+            Ok(placed) => placed,
+            Err(error) => break Err(refused(error)),
+        };
+        put += batch.len();
+        for item in Item::of(&placed, &batch) {
             rows.row(&item)?;
         }
         // What follows may fail, and this was put.
         rows.flush()?;
-        left = rest;
-    }
+    };
     rows.end()?;
-    let put = values.len() - left.len();
     if outcome.is_err() && put > 0 {
+        let were = if put == 1 { "was" } else { "were" };
         // Nobody listening is no reason to fail in another way.
-        let _ = writeln!(err, "{put} of {} were put before", items(values.len()));
+        let _ = writeln!(err, "{} {were} put before", items(put));
     }
     outcome
 }
 
-/// How many of the values are put in one transaction: never none.
-fn batch(values: &[Vec<u8>]) -> usize {
-    let mut bytes = 0;
-    let fits = values.iter().take(MAX_ITEMS).take_while(|value| {
-        bytes += value.len();
-        bytes <= MAX_BATCH_BYTES
-    });
-    fits.count().max(1)
+/// The values that are put.
+struct Values<'a> {
+    /// The one that comes next, if it is known.
+    next: Option<Vec<u8>>,
+    /// Where more of them come from, a line each.
+    lines: Option<&'a mut Input>,
 }
 
-/// The lines of a text, whether the last one is ended or not.
-fn lines(text: &[u8]) -> Vec<Vec<u8>> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    if text.is_empty() {
-        return Vec::new();
+impl Values<'_> {
+    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        match (self.next.take(), &mut self.lines) {
+            (None, Some(lines)) => lines.text_line().await,
+            (next, _) => Ok(next),
+        }
     }
-    text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
+
+    /// What is put in one transaction, none at the end: what there is, and no more than etcd takes.
+    /// Lines that come one by one are not kept waiting for others.
+    async fn batch(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < MAX_ITEMS
+            && let Some(value) = self.next().await?
+        {
+            bytes += value.len();
+            if bytes > MAX_BATCH_BYTES && !batch.is_empty() {
+                self.next = Some(value);
+                break;
+            }
+            batch.push(value);
+            if !self.lines.as_ref().is_some_and(|lines| lines.has_line()) {
+                break;
+            }
+        }
+        Ok(batch)
+    }
 }
 
 fn items(count: usize) -> String {
@@ -241,20 +265,13 @@ impl Row for Item<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_BATCH_BYTES, batch, lines};
+    use super::{MAX_BATCH_BYTES, Values};
 
-    #[test]
-    fn a_transaction_takes_as_many_as_etcd_does() {
-        assert_eq!(batch(&vec![vec![0; 4]; 300]), 127);
-        assert_eq!(batch(&vec![vec![0; MAX_BATCH_BYTES / 2]; 3]), 2);
-        assert_eq!(batch(&[vec![0; MAX_BATCH_BYTES + 1]]), 1, "the server will say why not");
-    }
-
-    #[test]
-    fn the_last_line_counts_whether_it_is_ended_or_not() {
-        for text in [&b"a\n\nb"[..], b"a\n\nb\n"] {
-            assert_eq!(lines(text), [&b"a"[..], b"", b"b"]);
-        }
-        assert!(lines(b"").is_empty());
+    #[tokio::test]
+    async fn a_value_that_is_too_large_is_for_the_server_to_refuse() {
+        let value = vec![0; MAX_BATCH_BYTES + 1];
+        let mut values = Values { next: Some(value), lines: None };
+        assert_eq!(values.batch().await.unwrap().len(), 1);
+        assert!(values.batch().await.unwrap().is_empty());
     }
 }

@@ -28,6 +28,15 @@ pub(super) fn keys(count: u64) -> String {
     if count == 1 { "1 key".to_owned() } else { format!("{} keys", number(count)) }
 }
 
+/// That nothing is there.
+pub(super) fn none_below(prefix: &[u8]) -> String {
+    if prefix.is_empty() {
+        "there are no keys".to_owned()
+    } else {
+        format!("no key begins with {}", line(prefix))
+    }
+}
+
 pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {

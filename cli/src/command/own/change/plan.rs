@@ -166,13 +166,8 @@ pub(crate) struct Question<'a> {
     pub(crate) what: &'a str,
     /// One key that was named is changed without asking where nobody can be asked, as by a put.
     pub(crate) one_key: bool,
-}
-
-impl Question<'_> {
-    /// Whether somebody is asked before the plan is carried out.
-    pub(crate) fn is_asked(&self, session: &Session) -> bool {
-        !session.manner.yes && (session.confirm == Confirm::Ask || !self.one_key)
-    }
+    /// What it is about is looked up, and known by heart to nobody: it is said though nobody is asked.
+    pub(crate) is_recalled: bool,
 }
 
 /// Shows a plan and asks; an error is a no. Answers whether there is something to carry out: with
@@ -198,13 +193,13 @@ pub(crate) async fn settle(
     question: &Question<'_>,
     session: &mut Session,
 ) -> Result<bool, CommandError> {
-    let asks = question.is_asked(session);
+    let asks = !session.manner.yes && (session.confirm == Confirm::Ask || !question.one_key);
     if !session.manner.quiet {
         if asks || session.manner.dry_run {
             show(summary, question, session);
         } else if summary.changes() + summary.spared > 0 {
-            if summary.spared > 0 {
-                session.remark(&summary.sentence());
+            if question.is_recalled {
+                session.remark(&format!("{}: {}", question.what, summary.sentence()));
             }
             summary.notes.iter().for_each(|note| session.remark(note));
         }

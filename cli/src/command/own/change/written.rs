@@ -9,6 +9,8 @@ pub(crate) struct Written<'a> {
     /// `rolled back`
     pub(crate) verb: &'a str,
     pub(crate) done: Done,
+    /// Keys that are not as they were to be, because they are somebody else's.
+    pub(crate) left_alone: u64,
 }
 
 impl Written<'_> {
@@ -19,11 +21,15 @@ impl Written<'_> {
 
 impl Row for Written<'_> {
     fn simple(&self, _: &Style) -> String {
-        let Self { verb, done } = self;
+        let Self { verb, done, left_alone } = self;
+        let left = match left_alone {
+            0 => String::new(),
+            left => format!("; {} left alone", shown::keys(*left)),
+        };
         if done.transactions == 0 {
-            return "nothing is left to write".to_owned();
+            return format!("nothing is left to write{left}");
         }
-        format!("{} {verb} {}", shown::keys(done.keys), done.place())
+        format!("{} {verb} {}{left}", shown::keys(done.keys), done.place())
     }
 
     fn value(&self) -> Value {
@@ -34,6 +40,7 @@ impl Row for Written<'_> {
             ("first_revision", Value::Int(first_revision)),
             ("last_revision", Value::Int(last_revision)),
         ])
+        .with_some("left_alone", (self.left_alone > 0).then_some(Value::Uint(self.left_alone)))
     }
 
     fn cells(&self) -> Vec<String> {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use kvorum_client::deliver::{Draft, Keys, Rendered, ReplaceError, Template, Used, has_content};
+use kvorum_client::deliver::{
+    Draft, Keys, Rendered, ReplaceError, Template, Used, has_content, is_replaceable,
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::settled::{MOST_BYTES, News, Values};
@@ -43,7 +45,9 @@ pub(super) async fn execute(
         return Ok(session.out.flush()?);
     }
     // That this can be no file is said before anything is waited for.
-    has_content(args.file()?, b"").map_err(|error| refused(&error))?;
+    if !is_replaceable(args.file()?) {
+        return Err(refused(&ReplaceError::NotRegular(args.file()?.clone())));
+    }
     let mut interrupted = Interrupted::new()?;
     let mut is_made = false;
     let mut said = String::new();

@@ -28,7 +28,7 @@ pub(super) async fn execute(
     let values = Values::of(&session.connection, KeyRange::prefix(prefix.clone())).await?;
     let current = variables(&prefix, &values.held).map_err(|error| bad(&error))?;
     if current.is_empty() {
-        remark(session, &format!("no key begins with {}", shown::line(&prefix)));
+        remark(session, &shown::none_below(&prefix));
     }
     if session.manner.dry_run {
         return rehearse(&args.command, &current, session);

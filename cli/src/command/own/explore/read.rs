@@ -101,13 +101,7 @@ pub(super) fn nothing(
     err: &mut dyn Write,
 ) -> Result<(), CommandError> {
     if !manner.quiet {
-        let prefix = at.prefix();
-        let what = if prefix.is_empty() {
-            "there are no keys".to_owned()
-        } else {
-            format!("no key begins with {}", shown::line(&prefix))
-        };
-        let _ = writeln!(err, "{what}");
+        let _ = writeln!(err, "{}", shown::none_below(&at.prefix()));
     }
     if manner.exit_status {
         return Err(CommandError::Silent { code: exit::finer::EMPTY });

@@ -62,7 +62,7 @@ pub(super) async fn carry(
     let mut book = LeaseBook::new(carry.leases, origin.cluster_id() == place.cluster_id);
     let summary = plan(carry, &place, origin, (&mut book, session)).await?;
     let one_key = carry.one_key && summary.overwritten == 0;
-    let question = Question { what: carry.what, one_key };
+    let question = Question { what: carry.what, one_key, is_recalled: false };
     let mut done = Done::default();
     if settle(&summary, &question, session).await? {
         grant(&mut book, origin, session).await?;
@@ -79,7 +79,7 @@ pub(super) async fn carry(
     } else if session.manner.dry_run {
         return Ok(());
     }
-    let written = Written { verb: carry.done, done };
+    let written = Written { verb: carry.done, done, left_alone: summary.spared };
     Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 

@@ -134,13 +134,12 @@ impl Origin for Keys {
 }
 
 fn absent(names: &CopyNames, session: &Session) -> CommandError {
-    let from = shown::line(&names.from);
     let (code, message, hint) = if names.is_prefix {
         let hint = "nothing was written; kvorum ls shows what there is";
-        (exit::finer::EMPTY, format!("there is no key that begins with {from}"), hint)
+        (exit::finer::EMPTY, shown::none_below(&names.from), hint)
     } else {
         let hint = "what ends in / is a prefix; --prefix says so of what does not";
-        (exit::finer::NOT_FOUND, format!("there is no key {from}"), hint)
+        (exit::finer::NOT_FOUND, format!("there is no key {}", shown::line(&names.from)), hint)
     };
     let code = if session.manner.exit_status { code } else { exit::ERROR };
     CommandError::Hinted { code, message, hint: hint.to_owned() }

@@ -42,9 +42,8 @@ async fn export(args: &ExportArgs, session: &mut Session) -> Result<(), CommandE
     let progress = Progress::new(&session.manner);
     let nothing = |session: &mut Session| {
         if !session.manner.quiet {
-            let below = shown::line(&header.prefix);
-            let text = format!("warning: no key begins with {below}: the bundle is empty");
-            session.remark(&text);
+            let none = shown::none_below(&header.prefix);
+            session.remark(&format!("warning: {none}: the bundle is empty"));
         }
         session.finer(false, exit::finer::EMPTY)
     };

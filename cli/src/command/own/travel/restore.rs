@@ -37,7 +37,7 @@ pub(super) async fn execute(args: &RestoreArgs, session: &mut Session) -> Result
     let name = shown::line(&key);
     let what = format!("restore {name} as of revision {revision}");
     let rows = row.filter(|_| summary.unchanged == 0);
-    let question = Question { what: &what, one_key: true };
+    let question = Question { what: &what, one_key: true, is_recalled: false };
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
         let place = [&key[..], format!("@{revision}").as_bytes()].concat();
@@ -47,7 +47,7 @@ pub(super) async fn execute(args: &RestoreArgs, session: &mut Session) -> Result
     } else if session.manner.dry_run {
         return Ok(());
     }
-    let written = Written { verb: "restored", done };
+    let written = Written { verb: "restored", done, left_alone: 0 };
     Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn execute(
     let what = format!("roll {name} back to revision {}", request.to);
     let mut summary = summary(&planned);
     summary.notes.extend(foreign(&planned, &request));
-    let question = Question { what: &what, one_key: false };
+    let question = Question { what: &what, one_key: false, is_recalled: false };
     let rows = planned.changes.iter().filter_map(PlanRow::of);
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
@@ -50,7 +50,7 @@ pub(super) async fn execute(
     } else if session.manner.dry_run {
         return Ok(());
     }
-    let written = Written { verb: "rolled back", done };
+    let written = Written { verb: "rolled back", done, left_alone: summary.spared };
     Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 

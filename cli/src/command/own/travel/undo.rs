@@ -17,7 +17,6 @@ use crate::command::own::shown;
 use crate::command::remember::settled;
 use crate::command::{CommandError, Session};
 use crate::exit;
-use crate::manner::Manner;
 use crate::output::{Row, Rows, Style, Value, print_one};
 
 pub(super) async fn execute(args: &UndoArgs, session: &mut Session) -> Result<(), CommandError> {
@@ -70,6 +69,7 @@ async fn take_back(
     session: &mut Session,
 ) -> Result<(), CommandError> {
     let mut summary = Summary::beside(found.settled);
+    summary.spared = found.changed_since.len() as u64;
     found.changes.iter().filter_map(PlanRow::of).for_each(|row| summary.add(&row));
     if found.kept_leases > 0 {
         let kept = shown::keys(found.kept_leases);
@@ -82,17 +82,12 @@ async fn take_back(
     if summary.created > 0 {
         summary.notes.push("creation revisions do not come back".to_owned());
     }
-    if !found.changed_since.is_empty() {
-        let left = shown::keys(found.changed_since.len() as u64);
+    if summary.spared > 0 {
+        let left = shown::keys(summary.spared);
         summary.notes.push(format!("{left} changed by somebody since: left alone"));
     }
     let what = format!("undo {}", write.name());
-    let question = Question { what: &what, one_key: summary.changes() == 1 };
-    let Manner { dry_run, quiet, .. } = session.manner;
-    if !(question.is_asked(session) || dry_run || quiet) {
-        // Which write is the last one is for nobody to know by heart.
-        session.remark(&format!("{what}: {}", summary.sentence()));
-    }
+    let question = Question { what: &what, one_key: summary.changes() == 1, is_recalled: true };
     let rows = found.changes.iter().filter_map(PlanRow::of);
     let mut done = Done::default();
     if agree(&summary, rows, &question, session).await? {
@@ -108,7 +103,7 @@ async fn take_back(
         return Ok(());
     }
     settled(write.number, write.cluster_id, session);
-    let written = Written { verb: "as before again", done };
+    let written = Written { verb: "as before again", done, left_alone: summary.spared };
     Ok(print_one(&written, &Written::HEADER, &session.style, &mut session.out)?)
 }
 
